@@ -1,4 +1,4 @@
-"""The worker: a Celery app that runs each job once power is good enough, and ends every message in a result.
+"""The worker: a Celery app that runs each job when there is enough power, and ends every message in a result.
 
 A task file needs only this::
 
@@ -8,16 +8,16 @@ A task file needs only this::
     def double(number: int, job: Job) -> int:
         return 2 * number
 
-- `api`: what the body of a task may ask of its worker
+- `api`: the `Job` of a running task, with the methods that its body may call
 - `celery`: the app, `@task`, the worker program and its consumer
 - `context`: builds all parts of one worker process
-- `orders`: carries out what the gateway asks by files in `run/orders`
-- `intake`: takes messages from the broker, as far as power allows
-- `flow`: moves attempts on, commits and acknowledges them
+- `orders`: carries out the gateway's orders, which are files in `run/orders`
+- `intake`: consumes messages from the broker while power allows it
+- `flow`: moves attempts from stage to stage, commits results and acknowledges messages
 - `attempt`: one attempt at a job, from its message to its result
 - `executor`: runs a body and can interrupt it
 - `command`: runs a program as the body of a job
-- `power`: how power decides about the job that runs or is about to run
+- `power`: decides by power whether a body may begin and when it is held; measures its energy
 - `process`: signals, status file and watchdog of the worker process
 """
 
@@ -39,7 +39,7 @@ def __getattr__(name: str) -> object:
     """Load `Job`, `app` or `task` at its first use: the freezer and the CLI import this package without Celery."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module  # only for these three
+    from importlib import import_module  # loaded only if one of these names is used
 
     value = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value

@@ -1,4 +1,4 @@
-"""`python -m edge.worker`."""
+"""Runs the worker program, for `python -m edge.worker`."""
 
 import sys
 

@@ -51,17 +51,18 @@ logger = logging.getLogger(__name__)
 
 Later = Callable[[float, Callable[[], None]], Timer]
 
-_TOMBSTONES_KEPT = 3  # how many times `retention.keep_days`: no message is redelivered that late
-#: Exit code after a body that did not end when asked. It is EX_TEMPFAIL: the supervisor starts the worker again.
+#: Tombstones are kept for this multiple of `retention.keep_days`. No message is redelivered after that time.
+_TOMBSTONES_KEPT = 3
+#: Exit code after a body that did not end when asked. It is EX_TEMPFAIL, so the supervisor starts the worker again.
 STUBBORN_EXIT = 75
 
 
 class WorkerContext:
-    """All parts of one worker. The worker program makes it; it belongs to the main thread."""
+    """Holds all parts of one worker. The worker program makes it. It belongs to the main thread."""
 
     def __init__(
         self,
-        app: Any,  # Celery's, which has no types
+        app: Any,  # the Celery app; Celery ships no types
         config: Config,
         name: str,
         *,
@@ -75,12 +76,12 @@ class WorkerContext:
             app: the Celery app.
             config: the configuration, with this worker's name in `worker.name`.
             name: the worker's name.
-            celery: makes a task Celery's current one while its body runs.
-            later: `later(delay_s, call)` of the event loop.
+            celery: makes a task the current task of Celery while its body runs.
+            later: schedules a call of the event loop: `later(delay_s, call)`.
             stop_loop: ends the event loop at its next turn.
 
         Raises:
-            UsageError: the name is taken, or a restore is at work.
+            UsageError: a worker of this name runs already, or `edge restore` is running.
             ConfigError: a node's token cannot be read.
         """
         self._stop_loop, self._later, self._celery = stop_loop, later, celery
@@ -114,7 +115,7 @@ class WorkerContext:
             watcher=self.watcher,
             wakeup=self.wakeup,
             freeze=self._freeze,
-            on_held=self._tend,
+            on_held=self._on_held,
         )
         self._results, attempts = stores(config, name)
         self._history = AttemptHistory(
@@ -127,7 +128,7 @@ class WorkerContext:
         running = RunningJobs()
         # A frozen process commits nothing, so in this mode no ended job and no message may wait in this process.
         alone = self._freeze is not None
-        self._batch = Batch(most=MOST if not alone else 1, taken=self._release_lines)
+        self._batch = Batch(most=MOST if not alone else 1, on_take=self._release_lines)
         self._lines: list[LogLines] = []
         flow = Flow(
             config,
@@ -172,13 +173,13 @@ class WorkerContext:
         self._watchdog = Watchdog(wakeup=self.wakeup, control=self.control, busy=lambda: running.busy and not threads)
 
     def open(self) -> None:
-        """Finish what an earlier worker left half done, write the status, and carry out orders. Raises OSError."""
+        """Clean up after the previous worker, write the status and start the threads. Raises OSError."""
         os.register_at_fork(after_in_child=Control.uninstall)
         self.control.install()
-        if self._executor.elsewhere:
+        if self._executor.in_threads:
             self.wakeup.hear_signals()
         self._recover()
-        self.status.say(state=WorkerState.DISCONNECTED)
+        self.status.update(state=WorkerState.DISCONNECTED)
         self._orders.start()
         self._watchdog.start()
         self._lines = group_lines(logging.getLogger().handlers, holds=lambda: bool(self._batch))
@@ -186,7 +187,8 @@ class WorkerContext:
             os.register_at_fork(after_in_child=lines.forget)
         if self._head_backlog is not None:
             self._head_backlog.start()
-        notify.ready()  # not later: the broker may be away for hours, and a restart of the worker would not help
+        # Ready before there is a connection: the broker may be away for hours, and a restart of the worker is no help.
+        notify.ready()
 
     def close(self) -> None:
         """Stop the threads, write the status `stopped` and release the locks."""
@@ -197,7 +199,7 @@ class WorkerContext:
         if self._head_backlog is not None:
             self._head_backlog.stop()
         self._orders.stop()
-        self.status.say(state=WorkerState.STOPPED, queues=(), job=None, parked=())
+        self.status.update(state=WorkerState.STOPPED, queues=(), job=None, parked=())
         with suppress(OSError):  # the next worker learns the averages again
             self._averages.save()
         self.watcher.close()
@@ -207,7 +209,7 @@ class WorkerContext:
 
     def wait(self, timeout_s: float) -> None:
         """Wait before the next try to connect, or until a stop. Bodies that run in threads are served meanwhile."""
-        if not self._executor.elsewhere:
+        if not self._executor.in_threads:
             self.wakeup.wait(timeout_s)
             self._retire_if_idle()
             return
@@ -223,8 +225,8 @@ class WorkerContext:
     def leave(self, exit_code: int) -> int:
         """Return the exit code of the process; call it last.
 
-        While abandoned bodies still run, it ends the process at once and does not return, because the interpreter could
-        not shut down cleanly beside them.
+        While abandoned bodies still run, it ends the process at once and does not return, because the interpreter
+        cannot shut down cleanly while their threads run.
         """
         if not isinstance(self._executor, MainThread) and self._executor.has_lost_threads:
             code = STUBBORN_EXIT if self._executor.exhausted else exit_code
@@ -237,21 +239,25 @@ class WorkerContext:
         return self._retirement is not None and self._retirement.due and not self.control.stopping
 
     def _retire_if_idle(self) -> None:
-        """End between two tries to connect; what waits for the disk keeps the worker."""
+        """Stop the event loop of a retired worker that has no body and no blocked attempt.
+
+        It is called between two tries to connect.
+        """
         self.watcher.look()
         if self._retired and not self._executor.busy and not self.intake.blocked:
             self._stop_loop()
 
     def _make_retirement(self) -> Retirement | None:
-        """What tells this worker to end, where the governor starts and retires it."""
-        if not self._entry.scaled or self.name == self._entry.name:  # by the entry's own name nobody scales it
+        """Return the check for retirement, or None if the governor does not scale this worker."""
+        # The processes of a scaled entry are NAME-1 and on. A worker with the name of the entry was started by hand.
+        if not self._entry.scaled or self.name == self._entry.name:
             return None
         self.config.layout.scaling.parent.mkdir(parents=True, exist_ok=True)
-        return Retirement(self.config.layout, entry=self._entry.name, worker=self.name, noted=self.wakeup.ring)
+        return Retirement(self.config.layout, entry=self._entry.name, worker=self.name, on_change=self.wakeup.ring)
 
     def _make_status(self) -> StatusFile:
         if self._bodies is None:
-            return StatusFile(self.config.layout, self.name, self._later, told=self._told)
+            return StatusFile(self.config.layout, self.name, self._later, on_write=self._on_status)
         from edge.worker.process.threads_status import ThreadsStatus
 
         return ThreadsStatus(
@@ -260,14 +266,14 @@ class WorkerContext:
             self._later,
             jobs=self._bodies.running_jobs,
             slots=self._entry.bodies,
-            told=self._told,
+            on_write=self._on_status,
         )
 
     def _release_lines(self) -> None:
         for lines in self._lines:
             lines.release()
 
-    def _told(self, status: WorkerStatus) -> None:
+    def _on_status(self, status: WorkerStatus) -> None:
         if self._head_backlog is not None:
             self._head_backlog.note(status)
 
@@ -301,21 +307,21 @@ class WorkerContext:
         )
 
     def _make_pace(self, *, alone: bool) -> Pace:
-        if self._executor.elsewhere:
+        if self._executor.in_threads:
             return Pace(steady=self._entry.bodies)
         return Pace(most=ONE) if alone else Pace()
 
     def _recover(self) -> None:
-        """Finish what a crash left half done. Raises OSError."""
+        """Clean up what a crash of the previous worker left. Raises OSError."""
         if commands_of(self.config):
-            from edge.worker.command.shared import clear  # only where the owner allows programs
+            from edge.worker.command.shared import clear  # loaded only if the owner allows programs
 
             clear(self.config)
         keep_s = _TOMBSTONES_KEPT * self.config.retention.keep_days * 86_400
         now = clock.vouched_now()
         self._results.recover(forget_before=None if now is None else now - keep_s)
         self._history.recover()
-        with suppress(OSError):  # a head that is away: then at the next start
+        with suppress(OSError):  # a node's head may be unreachable; then the next start tidies up
             self._history.tidy(self._results.has)
 
     def _unlock(self) -> None:
@@ -325,7 +331,7 @@ class WorkerContext:
                 os.close(lock)
 
     def _on_stop(self) -> None:
-        if not (self._executor.elsewhere and self._executor.busy):
+        if not (self._executor.in_threads and self._executor.busy):
             self._stop_loop()
         self.wakeup.ring()
 
@@ -333,14 +339,14 @@ class WorkerContext:
         self._stop_loop()
 
     def _tell_head(self) -> None:
-        """On a node that goes to sleep: tell the head when it is awake again. The head that is away learns nothing."""
+        """Tell the head when this node will be awake again, if the node is about to sleep. An error is only logged."""
         report = self.watcher.status
         if self.config.node.head_url is None or report.code != "sleep" or report.resumes_at is None:
             return
         try:
             Head(self.config.node).away(report.resumes_at)
         except (OSError, EdgeError) as err:
-            logger.warning("the head is not told of the sleep: %s", err)
+            logger.warning("cannot tell the head that this node will sleep: %s", err)
 
     def _on_power(self) -> None:
         self._hold.changed()
@@ -348,11 +354,11 @@ class WorkerContext:
     def _on_lasting(self) -> None:
         self._release_lines()
         self.status.flush()
-        self.intake.tend()
-        self._hold.changed()  # the intake may have taken in what was meant for the body, too
+        self.intake.commit_and_give_back()
+        self._hold.changed()  # the intake may have read a new power report, and the body must know it too
 
-    def _tend(self) -> None:
-        self.intake.tend()
+    def _on_held(self) -> None:
+        self.intake.commit_and_give_back()
 
     def _retry(self) -> None:
         self.intake.retry()
@@ -368,21 +374,25 @@ class WorkerContext:
 
 
 def _head_backlog(config: Config) -> HeadBacklogFile | None:
-    """What asks the head for its backlog, on a node that scales its workers. Raises ConfigError."""
+    """Return the writer of the head's backlog, or None if this worker does not ask for it. Raises ConfigError."""
     return HeadBacklogFile(config, ask=Head(config.node).backlog) if config.asks_head else None
 
 
 def _bodies(wakeup: Wakeup) -> Bodies:
-    """Return the bodies of a worker of threads. Imported here, because a main worker does not need them."""
+    """Return an empty collection of bodies for a worker of threads. A worker of `main` does not load the module."""
     from edge.worker.executor.bodies import Bodies
 
     return Bodies(on_change=wakeup.ring)
 
 
 def _claim(layout: Layout, name: str) -> tuple[int, ...]:
-    """Take the locks of this worker: the state root, shared with other workers, and the worker's name.
+    """Take the locks of this worker: a shared lock on the state root, and the lock of the worker's name.
 
-    Raises UsageError when the name is taken, or a restore is at work. Returns the descriptors that hold the locks.
+    Returns:
+        The descriptors that hold the locks.
+
+    Raises:
+        UsageError: a worker of this name runs already, or `edge restore` is running.
     """
     layout.run.mkdir(parents=True, exist_ok=True)
     durable.make_folder(layout.root)
@@ -399,6 +409,6 @@ def _claim(layout: Layout, name: str) -> tuple[int, ...]:
         for each in (fd, root):
             os.close(each)
         raise UsageError(
-            f"worker.name = {name!r}: a worker of that name runs here already; give this one another (EDGE_WORKER_NAME)"
+            f"worker.name = {name!r}: a worker of that name runs here already; set another name (EDGE_WORKER_NAME)"
         ) from err
     return fd, root

@@ -1,6 +1,6 @@
-"""Carries out the gateway's orders, which are files in `run/orders`: a thread that waits in inotify.
+"""Carries out the gateway's orders, which are files in `run/orders`.
 
-A thread, because an order must also be carried out while a body occupies the main thread.
+A thread waits for them with inotify, because an order must also be carried out while a body occupies the main thread.
 """
 
 from __future__ import annotations
@@ -27,14 +27,18 @@ from edge.worker.flow.running import RunningJobs
 
 logger = logging.getLogger(__name__)
 
-#: Pause before an order is tried again that failed with an error of the disk.
+#: Pause before an order that failed with a disk error is carried out again.
 _AGAIN_S = 5.0
-#: Not its making: a new order would come twice, and the second time the body that the first one ended runs no more.
+#: Changes that announce an order. The creation of a file is not among them. It would announce each new order twice, and
+#: at the second time the first one has already ended the body.
 _WRITTEN = On.MOVED_TO | On.ATTRIBUTES | On.WRITTEN
 
 
 class OrderWatch:
-    """The thread that cancels, removes and publishes jobs. The gateway removes an order once it sees the outcome."""
+    """Runs the thread that cancels and removes jobs and publishes results by order.
+
+    The gateway removes an order once it sees the outcome. `start` and `stop` belong to the main thread.
+    """
 
     def __init__(
         self,
@@ -46,9 +50,15 @@ class OrderWatch:
         interrupt: Callable[[str], None],
         reconsider: Callable[[], None],
     ) -> None:
-        """`interrupt` ends the body of a job that runs here; `reconsider` is called after the cancel of a waiting job.
+        """Make the thread; `start` starts it.
 
-        Both are called in the thread.
+        Args:
+            layout: the folders of the board.
+            results: the store in which results are published and removed.
+            attempts: the records of earlier attempts; a removal deletes the job's record.
+            running: the jobs that run in this worker.
+            interrupt: ends the body of a job that runs here. Called in the thread.
+            reconsider: called in the thread after a waiting job was cancelled.
         """
         self._layout = layout
         self._orders = Orders(layout)
@@ -64,7 +74,7 @@ class OrderWatch:
         """Start the thread. It carries out the orders that exist already first. Raises OSError."""
         self._watch = Watch(
             self._made_folder(), on=_WRITTEN
-        )  # not in the thread: the folder may be removed before that runs
+        )  # made here and not in the thread: the folder may be removed before the thread runs
         self._thread.start()
 
     def stop(self) -> None:
@@ -98,8 +108,12 @@ class OrderWatch:
             try:
                 watch.add(self._made_folder(), on=_WRITTEN)
             except OSError as err:
-                logger.error("the folder of orders went away: %s; orders are seen after the next start", err)
-        if changes.lost:  # the kernel remembers 16,384 events, and retention may ask for more
+                logger.error(
+                    "the folder of orders was removed and cannot be watched again: %s; this worker carries out no more "
+                    "orders until its next start",
+                    err,
+                )
+        if changes.lost:  # the kernel queues at most 16,384 events, and retention may order more removals at once
             return set(self._orders.standing())
         return {order for name in changes.names if (order := parse(name)) is not None}
 

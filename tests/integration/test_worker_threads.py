@@ -240,7 +240,7 @@ def test_a_worker_that_lost_too_many_threads_starts_anew(
         assert code(threads.result(job_id)) is FailureCode.TIME_LIMIT
     assert threads.result(well).value == 1
     assert threads.process.wait(PATIENCE_S) == os.EX_TEMPFAIL
-    assert "to be started anew" in threads.log_tail()
+    assert "its supervisor starts it again" in threads.log_tail()
     assert not threads.results.has(later)
     threads.again()
     assert threads.result(later).value == 1

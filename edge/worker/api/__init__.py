@@ -1,7 +1,7 @@
-"""What the worker offers to the body of a task.
+"""The interface of the worker for the body of a task.
 
-- `job`: the parameter annotated `Job`: files, checkpoints, progress
-- `checkpoint`: saved progress of an unfinished job: `checkpoints/ID.json`
+- `job`: the class `Job`, by which a body gets files, saves checkpoints, reports progress and spawns jobs
+- `checkpoint`: saves and reads the progress of an unfinished job, in `checkpoints/ID.json`
 - `spawner`: submits the jobs that a body spawns
-- `kind`: a kind of job as the worker sees it, typed
+- `kind`: the type of a kind of job inside the worker
 """

@@ -1,4 +1,4 @@
-"""Progress of an unfinished job on the card: `checkpoints/ID.json`. The next attempt reads it after a power cut."""
+"""Saves the progress of an unfinished job to `checkpoints/ID.json`. The next attempt reads it after a power cut."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ logger = logging.getLogger(__name__)
 
 #: Shortest time between two saves, because each write wears out the card.
 EVERY_S = 5.0
-#: The time between two saves is at least this many times the duration of a save, so saving costs at most 2 %.
+#: The time between two saves is at least this multiple of the duration of a save, so saving costs at most 2 %.
 COST_FACTOR = 50.0
 
 
 def digest(path: Path) -> str:
-    """Return a hash of the saved state in `path`; empty when nothing is saved or it cannot be read."""
+    """Return a hash of the saved state in `path`, or an empty text if there is no readable file."""
     try:
         return sha256(path.read_bytes()).hexdigest()[:16]
     except OSError:
@@ -31,12 +31,12 @@ def digest(path: Path) -> str:
 
 
 def folder_of(checkpoints: Path, job_id: str) -> Path:
-    """The folder in which the program of a job keeps its progress, beside the job's checkpoint."""
+    """Return the folder in which the program of a job saves its progress. It lies next to the job's checkpoint."""
     return checkpoints / f"{job_id}.d"
 
 
 def forget(checkpoints: Path, job_id: str) -> None:
-    """Remove what a job had saved, once it has ended. Raises OSError."""
+    """Remove the checkpoint and the checkpoint folder of a job that has ended. Raises OSError."""
     (checkpoints / f"{job_id}.json").unlink(missing_ok=True)
     if (folder := folder_of(checkpoints, job_id)).is_dir():
         trees.remove(folder)
@@ -45,25 +45,26 @@ def forget(checkpoints: Path, job_id: str) -> None:
 def every_s(early_cuts: int) -> float:
     """Return the shortest time between two saves, after `early_cuts` power cuts in a row soon after the job's start.
 
-    5 s, 1.25 s, 0.3 s ...: a board that stays up for only seconds at a time must save often to make progress.
+    It is 5 s, then 1.25 s, 0.3 s and so on. A board that stays up for only some seconds must save often to make
+    progress.
     """
     return EVERY_S / 4.0 ** min(early_cuts, 8)
 
 
 class Checkpoint:
-    """The saved state of one job. `save` may be called at any rate: it limits the writes itself.
+    """Saves and reads the state of one job. `save` may be called at any rate, because it limits the writes itself.
 
     With `every_s` 0 every save is written. Belongs to the thread of the body.
     """
 
     def __init__(self, path: Path, *, every_s: float = EVERY_S, before: Callable[[], bool] = lambda: True) -> None:
-        """Take the file and what guards it.
+        """Make the checkpoint of one job; nothing is read or written yet.
 
         Args:
             path: the file of the checkpoint.
-            every_s: shortest time between two writes.
-            before: called before each write. When it returns False, something that the state needs is not durable,
-                and the state is not written.
+            every_s: shortest time between two writes, in seconds.
+            before: called before each write. If it returns False, data on which the state depends is not durable, and
+                the state is not written.
         """
         self._before = before
         self._path = path
@@ -74,7 +75,7 @@ class Checkpoint:
         self.there = False
 
     def read(self) -> JsonValue:
-        """Return the state that was saved last, as decoded JSON; None when there is no readable one."""
+        """Return the state that was saved last, as decoded JSON, or None if there is no readable state."""
         try:
             data = self._path.read_bytes()
             self.there = True
@@ -87,9 +88,9 @@ class Checkpoint:
             return None
 
     def save(self, state: object, *, now: bool = False) -> bool:
-        """Make `state` durable if enough time has passed, or at once with `now`; True when it was written.
+        """Make `state` durable if enough time has passed, or at once with `now`. Return True if it was written.
 
-        A disk error loses only this progress: it is logged once and not raised.
+        A disk error loses only this progress. It is logged once and not raised.
 
         Raises:
             TypeError: JSON cannot represent the state.
@@ -105,7 +106,7 @@ class Checkpoint:
         self.there = True
         try:
             durable.make_folder(self._path.parent)
-            durable.replace(self._path, data, shared=True)  # two workers may meet over one job
+            durable.replace(self._path, data, shared=True)  # two workers may run the same job and write this file
             saved = True
         except OSError as err:
             if not self._failed:

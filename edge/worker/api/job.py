@@ -1,4 +1,4 @@
-"""The parameter annotated `Job` of a task: what the worker offers to a running body."""
+"""The class `Job`: the methods of the worker that a running body may call."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from edge.worker.api.spawner import LocalSpawner, Spawning
 
 
 class Job:
-    """The job that a body runs for. The worker makes it; `Job.local(folder)` makes one for a unit test.
+    """The job whose body runs. The worker makes it. `Job.local(folder)` makes one for a unit test.
 
     A cancel and a time limit raise an exception wherever the body is. When the worker stops, the next `checkpoint`
-    raises, because nothing is lost there; a body that reaches none is interrupted after the worker's grace time. While
-    power is too low for the job, it waits in `checkpoint`, `progress` or `check`. That time does not count for its
-    limit. All methods but `spawn` belong to the thread of the body.
+    raises, because no progress is lost there. A body that reaches no checkpoint is interrupted after the worker's grace
+    time. While power is too low for the job, it waits in `checkpoint`, `progress` or `check`. That time does not count
+    for its time limit. All methods except `spawn` belong to the thread of the body.
     """
 
-    #: `Signature` recognises by this attribute a parameter that the worker fills in.
+    #: `Signature` recognises by this attribute a parameter that the worker supplies.
     __edge_job__: ClassVar[bool] = True
 
     def __init__(
@@ -57,7 +57,7 @@ class Job:
         self._spawner = spawner
         self._inputs: Mapping[str, Path] = inputs or {}
         self._restored: tuple[JsonValue] | None = None
-        self._saves = False  # the body makes checkpoints: a hold waits for the next one
+        self._saves = False  # True if the body makes checkpoints; then a hold waits for the next one
 
     @classmethod
     def local(
@@ -71,9 +71,8 @@ class Job:
     ) -> Job:
         """Return a job without a worker, with artifacts, checkpoint and kept files in `folder`.
 
-        `inputs` are the files that it is given, by name.
-
-        Every checkpoint is written. Spawned jobs do not run: each call appends a line of JSON to `spawned.jsonl` there.
+        `inputs` are the input files of the job, by name. Every checkpoint is written. Spawned jobs do not run: each
+        call of `spawn` appends a line of JSON to the file `spawned.jsonl` in `folder`.
         """
 
         def file(name: str) -> Path:
@@ -93,19 +92,19 @@ class Job:
 
     @property
     def folder(self) -> Path:
-        """The folder of this kind of job, kept between jobs (for a database, a cache). Raises OSError."""
+        """The folder of this kind of job. It is kept between jobs, for a database or a cache. Raises OSError."""
         self._folder.mkdir(parents=True, exist_ok=True)
         return self._folder
 
     @property
     def restored(self) -> JsonValue:
-        """What an earlier attempt passed to `checkpoint`, as decoded JSON; None on a first start."""
+        """The state that an earlier attempt passed to `checkpoint`, as decoded JSON, or None if none was saved."""
         if self._restored is None:
             self._restored = (self._checkpoint.read(),)
         return self._restored[0]
 
     def file(self, name: str) -> Path:
-        """Return a path to write an artifact to, which is published with the result.
+        """Return the path of an artifact. The body writes it, and it is published with the result.
 
         Raises:
             ValueError: `name` is not a plain file name.
@@ -114,35 +113,40 @@ class Job:
         return self._files(name)
 
     def input(self, name: str) -> Path:
-        """Return the path of a file that the job was given. Open it for reading only: other jobs may have the same.
+        """Return the path of an input file. Open it for reading only, because other jobs may use the same file.
 
-        Its name is a hash, without an ending. The file stays there until the job has ended.
+        The name of the file is a hash, without an ending. The file stays there until the job has ended.
 
         Raises:
-            UsageError: the job was given no file of this name.
+            UsageError: the job has no input file of this name.
         """
         if name not in self._inputs:
             known = ", ".join(sorted(self._inputs)) or "none"
-            raise UsageError(f"input {name[:80]!r}: this job was given {known}")
+            raise UsageError(f"input {name[:80]!r}: the inputs of this job are: {known}")
         return self._inputs[name]
 
     def progress(self, done: float, total: float = 0, note: str = "") -> None:
-        """Report how far the job is. Cheap enough for an inner loop: the status is written at most four times a second.
+        """Report the progress of the job. Cheap enough for an inner loop: it is written at most four times a second.
 
-        Like `check`, it holds the job while power is too low, and raises when the job has to end.
+        Like `check`, it holds the job while power is too low, and raises if the job must end.
+
+        Args:
+            done: the part that is done, in any unit.
+            total: the whole in the same unit, or 0 if it is not known.
+            note: a short text for people; the first 200 characters are kept.
         """
         self._check(patient=self._saves)
         with self._shield():
             self._report(Progress(float(done), float(total), str(note)[:200]))
 
     def checkpoint(self, state: object) -> None:
-        """Save what the job needs to continue from here after a power cut.
+        """Save the state from which the job can continue after a power cut.
 
-        Call it at any rate: it is written at most every few seconds, and always when the worker stops or power falls.
-        The call may last a whole night: here the job waits while power is too low.
+        Call it at any rate: the state is written only every few seconds, and always when the worker stops or power
+        falls. The call may last a whole night, because the job waits here while power is too low.
 
         Args:
-            state: anything that JSON can represent.
+            state: any value that JSON can represent.
 
         Raises:
             TypeError: JSON cannot represent the state.
@@ -159,36 +163,36 @@ class Job:
     def spawn(self, task: object, /, *args: object, key: str | None = None, **kwargs: object) -> str:
         """Submit another job and return its id.
 
-        The job is submitted once, however often this body runs again, and it stays when this job fails later. Its id
-        comes from this job's id and `key`; without a key, from the ordinal of the call among those without one. So
-        give each job a key where another attempt may spawn other jobs, or the same in another order. The new job has
+        The job is submitted once, even if this body runs again, and it stays if this job fails later. Its id comes from
+        this job's id and `key`. Without a key, it comes from the ordinal of the call among the calls without a key. So
+        give each job a key if another attempt may spawn other jobs, or the same jobs in another order. The new job has
         the power class, the retries and the time limit of its kind. May be called from any thread of the body.
 
-        Among the named arguments may also be what lets the job wait, as in a submission: `delay_s` or `not_before`,
-        `priority`, `unique_key`, `after` (ids, those of jobs that were spawned before, too) and `after_failure`. If the
-        kind has an argument of such a name, it is that argument.
+        The named arguments may include options that let the job wait, as in a submission: `delay_s` or `not_before`,
+        `priority`, `unique_key`, `after` (ids of jobs, also of jobs that were spawned before) and `after_failure`. If
+        the kind has an argument with the name of an option, the name means the argument.
 
         Args:
-            task: what `@task` made, or the name of a kind of job.
+            task: a function decorated with `@task`, or the name of a kind of job.
             *args: positional arguments of the job.
-            key: 1 to 255 printable ASCII characters, one key a job.
-            **kwargs: named arguments of the job, and what lets it wait.
+            key: 1 to 255 printable ASCII characters, another key for each job.
+            **kwargs: named arguments of the job, and options that let it wait.
 
         Raises:
             UnknownTask: no kind of job has this name.
             BadArguments: the kind does not take these arguments.
             KeyReused: another job was spawned with this key, or at this place in the order.
-            UsageError: the key is not usable, or too many jobs were spawned.
-            OSError: what earlier attempts spawned cannot be read, or the disk or the head has refused so many jobs
-                that no more can wait in memory.
+            UsageError: the key or an option is not usable, too many jobs were spawned, or this job cannot spawn.
+            OSError: the jobs of earlier attempts cannot be read, or the disk or the head refuses jobs and no more can
+                wait in memory.
         """
         if self._spawner is None:
             raise UsageError("this job cannot spawn others")
-        # Bodies are interrupted by signals, whose handlers run in the main thread only: other threads need no shield.
+        # Signal handlers, which interrupt a body, run in the main thread only. So other threads need no shield.
         main = threading.current_thread() is threading.main_thread()
         with self._shield() if main else nullcontext():
             return self._spawner.spawn(task, args, kwargs, key=key)
 
     def check(self) -> None:
-        """Return once power allows the job to continue; raise when it was cancelled, is out of time or has to stop."""
+        """Return once power allows the job to continue; raise if it was cancelled, is out of time or must stop."""
         self._check(patient=self._saves)

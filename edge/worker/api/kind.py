@@ -1,4 +1,4 @@
-"""A kind of job as the worker sees it: a type for what `@task` makes, because Celery's own class has no types."""
+"""The type of a kind of job inside the worker. Celery's class of a task has no types."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TaskKind(Protocol):
         """Call the plain function."""
 
     def push_request(self, **fields: object) -> None:
-        """Make `fields` the request that the body sees as Celery's current one."""
+        """Make `fields` the current request of Celery, which the body can read."""
 
     def pop_request(self) -> None:
-        """Forget the request that was pushed last."""
+        """Remove the request that was pushed last."""

@@ -1,4 +1,7 @@
-"""Submits the jobs that a body spawns: checked at the call, durable in groups, once each however often it runs."""
+"""Submits the jobs that a body spawns. They are checked at the call, and become durable in groups.
+
+Each job is submitted only once, even if the body runs again.
+"""
 
 from __future__ import annotations
 
@@ -25,26 +28,27 @@ logger = logging.getLogger(__name__)
 
 #: Most jobs in one file. A file costs two syncs.
 GROUP = 256
+#: Size of the arguments at which a file is written.
 GROUP_BYTES = 1 << 20
 #: Longest time that the first job of a group waits for others.
 WAIT_S = 0.05
-#: Most bytes of jobs that wait in memory while the disk or the head refuses them; beyond it `spawn` raises.
+#: Most bytes of jobs that wait in memory while the disk or the head refuses them. Above that `spawn` raises.
 _WAITING_BYTES = 32 << 20
 #: Deepest nesting of arguments, the same as for submitted jobs.
 _MAX_DEPTH = 100
 
 
 class HandOver(Protocol):
-    """Where spawned jobs go: the folder of this board, or the head.
+    """The receiver of spawned jobs: a folder of this board, or the head.
 
     Methods raise OSError, and may be called from any thread.
     """
 
     def known(self, parent: str) -> Sequence[SpawnedJobs]:
-        """Return what earlier attempts at `parent` spawned, in order, as far as this board knows."""
+        """Return the jobs that earlier attempts at `parent` spawned, in order, as far as this board knows them."""
 
     def write(self, spawned: SpawnedJobs, *, number: int) -> None:
-        """Make `spawned` durable; `number` orders the files of one parent.
+        """Make `spawned` durable. `number` orders the files of one parent.
 
         Raises:
             SpawnedOtherwise: one of the ids belongs to a job with another task or other arguments.
@@ -52,17 +56,17 @@ class HandOver(Protocol):
 
 
 class Spawning(Protocol):
-    """What `Job.spawn` calls."""
+    """The object that `Job.spawn` calls: a `Spawner` or a `LocalSpawner`."""
 
     def spawn(self, task: object, args: Sequence[object], kwargs: Mapping[str, object], *, key: str | None) -> str:
-        """Submit a job and return its id. Raises as `Job.spawn`."""
+        """Submit a job and return its id. Raises the errors of `Job.spawn`."""
 
 
 class Spawner:
     """Spawns the jobs of one attempt at one job. May be called from any thread of the body.
 
-    An error of the disk or the head does not end the body: the jobs wait here, and the parent's result waits for them,
-    see `flush`.
+    An error of the disk or the head does not end the body. The jobs wait here, and the result of the parent waits for
+    them, see `flush`.
     """
 
     def __init__(
@@ -82,31 +86,31 @@ class Spawner:
         self._max_bytes = max_bytes
         self._pid = os.getpid()
         self._lock = threading.RLock()  # guards all fields below; held while a file is written
-        self._known: dict[str, bytes] | None = None  # id -> fingerprint of each spawned job; None: not read yet
+        self._known: dict[str, bytes] | None = None  # fingerprint of each spawned job by id; None until it is read
         self._calls = 0  # calls without a key so far
         self._files = 0
-        self._group: list[tuple[SpawnedJob, int]] = []  # with their sizes in bytes
+        self._group: list[tuple[SpawnedJob, int]] = []  # jobs that wait to be written, and their sizes in bytes
         self._group_bytes = 0
         self._timer: threading.Timer | None = None
         self._conflict: SpawnedOtherwise | None = None  # the head refused a job of an earlier group
-        self._over = False
+        self._ended = False
 
     @property
     def children(self) -> tuple[str, ...]:
-        """Ids of all that this job has spawned, in order."""
+        """Ids of all jobs that this job has spawned, in order."""
         with self._lock:
             return tuple(self._known or ())
 
     def spawn(self, task: object, args: Sequence[object], kwargs: Mapping[str, object], *, key: str | None) -> str:
-        """Submit a job, durable after the next `flush`, and return its id. Raises as `Job.spawn`."""
+        """Submit a job and return its id. It is durable after the next `flush`. Raises the errors of `Job.spawn`."""
         if key is not None:
             if not (isinstance(key, str) and is_key(key)):
                 raise UsageError(f"key {str(key)[:80]!r}: {KEY_RULE}")
-            key = str.__str__(key)  # of a subclass of str, which cannot be encoded
+            key = str.__str__(key)  # an object of a subclass of str could not be encoded
         if os.getpid() != self._pid:
-            raise UsageError("spawn: a process that the body forked cannot spawn jobs; do it in the body's own")
+            raise UsageError("spawn: a process that the body forked cannot spawn jobs; call it in the body's process")
         with self._lock:
-            if self._over:
+            if self._ended:
                 raise UsageError("spawn: the job has ended")
             self._raise_conflict()
             kind = self._kind(task)
@@ -124,16 +128,16 @@ class Spawner:
             return job_id
 
     def saved(self) -> bool:
-        """Write what waits; False when the disk or the head refused it."""
+        """Write the waiting jobs. Return False if the disk or the head refused them."""
         try:
             self.flush()
         except OSError as err:
-            logger.warning("cannot hand in what job %s spawned: %s; trying again", self._parent, err)
+            logger.warning("cannot hand in the jobs that job %s spawned: %s; trying again", self._parent, err)
             return False
         return True
 
     def flush(self) -> None:
-        """Write what waits; durable on return. Raises OSError; what was not written goes on waiting."""
+        """Write the waiting jobs. On return they are durable. Raises OSError; then the unwritten jobs still wait."""
         with self._lock:
             timer, self._timer = self._timer, None
             if timer is not None:
@@ -153,9 +157,9 @@ class Spawner:
                 self._files += 1
 
     def settle(self) -> None:
-        """Note that the body has ended, and try to write what waits. Raises SpawnedOtherwise, which fails the job."""
+        """Note that the body has ended, and write the waiting jobs if possible. SpawnedOtherwise makes the job fail."""
         with self._lock:
-            self._over = True
+            self._ended = True
             self.saved()
             self._raise_conflict()
 
@@ -174,7 +178,7 @@ class Spawner:
     ) -> tuple[SpawnedJob, int]:
         """Return the job and the size of its arguments as JSON. The checks are those of a submission over HTTP."""
         try:
-            # Not as ASCII: then half a surrogate pair, which no file can hold, would be encoded without complaint.
+            # With `ensure_ascii` half a surrogate pair, which no file can hold, would be encoded without an error.
             text = json.dumps([list(args), dict(kwargs)], allow_nan=False, ensure_ascii=False, separators=(",", ":"))
             content = text.encode()
             plain: tuple[list[JsonValue], JsonObject] = json.loads(content)
@@ -190,7 +194,7 @@ class Spawner:
         waits, named = _options(kind, plain[1])
         results = list(results_in([plain[0], named]))
         if not results:
-            kind.edge_signature.bind(plain[0], named)  # else the gateway does, once it has them
+            kind.edge_signature.bind(plain[0], named)  # otherwise the gateway does so, once it has the results
         later(waits, results=results)
         job = SpawnedJob(
             kind.name,
@@ -206,7 +210,7 @@ class Spawner:
         return job, len(content)
 
     def _recalled(self) -> dict[str, bytes]:
-        """Return what was spawned so far, by earlier attempts too, as id -> fingerprint."""
+        """Return the fingerprints of all jobs spawned so far, also by earlier attempts, by job id. Raises OSError."""
         if self._known is None:
             known = dict[str, bytes]()
             before = self._hand_over.known(self._parent)
@@ -235,7 +239,7 @@ class Spawner:
 
 
 class LocalSpawner:
-    """Stands in for a `Spawner` where there is no worker: each call appends a line of JSON to a file."""
+    """Replaces a `Spawner` if there is no worker: each call appends a line of JSON to a file."""
 
     def __init__(self, parent: str, path: Path) -> None:
         self._parent, self._path = parent, path
@@ -258,32 +262,33 @@ class LocalSpawner:
 
 
 def _options(kind: TaskKind, kwargs: JsonObject) -> tuple[Waits, JsonObject]:
-    """Split the named arguments of a call into what `Waits` has and what the job gets. Raises UsageError.
+    """Split the named arguments of a call into the options of `Waits` and the arguments of the job. Raises UsageError.
 
-    A name that the kind has for an argument of its own is that argument, as it was before there were such options.
+    If the kind has an argument with the name of an option, the name means the argument. So it was before there were
+    such options.
     """
     own = {parameter.name for parameter in kind.edge_signature.parameters}
     names = set(Waits.__struct_fields__) - own
-    given = {name: value for name, value in kwargs.items() if name in names}
-    if isinstance(given.get("after"), str):
-        given["after"] = [given["after"]]
+    options = {name: value for name, value in kwargs.items() if name in names}
+    if isinstance(options.get("after"), str):
+        options["after"] = [options["after"]]
     try:
-        waits = msgspec.convert(given, Waits)
+        waits = msgspec.convert(options, Waits)
     except msgspec.ValidationError as err:
         raise UsageError(f"spawn: {str(err).replace('`', '').replace(' - at $.', ' in ')}") from err
     return waits, {name: value for name, value in kwargs.items() if name not in names}
 
 
 def task_name(task: object) -> str:
-    """Return the name of `task`: what `@task` made, or a name. Raises UsageError on anything else."""
+    """Return the name of `task`, which is a decorated function or a name already. Raises UsageError otherwise."""
     name = task if isinstance(task, str) else getattr(task, "name", None)
     if not isinstance(name, str):
-        raise UsageError(f"spawn: {type(task).__name__} is no task; give a task, or its name")
+        raise UsageError(f"spawn: {type(task).__name__} is no task; pass a task, or its name")
     return name
 
 
 def _deeper(value: object, levels: int) -> bool:
-    """True when lists and dicts in `value` are nested deeper than `levels`."""
+    """Return True if lists and dicts in `value` are nested deeper than `levels`."""
     left = [(value, 0)]
     while left:
         each, depth = left.pop()

@@ -1,14 +1,14 @@
-"""One attempt at a job: its message, its history, and whether its body runs.
+"""One attempt at a job: its message, its history, and the decision to run its body.
 
-- `delivery`: a message from the broker, read without trusting it
-- `attempt`: a delivery, and the stage it has reached
-- `admission`: decides: already ended, old copy, refused, parked, or to be run now
-- `handed`: messages of plain Celery that are for later, or begin a chain
-- `outcome`: how a body ended
-- `ending`: what follows from that
-- `history`: earlier attempts: crashes, interruptions, power cuts
-- `brownout`: jobs that are cut again and again soon after their start
-- `inputs`: the files that a job is given: there, or fetched from the head
+- `delivery`: reads a message from the broker, without trusting its content
+- `attempt`: a delivery with the stage that it has reached
+- `admission`: decides what happens to a delivery: ended already, old copy, refused, parked, deferred, or run now
+- `deferred`: reads messages of plain Celery that have an eta or begin a chain, and go to the gateway
+- `outcome`: the record of how a body ended
+- `ending`: decides what follows from an outcome
+- `history`: records how earlier attempts ended: by a crash, an interruption or a power cut
+- `brownout`: detects jobs whose start is followed by a power cut again and again
+- `inputs`: checks that the input files of a job are here; a node fetches them from its head
 - `program_locks`: keeps two workers from running the program of one job at the same time
-- `head`: a node's head: results and attempts go there by HTTPS
+- `head`: the client of a node's head, to which results and attempts go by HTTPS
 """

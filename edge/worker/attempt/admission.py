@@ -13,8 +13,8 @@ from edge.core.values import JsonObject
 from edge.model import Attempts, Failure, FailureCode, PowerStatus, SpawnedJob, WaitReason
 from edge.worker.api.kind import TaskKind
 from edge.worker.attempt.brownout import suspected
+from edge.worker.attempt.deferred import with_kinds
 from edge.worker.attempt.delivery import Delivery, clean
-from edge.worker.attempt.handed import with_kinds
 from edge.worker.attempt.history import STARVED
 from edge.worker.power.feasibility import KindAverage, too_hot, too_much
 
@@ -26,7 +26,7 @@ class JobEnded:
 
 @dataclass(frozen=True)
 class Old:
-    """The message is a copy of an attempt whose failure is recorded already. The retry has a message of its own."""
+    """The message is a copy of an attempt whose failure is recorded already. The retry comes as another message."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,13 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Hand:
-    """The gateway is to keep `jobs` in the ledger: the message is not for now."""
+class Defer:
+    """The worker hands `jobs` over to the gateway, which keeps them in the ledger until they are due."""
 
     jobs: tuple[SpawnedJob, ...]
 
 
-Decision = JobEnded | Old | Park | Refuse | Run | Hand
+Decision = JobEnded | Old | Park | Refuse | Run | Defer
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Kinds:
 
     tasks: Mapping[str, TaskKind]
     broken: Mapping[str, str]
-    limited: Collection[str] = ()  # kinds with a limit, which the gateway alone can keep
+    limited: Collection[str] = ()  # kinds with an entry in `limits`, which only the gateway can enforce
 
 
 def first_look(
@@ -83,15 +83,18 @@ def first_look(
     expected: KindAverage | None,
     config: PowerConfig,
 ) -> JobEnded | Park | None:
-    """Decide what needs no record of earlier attempts; None when that record has to be read.
+    """Decide as far as possible without the record of earlier attempts.
 
     Args:
         delivery: the message.
         job_ended: whether the job has its result already.
         parked: whether the attempt is parked now; then the board must be clearly cooler before it begins.
         power: the governor's report.
-        expected: what jobs of this kind take on average; None when not known.
+        expected: the mean time and energy of jobs of this kind, or None if they are not known.
         config: the section `power` of the configuration.
+
+    Returns:
+        The decision, or None if the record of earlier attempts must be read first; see `admit`.
     """
     if job_ended:
         return JobEnded()
@@ -101,18 +104,18 @@ def first_look(
 
 def admit(
     delivery: Delivery, earlier: Attempts | None, kinds: Kinds, config: WorkerConfig
-) -> Old | Refuse | Run | Hand:
-    """Decide on a delivery that `first_look` let through; `earlier` is the record of the earlier attempts."""
+) -> Old | Refuse | Run | Defer:
+    """Decide on a delivery for which `first_look` returned None; `earlier` is the record of the earlier attempts."""
     if earlier is not None and earlier.failures > delivery.failures:
         return Old()
     failure = delivery.problem or _repeated_failure(delivery, earlier, config)
     if failure is not None:
         return Refuse(failure)
     if delivery.task in kinds.limited and not isinstance(delivery.headers.get("edge"), dict):
-        jobs = delivery.handed or (own_job(delivery),)  # plain Celery published it past the gateway
-        return Hand(with_kinds(jobs, kinds.tasks, power=class_of(delivery.queue)))
-    if delivery.handed:
-        return Hand(with_kinds(delivery.handed, kinds.tasks, power=class_of(delivery.queue)))
+        jobs = delivery.deferred or (own_job(delivery),)  # plain Celery published it to the broker, past the gateway
+        return Defer(with_kinds(jobs, kinds.tasks, power=class_of(delivery.queue)))
+    if delivery.deferred:
+        return Defer(with_kinds(delivery.deferred, kinds.tasks, power=class_of(delivery.queue)))
     task = kinds.tasks.get(delivery.task)
     if task is None:
         return Refuse(Failure(FailureCode.UNKNOWN_TASK, _unknown_task(delivery.task, kinds)))
@@ -123,7 +126,7 @@ def admit(
 
 
 def own_job(delivery: Delivery) -> SpawnedJob:
-    """The job of a message, for the ledger."""
+    """Return the job of a message, in the form in which the gateway adds it to the ledger."""
     return SpawnedJob(delivery.task, delivery.args, delivery.kwargs, own_id=delivery.id)
 
 
@@ -141,7 +144,7 @@ def _repeated_failure(delivery: Delivery, earlier: Attempts | None, config: Work
 
 
 def _unknown_task(task: str, kinds: Kinds) -> str:
-    """Name the known tasks and the broken modules: the task may be in one of these."""
+    """Return a message with the known tasks and the modules that failed to import: the task may be in one of these."""
     err = UnknownTask(task, sorted(kinds.tasks))
     broken = "; ".join(f"module {module}: {error}" for module, error in kinds.broken.items())
     return clean(f"{err}; {broken}" if broken else str(err))

@@ -21,19 +21,19 @@ from edge.worker.power.meter import Meter
 
 
 class Stage(StrEnum):
-    """What is to be done next with an attempt. After a disk error it stays in its stage and is resumed there."""
+    """The next step of an attempt. After a disk error the attempt keeps its stage and continues there."""
 
     ADMITTING = "admitting"  # may its body run?
     RUNNING = "running"  # its body runs, or has just ended
-    COMMITTING = "committing"  # it has a result, which is to become durable
-    RETRYING = "retrying"  # it failed with retries left; the failure is to become durable
+    COMMITTING = "committing"  # it has a result, which must become durable
+    RETRYING = "retrying"  # it failed with retries left; the failure must become durable
     DONE = "done"  # nothing is left to do here; the message is acknowledged, unless the body was interrupted
 
 
 class Attempt:
     """A message in the worker, from its delivery to its acknowledgement. Belongs to the main thread.
 
-    Each method notes one event, and sets the stage that follows.
+    Each method notes one event and sets the stage that follows.
     """
 
     def __init__(self, delivery: Delivery) -> None:
@@ -43,19 +43,19 @@ class Attempt:
         self.earlier: Attempts | None = None  # earlier attempts at the job
         self.task: TaskKind | None = None
         self.bound: JsonObject = {}  # the arguments of the body
-        self.staging: Staging | None = None  # where its artifacts lie
-        self.meter: Meter | None = None  # measures what the running body takes
-        self.checkpoint: Checkpoint | None = None  # where the body saves its progress
-        self.spawner: Spawner | None = None  # what the body spawned
+        self.staging: Staging | None = None  # the folder of its artifacts
+        self.meter: Meter | None = None  # measures the energy of the running body
+        self.checkpoint: Checkpoint | None = None  # saves the progress of the body
+        self.spawner: Spawner | None = None  # submits the jobs that the body spawns
         self.outcome: Outcome | None = None
         self.energy: Energy | None = None
-        self.error = ""  # why the body failed, when it is to be tried again
+        self.error = ""  # why the body failed, if the job will be tried again
         self.result: Result | None = None
         self.written: Written | None = None  # the result on the disk, not durable yet
-        self.files_lost = False  # the disk refused the artifacts: they may read well from memory and be lost
+        self.files_lost = False  # a sync of the artifacts failed: memory may show content that the disk does not have
         self.needs_space = False  # a full disk ended the body: it runs again when there is room
         self.parked: WaitReason | None = None  # why it may not begin yet, although its class may
-        self.not_before = 0.0  # monotonic seconds: a parked attempt is not looked at before
+        self.not_before = 0.0  # monotonic seconds; a parked attempt is not tried again before that time
         self.job_ended = False  # the job has its one result, so no other attempt follows
         self.faults = 0  # how often the worker itself failed while it handled this attempt
 
@@ -66,7 +66,7 @@ class Attempt:
 
     @property
     def deliveries(self) -> tuple[Delivery, ...]:
-        """The message, and copies of it that came while the body ran: all are acknowledged at the end."""
+        """The message, and copies of it that came while the body ran. All of them are acknowledged at the end."""
         return (self.delivery, *self._copies)
 
     @property
@@ -76,12 +76,12 @@ class Attempt:
 
     @property
     def begins(self) -> bool:
-        """True while its body has still to begin, for the first time or again: then power decides when."""
+        """True while its body still has to begin, for the first time or again. Power decides when it may."""
         return self.stage is Stage.ADMITTING
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of the result that wait for the disk."""
+        """Size of the result that is written but not durable yet; 0 if there is none."""
         return self.written.size_bytes if self.written is not None else 0
 
     def __str__(self) -> str:
@@ -90,17 +90,17 @@ class Attempt:
     # --- admission ----------------------------------------------------------------------------------------
 
     def park(self, why: WaitReason, *, not_before: float = 0.0) -> None:
-        """Note that it may not begin yet; `since` is kept from the first time.
+        """Note that the body may not begin yet. The time of the first call is kept as `since` of the reason.
 
         Args:
-            why: the reason; its own `since` is ignored.
-            not_before: monotonic seconds.
+            why: the reason; its `since` is ignored.
+            not_before: when to try again at the earliest, in monotonic seconds.
         """
         since = self.parked.since if self.parked is not None else time.time()
         self.parked, self.not_before = msgspec.structs.replace(why, since=since), not_before
 
     def failed_inside(self) -> int:
-        """Count a failure of the worker itself and return how many there were."""
+        """Count a failure of the worker itself. Return the number of such failures so far."""
         self.faults += 1
         return self.faults
 
@@ -109,7 +109,7 @@ class Attempt:
         self.earlier = earlier
 
     def admit(self, task: TaskKind, bound: JsonObject, staging: Staging) -> None:
-        """Note that the body is to run now."""
+        """Note that the body will run now."""
         self.task, self.bound, self.staging = task, bound, staging
         self.parked = None
         self.stage = Stage.RUNNING
@@ -135,11 +135,11 @@ class Attempt:
         return not first or self.outcome is None or (self.checkpoint is not None and self.checkpoint.there)
 
     def end(self, outcome: Outcome, energy: Energy) -> None:
-        """Note how the body ended and what it took."""
+        """Note how the body ended and which energy it used."""
         self.outcome, self.energy = outcome, energy
 
     def run_again(self, *, needs_space: bool = False) -> None:
-        """Drop what this run made, because the body has to run again; `needs_space`: not before the disk has room."""
+        """Drop what this run made, as the body has to run again; with `needs_space` only when the disk has room."""
         if self.staging is not None:
             self.staging.discard()
         self.staging = self.outcome = self.energy = self.meter = self.result = self.written = self.spawner = None
@@ -166,7 +166,7 @@ class Attempt:
         self.stage = Stage.COMMITTING
 
     def drop_files(self) -> None:
-        """Remove the artifacts; call it before the result is made, which must not name them."""
+        """Remove the artifacts. Call it before the result is made, because the result must not name them."""
         if self.staging is not None:
             self.staging.discard()
             self.staging = None
@@ -192,7 +192,7 @@ class Attempt:
 
     # `Any`: the fields of a `Result` have many types.
     def make_result(self, failure: Failure | None, *, worker: str, **fields: Any) -> Result:
-        """Return the job's result: with `failure`, or with the value in `fields`."""
+        """Return the job's result: a failure if `failure` is set, else a success. `fields` are set in the result."""
         state = JobState.SUCCEEDED
         if failure is not None:
             state = JobState.CANCELLED if failure.code is FailureCode.CANCELLED else JobState.FAILED
@@ -222,6 +222,6 @@ def _storable(args: list[JsonValue], kwargs: JsonObject) -> tuple[list[JsonValue
     except Exception:
         try:
             return [clean(repr(args))[:1000]], {"kwargs": clean(repr(kwargs))[:1000]}
-        except Exception:  # nested beyond what repr can follow
+        except Exception:  # nested too deeply for `repr`
             return [], {}
     return args, kwargs

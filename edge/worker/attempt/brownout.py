@@ -1,6 +1,6 @@
-"""Suspected brown-outs: jobs whose start is followed by a power cut again and again.
+"""Detects suspected brown-outs: jobs whose start is followed by a power cut again and again.
 
-Such a job may itself pull the voltage down. Run again and again, it would keep the board from all other jobs.
+Such a job may itself pull the voltage down. If it ran again and again, the board would never run another job.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 def suspected(earlier: Attempts | None, config: WorkerConfig) -> Failure | None:
-    """Return a failure when too many power cuts in a row came soon after the start of the body, else None."""
+    """Return a failure if too many power cuts in a row came soon after the start of the body, else None."""
     limit = config.max_early_cuts
     if earlier is None or not limit or earlier.early_cuts < limit:
         return None
@@ -30,8 +30,9 @@ def suspected(earlier: Attempts | None, config: WorkerConfig) -> Failure | None:
 class UptimeMarker:
     """Notes durably that a body ran for `after_s`, so that a later power cut does not count against it.
 
-    Only for attempts whose start was made durable, so a job that was never cut costs no write. A timer thread writes,
-    because the body occupies the main thread and may never call the worker. All methods may be called from any thread.
+    It is used only for attempts whose start was made durable, so a job that was never cut costs no write. A timer
+    thread writes, because the body occupies the main thread and may never call the worker. All methods may be called
+    from any thread.
     """
 
     def __init__(self, attempts: AttemptsStore, after_s: float) -> None:
@@ -47,8 +48,8 @@ class UptimeMarker:
             self._timers[earlier.id] = timer
         timer.start()
 
-    def rest(self, *job_ids: str) -> None:
-        """Stop the timers of these jobs, or of all if none is named. After the return nothing is written for them."""
+    def stop(self, *job_ids: str) -> None:
+        """Stop the timers of these jobs, or all timers if no job is named. Afterwards nothing is written for them."""
         if not self._timers:
             return
         with self._lock:
@@ -64,5 +65,5 @@ class UptimeMarker:
             try:
                 lasted = msgspec.structs.replace(earlier.begun, lasted=True)
                 self._attempts.write(msgspec.structs.replace(earlier, begun=lasted))
-            except OSError as err:  # a power cut in this run may then wrongly count as early
+            except OSError as err:  # then a power cut in this run may wrongly count as an early one
                 logger.warning("cannot note that %s runs well: %s", earlier.id, err)

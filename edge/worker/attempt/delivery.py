@@ -1,4 +1,4 @@
-"""A message from the broker, read without trusting its content."""
+"""Reads a message from the broker, without trusting its content."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from edge.core.duplicates import duplicate
 from edge.core.errors import UsageError
 from edge.core.values import JsonObject, JsonValue
 from edge.model import Failure, FailureCode, InputFile, SpawnedJob, file_safe_id
-from edge.worker.attempt.handed import handed
+from edge.worker.attempt.deferred import deferred_jobs
 
 _UNSUPPORTED = ("callbacks", "errbacks", "chord")
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """What a message asks for. `problem` is set when it cannot be run; `id` and `task` are usable in any case."""
+    """The job that a message asks for. `problem` is set if it cannot run; `id` and `task` are usable in any case."""
 
     message: Message
     queue: str
@@ -37,11 +37,12 @@ class Delivery:
     retries: int = 0
     time_limit_s: float | None = None
     max_temp_c: float | None = None
-    submitter: str = ""  # empty: it did not come through the gateway
-    files: dict[str, InputFile] = field(default_factory=dict)  # what it is given, by name
+    submitter: str = ""  # empty if the message did not come through the gateway
+    files: dict[str, InputFile] = field(default_factory=dict)  # the input files by name
     problem: Failure | None = None
-    #: Not for now: the gateway is to keep these, this message's own job first. Empty for almost every message.
-    handed: tuple[SpawnedJob, ...] = ()
+    #: Jobs that the gateway must keep, because the message has an eta or begins a chain. The message's own job is the
+    #: first. Empty for almost every message.
+    deferred: tuple[SpawnedJob, ...] = ()
     headers: JsonObject = field(default_factory=dict)
 
 
@@ -51,7 +52,7 @@ def read(message: Message, queue: str, error: BaseException | None = None, *, fi
     Args:
         message: as kombu delivered it.
         queue: the queue it came from.
-        error: what kombu raised when it could not unpack the message.
+        error: the error of kombu, if it could not unpack the message.
         first_in_queue: see `Delivery.first_in_queue`.
     """
     headers = message.headers if isinstance(message.headers, dict) else {}
@@ -96,7 +97,7 @@ def read(message: Message, queue: str, error: BaseException | None = None, *, fi
         problem = _unsupported(embed, expires=headers.get("expires") or first.get("expires"))
     if problem is None:
         try:
-            later = handed(headers, first, embed, job_id=job_id, task=task, args=args, kwargs=kwargs)
+            later = deferred_jobs(headers, first, embed, job_id=job_id, task=task, args=args, kwargs=kwargs)
         except UsageError as err:
             problem = Failure(FailureCode.BAD_ARGUMENTS, clean(str(err)))
     edge = headers.get("edge")
@@ -123,30 +124,30 @@ def read(message: Message, queue: str, error: BaseException | None = None, *, fi
         submitter=clean(name)[:64] if isinstance(name := edge.get("submitter"), str) else "",
         files=files,
         problem=problem,
-        handed=later,
+        deferred=later,
         headers=headers,
     )
 
 
 def clean(text: str) -> str:
-    """Return `text` with lone surrogates escaped: neither JSON nor a file can hold them."""
+    """Return `text` with lone surrogates escaped, because neither JSON nor a file can hold them."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _duplicate_key(message: Message) -> str | None:
-    """Return a key that one object of the JSON body has twice, or None. Celery writes `{1: 2, "1": 3}` like that."""
+    """Return a key that one object of the JSON body has twice, or None. Celery writes `{1: 2, "1": 3}` in this way."""
     body = message.body
     if not isinstance(body, bytes | str):
         return None
     content = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
     try:
         return duplicate(content)
-    except (ValueError, RecursionError):  # compressed, or in another encoding: not what was decoded
+    except (ValueError, RecursionError):  # compressed or in another encoding, so this is not the decoded JSON
         return None
 
 
 def _content_id(message: Message, headers: JsonObject) -> str:
-    """Return an id for a message without one. It is a hash of the content, so each redelivery gets the same."""
+    """Return an id for a message without one. It is a hash of the content, so each redelivery gets the same id."""
     stable = {key: value for key, value in headers.items() if not key.startswith("x-")}
     body = message.body
     if isinstance(body, str):
@@ -157,11 +158,11 @@ def _content_id(message: Message, headers: JsonObject) -> str:
 
 
 def _unsupported(embed: JsonObject, *, expires: JsonValue) -> Failure | None:
-    """Return a failure when the message needs a feature of Celery that this worker does not have, else None."""
+    """Return a failure if the message needs a feature of Celery that this worker does not have, else None."""
     if expires:
         return Failure(
             FailureCode.BAD_ARGUMENTS,
-            f"the message has expires = {str(expires)[:80]!r}: the board's clock may jump; cancel the job in its place",
+            f"the message has expires = {str(expires)[:80]!r}: the board's clock may jump; cancel the job instead",
         )
     for name in _UNSUPPORTED:
         if embed.get(name):

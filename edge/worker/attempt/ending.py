@@ -31,13 +31,19 @@ class Ending(StrEnum):
 
 
 def ending(outcome: Outcome, delivery: Delivery, *, disk_to_blame: bool) -> Ending:
-    """Return what follows from `outcome`; `disk_to_blame`: a full disk may have ended the body."""
+    """Return what follows from `outcome`.
+
+    Args:
+        outcome: how the body ended.
+        delivery: the message of the attempt.
+        disk_to_blame: a full disk, not the job, may have ended the body.
+    """
     if outcome.interrupted:
         return Ending.INTERRUPTED
     if disk_to_blame and disk_full(outcome):
         return Ending.DISK_FULL
     failure = outcome.failure
-    if outcome.let_go:  # another attempt would run beside it
+    if outcome.abandoned:  # the body may still run, and another attempt would run at the same time
         return Ending.RESULT
     if failure is not None and failure.code in _RETRIED and delivery.failures < delivery.retries:
         return Ending.RETRY
@@ -45,5 +51,5 @@ def ending(outcome: Outcome, delivery: Delivery, *, disk_to_blame: bool) -> Endi
 
 
 def disk_full(outcome: Outcome) -> bool:
-    """True when the body ended with the error of a full disk; other errors may come from what it reads elsewhere."""
+    """Return True if the body ended with the error of a full disk. No other OSError is sure to come from the disk."""
     return isinstance(outcome.error, OSError) and outcome.error.errno in _FULL

@@ -1,4 +1,4 @@
-"""The head of a node: results go there by HTTPS, and are durable once the head has answered.
+"""The client of a node's head. Results go there by HTTPS, and are durable once the head has answered.
 
 Every network fault is an OSError, like a fault of the disk: the worker keeps the job blocked and tries again.
 """
@@ -42,19 +42,19 @@ from edge.worker.api.spawner import HandOver
 
 logger = logging.getLogger(__name__)
 
-#: Extra time for the answer to an upload: the head copies the files and syncs them.
+#: Extra time for the answer to an upload, because the head copies the files and syncs them.
 _LONGER_S = 120.0
 
 
 class Head:
-    """The head's gateway. Methods may be called from any thread.
+    """Sends requests to the head's gateway. Methods may be called from any thread.
 
-    They raise Unreachable or NotAllowed (both OSErrors) when a later try may succeed, and another EdgeError, such as
-    UsageError, when the head will never accept the request.
+    They raise Unreachable or NotAllowed (both OSErrors) if a later try may succeed, and another EdgeError, such as
+    UsageError, if the head will never accept the request.
     """
 
     def __init__(self, config: NodeConfig) -> None:
-        """Raises ConfigError when the token cannot be read."""
+        """Read the token. Raises ConfigError if that fails."""
         url, token_file = given(config.head_url, "node.head_url"), given(config.token_file, "node.token_file")
         try:
             token = token_file.read_text().strip()
@@ -64,32 +64,32 @@ class Head:
         self._http = Transport(Settings(url.rstrip("/"), token, config.ca_file, patience_s=0.0))
 
     def ended(self, job_id: str) -> bool:
-        """True when the head has a durable result of the job, or removed it."""
+        """Return True if the head has a durable result of the job, or has removed it."""
         try:
             return self._http.json("GET", path_of("jobs", job_id), JobView).state.final
         except UnknownJob:
-            return False  # from plain Celery on the head: its gateway learns of it by the result
+            return False  # published by plain Celery on the head: the head's gateway learns of the job by its result
         except JobGone:
             return True
         except GatewayError as err:
             raise Unreachable(f"the head: {err}") from err
 
     def backlog(self) -> tuple[OpenJobs, ...]:
-        """The open jobs of the head by kind."""
+        """Return the open jobs of the head by kind."""
         try:
             return self._http.json("GET", path_of("backlog"), HeadBacklog).rows
         except GatewayError as err:
             raise Unreachable(f"the head: {err}") from err
 
     def away(self, awake_at: float) -> None:
-        """Tell the head that this board is awake again then."""
+        """Tell the head that this board sleeps until `awake_at`, in seconds since the epoch."""
         body = msgspec.json.encode(NodeAway(round(awake_at, 1)))
         self._http.send("PUT", path_of("away"), body=body, headers={"Content-Type": "application/json"})
 
     def content(self, sha256: str, start: int) -> Iterator[bytes]:
-        """Yield the content of a file that a job is given, from the byte `start` on.
+        """Yield the content of an input file, from the byte `start` on.
 
-        Raises LinkError when the connection breaks; UnknownFile when the head does not have it.
+        Raises LinkError if the connection breaks, and UnknownFile if the head does not have the file.
         """
         headers = {"Range": f"bytes={start}-"} if start else {}
         try:
@@ -98,13 +98,13 @@ class Head:
             raise Unreachable(f"the head: {err}") from err
         try:
             if start and answer.status != HTTPStatus.PARTIAL_CONTENT:
-                raise Unreachable("the head does not continue a download that broke off")
+                raise Unreachable("the head does not resume a download that broke off")
             yield from answer.stream()
         finally:
             answer.close()
 
     def put(self, *path: str, body: bytes | BinaryIO, media: str = "application/json", attempt: str = "") -> None:
-        """Upload `body` to `/v1/PATH`; on return the head has it. Raises as the class says.
+        """Upload `body` to `/v1/PATH`. On return the head has it. Raises the errors that the class names.
 
         Args:
             *path: the parts of the address.
@@ -114,15 +114,15 @@ class Head:
         """
         headers, query = {"Content-Type": media}, {"attempt": attempt or None}
         if not isinstance(body, bytes):
-            headers["Content-Length"] = str(os.fstat(body.fileno()).st_size)  # a file goes out in pieces
+            headers["Content-Length"] = str(os.fstat(body.fileno()).st_size)  # a file is sent in pieces
         try:
             self._http.send("PUT", path_of(*path), query=query, body=body, headers=headers, longer_s=_LONGER_S)
-        except GatewayError as err:  # its card is full, or it failed: a later try may succeed
+        except GatewayError as err:  # the head's disk is full, or the head failed: a later try may succeed
             raise Unreachable(f"the head: {err}") from err
 
 
 class HeadResults(Results):
-    """Results of a node: staged here, published by the head. Each worker stages in a folder named after it."""
+    """The results of a node. They are staged on the node, in one folder for each worker, and published by the head."""
 
     def __init__(self, layout: Layout, head: Head, name: str) -> None:
         super().__init__(layout)
@@ -130,26 +130,30 @@ class HeadResults(Results):
         self._head = head
 
     def has(self, job_id: str) -> bool:
-        """True when the job is over, as the head knows it. Raises OSError."""
+        """Return True if the job has ended, according to the head. Raises OSError."""
         return self._head.ended(job_id)
 
     def publish(self, result: Result, staging: Staging | None = None) -> bool:
-        """Upload the files, then the result; on return the job has its one durable result, this or an earlier one.
+        """Upload the files, then the result. Raises OSError.
 
-        Raises OSError.
+        On return the job has its one durable result: this one, or an earlier one.
         """
         self._upload(self.write(result, staging))
         return True
 
     def write(self, result: Result, staging: Staging | None = None) -> Written:
-        """Prepare the result for `commit`; nothing is written, because the head makes it durable. Raises OSError."""
+        """Prepare the result for `commit`. Nothing is written here: the head makes it durable. Raises OSError."""
         staging = staging or self.stage(result.id)
         result = msgspec.structs.replace(result, files=staging.seal())
         size = len(msgspec.json.encode(result))
         return Written(result, size, private="", path="", notice="", shard=staging.folder.parent, staging=staging)
 
     def commit(self, members: Sequence[Written]) -> list[OSError | None]:
-        """Upload the results one after another; for each None, or the error. A refused one is uploaded again later."""
+        """Upload the results one after another.
+
+        Returns:
+            None for each uploaded result, or the error. A result with an error is uploaded again later.
+        """
         outcomes: list[OSError | None] = []
         for member in members:
             try:
@@ -177,7 +181,7 @@ class HeadResults(Results):
             self._send(dataclasses.replace(written, result=refused))
         except OSError:
             raise
-        except EdgeError:  # then the arguments are too large for it
+        except EdgeError:  # the head refuses the failure too, because the arguments are too large for it
             self._send(dataclasses.replace(written, result=msgspec.structs.replace(refused, args=[], kwargs={})))
 
     def _send(self, written: Written) -> None:
@@ -194,7 +198,7 @@ class HeadResults(Results):
         """Do nothing: the head announces its results itself."""
 
     def recover(self, *, forget_before: float | None = None) -> None:  # noqa: ARG002 - nothing is kept here
-        """Remove the files of this worker's interrupted attempts; their messages come again. Raises OSError."""
+        """Remove the files of this worker's interrupted attempts, whose messages come again. Raises OSError."""
         if self._root.is_dir():
             for path in self._root.iterdir():
                 if path.is_dir():
@@ -203,17 +207,17 @@ class HeadResults(Results):
 
 
 class HeadAttempts(AttemptsStore):
-    """Attempts of a node's jobs: kept here. Failures are also sent to the head, which publishes the retry."""
+    """The records of a node's attempts, kept on the node. Failures also go to the head, which publishes the retry."""
 
     def __init__(self, layout: Layout, head: Head) -> None:
         super().__init__(layout)
         self._head = head
 
     def write(self, attempts: Attempts) -> None:
-        """Make the record durable here; a new failure goes to the head first.
+        """Make the record durable here, after a new failure was sent to the head. Raises OSError.
 
         Once the failure is recorded here, the message counts as an old copy and is acknowledged. If the head did not
-        know the failure by then, the job would never be published again. Raises OSError.
+        know the failure by then, the job would never be published again.
         """
         before = self.read(attempts.id)
         if attempts.failures > (before.failures if before is not None else 0):
@@ -222,29 +226,29 @@ class HeadAttempts(AttemptsStore):
 
 
 def _refused(result: Result, why: str) -> Result:
-    """Return `result` as a failure without value and files; a failure that it has already stays."""
+    """Return `result` as a failure without value and files. If it is a failure already, it keeps that failure."""
     failure = result.failure or Failure(FailureCode.TOO_LARGE, f"the head refused the result: {why}")
     state = JobState.FAILED if result.failure is None else result.state
     return msgspec.structs.replace(result, state=state, value=None, files=(), failure=failure)
 
 
 class HeadSpawned:
-    """The `HandOver` of a node: what its bodies spawn goes to the head. Callable from any thread.
+    """The `HandOver` of a node: sends the jobs that bodies spawn to the head. Callable from any thread.
 
-    Only the head knows what earlier attempts spawned. It ignores jobs that it has, and refuses another job in the place
-    of one.
+    Only the head knows the jobs that earlier attempts spawned. It ignores a job that it has already. It refuses a job
+    that differs from the one that an earlier attempt spawned in the same place.
     """
 
     def __init__(self, config: NodeConfig) -> None:
-        """Raises ConfigError when the token cannot be read."""
+        """Read the token. Raises ConfigError if that fails."""
         self._head = Head(config)
 
     def known(self, _parent: str) -> list[SpawnedJobs]:
-        """Return nothing: only the head knows."""
+        """Return an empty list: only the head knows the jobs of earlier attempts."""
         return []
 
     def write(self, spawned: SpawnedJobs, *, number: int) -> None:  # noqa: ARG002 - the head needs no order of files
-        """Send the jobs; on return they are durable in the head's ledger. Raises OSError, SpawnedOtherwise."""
+        """Send the jobs. On return they are durable in the head's ledger. Raises OSError, SpawnedOtherwise."""
         try:
             self._head.put("jobs", spawned.id, "spawned", body=msgspec.json.encode(spawned))
         except KeyReused as err:
@@ -260,7 +264,7 @@ def stores(config: Config, name: str) -> tuple[Results, AttemptsStore]:
 
 
 def hand_over(config: Config) -> HandOver:
-    """Return where spawned jobs go: a local folder, or the head. Raises ConfigError."""
+    """Return the receiver of spawned jobs: a local folder, or the head. Raises ConfigError."""
     if config.node.head_url is None:
         return SpawnedFiles(config.layout)
     return HeadSpawned(config.node)

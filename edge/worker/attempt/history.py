@@ -1,17 +1,17 @@
-"""How the earlier attempts at a job ended: by a crash, an interruption or a power cut.
+"""Records how the earlier attempts at a job ended: by a crash, an interruption or a power cut.
 
 A worker marks the job that it runs in `run/running/NAME.json`, and empties that file when the body ends. A mark of a
 dead process means a crash. A power cut removes the marks, because they are on tmpfs. So from the second delivery on,
-the start of a body is made durable together with its boot id: a start in another boot without an end means a power cut.
+the start of a body is made durable together with its boot id. A start in another boot without an end means a power cut.
 
 A worker may have several messages of a queue in hand and runs them in order. All of them are delivered again after a
-power cut. Only the first has begun for certain, so only for the first a cut is counted. The others run one at a time
+power cut. Only the first has begun for certain, so a cut is counted only for the first. The others run one at a time
 (see `unsure`): if one of them causes the cuts, it is the first to be delivered after the next cut.
 
-A worker of threads marks all bodies that run. A crash with one body counts for its job. A crash with several counts for
-none of them, because nobody knows which body caused it. All of them become suspects: each runs again beside at most
-half as many other suspects, until it has ended (`company`). After a few crashes the culprit runs alone, and its
-crashes count; by then the others have ended.
+A worker of threads marks all bodies that run. A crash with one body counts for its job. A crash with several bodies
+counts for none of them, because nobody knows which body caused it. All of them become suspects. Until a suspect has
+ended, it runs only together with other suspects, and at most half as many run at once as ran at the crash (see
+`parallel_limit`). After a few crashes the culprit runs alone, and its crashes count. By then the others have ended.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ logger = logging.getLogger(__name__)
 _KEPT = 50
 #: Most deliveries that `give_back` remembers.
 _REMEMBERED = 1024
-#: Environment variable with the path of a file, in which the unit wrote $SERVICE_RESULT of the previous worker.
+#: Environment variable with the path of a file. The systemd unit writes $SERVICE_RESULT of the previous worker to it.
 ENDED = "EDGE_ENDED"
-#: Entry of `Attempts.ended` when the kernel killed the process for its memory. It counts as a crash.
+#: Entry of `Attempts.ended` if the kernel killed the process for its memory. It counts as a crash.
 STARVED = "out-of-memory"
 
 
 class RunningMark(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The content of `run/running/NAME.json`: which bodies a worker runs."""
+    """The content of `run/running/NAME.json`: the bodies that a worker runs."""
 
     id: str
     boot_id: str
@@ -64,9 +64,9 @@ class RunningMark(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class AttemptHistory:
-    """The earlier attempts of the jobs that this worker receives. Belongs to the main thread.
+    """Keeps the records of earlier attempts at the jobs that this worker receives. Belongs to the main thread.
 
-    Methods raise OSError when the disk refuses a record, except where they say otherwise.
+    Methods raise OSError if the disk refuses a record, unless their docstring says otherwise.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class AttemptHistory:
         self._looked: tuple[int, Attempts] | None = None
 
     def recover(self) -> None:
-        """Rename the mark of the previous worker, so that this one does not overwrite it. Call it once at the start."""
+        """Rename the mark of the previous worker, so that this one does not overwrite it. Call it once, first."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for folder in (self.attempts.folder, self._checkpoints):
             for temp in folder.glob(".*.tmp"):
@@ -113,7 +113,7 @@ class AttemptHistory:
                 left = self._own.with_name(f"{self._own.stem}.{os.urandom(4).hex()}.json")
                 self._own.rename(left)
                 if ended and (mark := _read_mark(left)) is not None:
-                    with suppress(OSError):  # then the mark counts as an ordinary crash
+                    with suppress(OSError):  # without this note the mark counts as an ordinary crash
                         durable.replace_volatile(left, msgspec.json.encode(msgspec.structs.replace(mark, ended=ended)))
 
     def tidy(self, has_ended: Callable[[str], bool]) -> None:
@@ -142,8 +142,8 @@ class AttemptHistory:
             self._uptime_marker.watch(looked[1])
 
     def end(self, *job_ids: str) -> None:
-        """Remove the marks of these bodies, or of all if none is named. An empty file means that nothing runs."""
-        self._uptime_marker.rest(*job_ids)
+        """Remove the marks of these bodies, or all marks if no job is named. An empty file means that nothing runs."""
+        self._uptime_marker.stop(*job_ids)
         for job_id in job_ids or tuple(self._running):
             self._running.pop(job_id, None)
         if self._fd is None:
@@ -164,28 +164,34 @@ class AttemptHistory:
         os.pwrite(given(self._fd, "the file of the mark"), data, 0)
 
     def drop(self) -> None:
-        """Remove the mark by its name, for a process that is about to end: a body may have closed the descriptor."""
+        """Remove the file of the mark, because the process is about to end.
+
+        It is removed by its name: a body may have closed the descriptor.
+        """
         self._own.unlink(missing_ok=True)
 
     def give_back(self, delivery: Delivery) -> None:
-        """Remember that this delivery is returned before its body began, so the next one counts as no attempt."""
+        """Remember that this delivery goes back before its body began.
+
+        So its next delivery does not count as another attempt.
+        """
         self._given_back[delivery.id] = delivery.redeliveries
         while len(self._given_back) > _REMEMBERED:
             self._given_back.popitem(last=False)
 
     def unsure(self, delivery: Delivery) -> bool:
-        """True when the body may have begun in an earlier delivery. It then runs alone: it may end this process too."""
+        """Return True if the body may have begun in an earlier delivery. It then runs alone: it may end the process."""
         return bool(delivery.redeliveries) and self._given_back.get(delivery.id, -1) != delivery.redeliveries - 1
 
     def look(self, delivery: Delivery) -> Attempts | None:
-        """Return the record of the earlier attempts, updated durably; None when this is the first attempt."""
+        """Update the record of the earlier attempts durably and return it, or None if this is the first attempt."""
         earlier = self.attempts.read(delivery.id)
         looked, self._looked = self._looked, None
         if earlier is not None and (delivery.redeliveries, earlier) == looked:
             self._looked = looked  # a disk error came between `look` and the body: it is the same attempt
             return earlier
         unbegun = not self.unsure(delivery)
-        if unbegun and self._many and delivery.redeliveries:  # given back, and yet a suspect
+        if unbegun and self._many and delivery.redeliveries:  # given back here, but it may be a suspect all the same
             unbegun = not self._suspects(delivery.id)
         unseen = earlier is None or earlier.begun is None
         if unseen and (unbegun or not (delivery.first_in_queue or self._marked(delivery.id))):
@@ -205,7 +211,7 @@ class AttemptHistory:
             elif path.stem.count(".") or not process_alive(mark.pid):
                 how, early = STARVED if mark.ended == "oom-kill" else "crash", False
                 crashes, suspects = crashes + (mark.ran <= 1), mark.ran
-            elif path != self._own:  # another worker here runs a copy: the start of that one counts
+            elif path != self._own:  # another worker of this board runs a copy: the start of that copy counts
                 begun, early = earlier.begun or begun, False
         runs_elsewhere = begun is earlier.begun
         earlier = msgspec.structs.replace(
@@ -224,18 +230,21 @@ class AttemptHistory:
                 self._remove_from_mark(path, mark, delivery.id)
         return earlier
 
-    def company(self, delivery: Delivery) -> int:
-        """Return how many bodies may run at once with this one, itself counted; 0: any number. Limited for suspects.
+    def parallel_limit(self, delivery: Delivery) -> int:
+        """Return how many bodies may run at once while this one runs, including this one; 0 means any number.
 
-        Raises OSError.
+        Only a suspect has a limit. Raises OSError.
         """
         if not delivery.redeliveries:
             return 0
         earlier = self.attempts.read(delivery.id)
-        return company_of(self._suspects(delivery.id) or (earlier.suspects if earlier is not None else 0))
+        return parallel_limit_of(self._suspects(delivery.id) or (earlier.suspects if earlier is not None else 0))
 
     def interrupted(self, earlier: Attempts | None) -> None:
-        """Note that the body was stopped in order, so its start does not count as cut. A disk error is only logged."""
+        """Note that the worker stopped the body, so that its start does not count as a power cut.
+
+        A disk error is only logged.
+        """
         if earlier is None or earlier.begun is None:
             return
         try:
@@ -260,14 +269,14 @@ class AttemptHistory:
         )
 
     def _suspects(self, job_id: str) -> int:
-        """Return how many bodies ran, this job's among them, when a worker of threads crashed; 0 if none crashed."""
+        """Return how many bodies ran when a worker of threads crashed that ran this job, or 0 if none crashed."""
         own = ((path, mark) for path, mark in self._marks() if job_id in mark.ids and mark.boot_id == boot_id())
         crashed = (mark.ran for path, mark in own if path.stem.count(".") or not process_alive(mark.pid))
         return max(crashed, default=0)
 
     @staticmethod
     def _remove_from_mark(path: Path, mark: RunningMark, job_id: str) -> None:
-        """Remove a job from the mark of a dead worker, because the job's record has it now."""
+        """Remove a job from the mark of a dead worker, because the crash is in the job's record now."""
         left = [each for each in mark.ids if each != job_id]
         if left:
             mark = msgspec.structs.replace(mark, id=left[0], others=tuple(left[1:]))
@@ -285,8 +294,8 @@ class AttemptHistory:
         return []
 
 
-def company_of(suspects: int) -> int:
-    """Return how many suspects may run at once, after a crash with `suspects` bodies; 0 if there are no suspects."""
+def parallel_limit_of(suspects: int) -> int:
+    """Return how many suspects may run at once after a crash with `suspects` bodies, or 0 if there are none."""
     return max(1, suspects // 2) if suspects else 0
 
 
@@ -297,7 +306,7 @@ def _read_mark(path: Path) -> RunningMark | None:
 
 
 def _how_predecessor_ended() -> str:
-    """Return $SERVICE_RESULT of the previous worker and remove its file; empty when not known."""
+    """Return $SERVICE_RESULT of the previous worker, or an empty text if it is not known. Removes the file."""
     path = os.environ.get(ENDED)
     if not path:
         return ""

@@ -1,4 +1,4 @@
-"""The files that a job is given, looked at before its body begins: here, or fetched from the head."""
+"""Checks before a body begins that its input files are here. A node fetches them from its head."""
 
 from __future__ import annotations
 
@@ -23,25 +23,29 @@ from edge.worker.attempt.head import Head
 
 logger = logging.getLogger(__name__)
 
-#: A node keeps a file for so long after its last use: several jobs in a row may be given the same one.
+#: A node keeps a file for this time after its last use, because several jobs in a row may use the same file.
 _KEEP_S = 86_400.0
 
 
 class JobInputs(Protocol):
-    """Sees to it that the files of a job are there. Belongs to the main thread."""
+    """Makes sure that the input files of a job are on this board. Belongs to the main thread."""
 
     def look(self, files: Mapping[str, InputFile]) -> Failure | str | None:
-        """Return None when all are there; why the body waits, in words; or why it can never run. Raises OSError."""
+        """Check the input files of a job by their names. Raises OSError.
+
+        Returns:
+            None if all files are here, a text that says why the body waits, or the failure of a job that can never run.
+        """
 
 
 class LocalInputs:
-    """The files of a board with its own gateway: they are there since the job was accepted."""
+    """Checks the input files on a board with a gateway. They are here since the job was accepted."""
 
     def __init__(self, inputs: Inputs) -> None:
         self._inputs = inputs
 
     def look(self, files: Mapping[str, InputFile]) -> Failure | str | None:
-        """As `JobInputs`; nothing is waited for."""
+        """Return None if all files are here, else the failure of the job. See `JobInputs.look`."""
         for name, file in files.items():
             size = self._inputs.size(file.sha256)
             if size is None or file.bytes not in (None, size):
@@ -51,7 +55,7 @@ class LocalInputs:
 
 
 class HeadInputs:
-    """The files of a node: fetched from the head in a thread, each once, whatever the number of its workers."""
+    """Fetches the input files of a node from its head, in a thread. All workers of the node fetch a file only once."""
 
     def __init__(self, inputs: Inputs, head: Head) -> None:
         self._inputs, self._head = inputs, head
@@ -61,7 +65,10 @@ class HeadInputs:
         self._got = 0
 
     def look(self, files: Mapping[str, InputFile]) -> Failure | str | None:
-        """As `JobInputs`. A fetch that failed is an error once; the next call begins it again where it was."""
+        """Return None if all files are here, or fetch the first missing one. See `JobInputs.look`.
+
+        After a failed fetch this raises its error once. The next call resumes the fetch where it stopped.
+        """
         missing = {name: file for name, file in files.items() if self._inputs.size(file.sha256) is None}
         if self._thread is not None and not self._thread.is_alive():
             self._thread, err, self._error = None, self._error, None
@@ -82,7 +89,7 @@ class HeadInputs:
         return f"fetches file {file.name or name} from the head: {in_words(self._got)}{total}"
 
     def _fetch(self, file: InputFile) -> None:
-        """Fetch one file. In a thread; what goes wrong is raised by the next `look`."""
+        """Fetch one file. Runs in the thread. The next `look` raises its error."""
         try:
             self._incoming.make()
             with _alone(self._inputs.root / ".lock"):
@@ -113,7 +120,7 @@ class HeadInputs:
         self._incoming.store(file.sha256, upload.seal())
 
     def _tidy(self) -> None:
-        """Remove files that no job of this board was given for a while."""
+        """Remove the files that no job of this board has used for `_KEEP_S`."""
         now = time.time()
         for sha256 in self._inputs.stored():
             path = self._inputs.path(sha256)
@@ -136,6 +143,6 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def job_inputs(config: Config) -> JobInputs:
-    """Return where the files of jobs are: on this board, or at the head. Raises ConfigError."""
+    """Return the check of input files for a board with a gateway, or for a node. Raises ConfigError."""
     inputs = Inputs(config.layout.files)
     return LocalInputs(inputs) if config.node.head_url is None else HeadInputs(inputs, Head(config.node))

@@ -21,4 +21,4 @@ class Outcome:
     started_at: float = 0.0  # seconds since the epoch
     seconds: float = 0.0
     cpu_seconds: float = 0.0
-    let_go: bool = False  # the body did not end when asked, and may still run: its job ends without it
+    abandoned: bool = False  # the body did not end when asked, and may still run: its job ends without it

@@ -26,7 +26,7 @@ class ProgramLocks:
         self._held: set[str] = set()
 
     def take(self, job_id: str) -> bool:
-        """Lock a job; False if another process holds its lock. Raises OSError."""
+        """Lock a job. Return False if another process holds its lock. Raises OSError."""
         if job_id in self._held:
             return True
         if self._fd < 0:
@@ -46,5 +46,5 @@ class ProgramLocks:
 
 
 def _offset(job_id: str) -> int:
-    """Return the byte that stands for a job: its number has 62 bits, so two jobs practically never share one."""
+    """Return the offset of the byte that stands for a job. It has 62 bits, so two jobs practically never share one."""
     return int.from_bytes(blake2b(job_id.encode(), digest_size=8).digest()) >> 2

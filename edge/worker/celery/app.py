@@ -1,4 +1,4 @@
-"""The Celery app. Importing it neither reads the configuration nor opens anything; its first use does."""
+"""The Celery app. Its import neither reads the configuration nor opens anything. Its first use does."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from edge.core.errors import ConfigError, UsageError
 from edge.model import Pool, Power, WorkerPool
 from edge.worker.api.kind import TaskKind
 
-#: A publish fails when the broker does not confirm it within this time.
+#: A publish fails if the broker does not confirm it within this time.
 CONFIRM_S = 30.0
 
 
@@ -49,24 +49,25 @@ class EdgeApp(Celery):  # type: ignore[misc]
 
     @property
     def edge_loaded(self) -> Loaded:
-        """The configuration and the origin of each value, read at the first use. Raises ConfigError."""
+        """The configuration with the origin of each value. It is read at the first use. Raises ConfigError."""
         if self._loaded is None:
             self._loaded = load()
         return self._loaded
 
     @property
     def edge_config(self) -> Config:
-        """The configuration, read at the first use. Raises ConfigError."""
+        """The configuration. It is read at the first use. Raises ConfigError."""
         return self.edge_loaded.config
 
     def edge_tasks(self) -> dict[str, TaskKind]:
-        """Return the tasks that jobs can name: those of the modules in `tasks:`, without Celery's own.
+        """Return the tasks that jobs can name: the tasks of the modules in `tasks:`, and the commands.
 
-        A module may import others whose tasks the configuration does not name; those are left out. Raises ConfigError.
+        Celery's built-in tasks are left out. So are the tasks of a module that one of these modules only imports, if
+        the configuration does not name it. Raises ConfigError.
         """
         modules = self.edge_config.tasks
         if not self._has_commands and (commands := commands_of(self.edge_config)):
-            from edge.worker.celery.commands import add_commands  # only where the owner allows programs
+            from edge.worker.celery.commands import add_commands  # loaded only if the owner allows programs
 
             self._has_commands = True
             self.module_errors.update(add_commands(self, commands))
@@ -78,16 +79,16 @@ class EdgeApp(Celery):  # type: ignore[misc]
         }
 
     def gen_task_name(self, name: str, module: str) -> str:  # noqa: ARG002 - Celery's signature
-        """Return the name of the function: submitters need not know the modules of tasks."""
+        """Return the name of the function, so that submitters need not know the modules of tasks."""
         return name
 
     @cached_property  # type: ignore[untyped-decorator]
-    def Worker(self) -> Any:  # noqa: N802 - Celery's name for it; a class of Celery's, which has no types
+    def Worker(self) -> Any:  # noqa: N802 - Celery's name. `Any`: a class of Celery, which ships no types
         """The worker program, bound to this app."""
         return self.subclass_with_self("edge.worker.celery.controller:Worker")
 
     def _connection(self, url: object, **kwargs: object) -> Connection:
-        """Return a connection with our options, unless the caller names another broker."""
+        """Return a connection with the options of this appliance, unless the caller names another broker."""
         if url is not None and url != self._own_url:
             return super()._connection(url, **kwargs)
         return topology.connection(self.edge_config.broker, confirm=True)
@@ -101,7 +102,7 @@ class EdgeApp(Celery):  # type: ignore[misc]
         task: object = None,
         **_: object,
     ) -> dict[str, str] | None:
-        """Return the queue for the kind and power class of the task; None when the caller chose one."""
+        """Return the queue for the kind and power class of the task, or None if the caller chose a queue."""
         power = getattr(task, "edge_power", None)
         if power is None or options.get("queue") or options.get("exchange") or options.get("routing_key"):
             return None
@@ -109,7 +110,7 @@ class EdgeApp(Celery):  # type: ignore[misc]
         return {"queue": Routes.of(self.edge_config, {name: pool}).queue(name, power)}
 
     def _log_format(self) -> dict[str, object]:
-        """Show the thread in each log line of a worker of threads: the thread of a body has the name of its job."""
+        """Return the settings that make a worker of threads log the thread, which is named after its job."""
         if self.edge_config.own_worker.pool is not WorkerPool.THREADS:
             return {}
         return {"worker_log_format": "[%(asctime)s: %(levelname)s/%(threadName)s] %(message)s"}
@@ -151,21 +152,21 @@ class EdgeApp(Celery):  # type: ignore[misc]
             "broker_heartbeat": 0,
             "broker_connection_retry_on_startup": True,
             "broker_connection_max_retries": None,
-            "broker_channel_error_retry": True,  # a later refusal of the broker ends the connection, not the worker
+            "broker_channel_error_retry": True,  # if the broker refuses later, the connection ends, not the worker
             "result_backend": "edge.worker.celery.backend:ResultFiles",
             "enable_utc": True,
         }
 
 
 def _belongs(task: object, module: str) -> bool:
-    """True when `module` or a module below it defines the task, or `module` imports it by name."""
+    """Return True if `module` or a module below it defines the task, or if `module` imports the task by name."""
     if f"{task.__module__}.".startswith(f"{module}."):
         return True
     return any(each is task for each in vars(sys.modules.get(module, object)).values())
 
 
 def _in_celery_command() -> bool:
-    """True inside `celery -A edge.worker ...`, where an error is shown as one line without traceback."""
+    """Return True in `celery -A edge.worker ...`, which must show an error as one line without a traceback."""
     context = click.get_current_context(silent=True)
     return context is not None and type(context.find_root().obj).__name__ == "CLIContext"
 

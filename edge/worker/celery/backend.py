@@ -16,7 +16,7 @@ from edge.core.watch import On, Watch
 from edge.model import JobState, Result
 from edge.results.store import Results
 
-_LONGEST_POLL_MS = 86_400_000.0  # poll counts milliseconds in 32 bits: 24 days
+_LONGEST_POLL_MS = 86_400_000.0  # one day; poll takes at most 24 days, because it counts milliseconds in 32 bits
 _STATES = {
     JobState.SUCCEEDED: states.SUCCESS,
     JobState.FAILED: states.FAILURE,
@@ -25,13 +25,13 @@ _STATES = {
 
 
 class ResultFiles(BaseBackend):  # type: ignore[misc]
-    """Reads published results and writes nothing. Waits by inotify, without polling."""
+    """Reads published results and writes nothing. It waits for them with inotify and does not poll."""
 
     supports_autoexpire = False
     persistent = True
 
     def get_task_meta(self, task_id: str, cache: bool = True) -> dict[str, object]:  # noqa: ARG002 - Celery's signature
-        """Return Celery's record of a task; PENDING while there is no result. Raises TornResult, OSError."""
+        """Return Celery's record of a task. It is PENDING while there is no result. Raises TornResult, OSError."""
         result = self._results().read(task_id)
         return {"status": states.PENDING, "result": None} if result is None else _meta(result)
 
@@ -43,11 +43,20 @@ class ResultFiles(BaseBackend):  # type: ignore[misc]
         no_ack: bool = True,  # noqa: ARG002
         on_interval: object = None,  # noqa: ARG002
     ) -> dict[str, object]:
-        """Block until the result is there and return Celery's record of it. Raises Celery's TimeoutError."""
+        """Block until there is a result, and return Celery's record of it. Raises Celery's TimeoutError.
+
+        Args:
+            task_id: the job's id.
+            timeout: the longest time to wait, in seconds. None waits for ever.
+            interval: ignored.
+            no_ack: ignored.
+            on_interval: ignored.
+        """
         deadline = None if timeout is None else time.monotonic() + timeout
         staging = self.app.edge_config.layout.staging
         durable.make_folder(staging)
-        with closing(Watch(staging, on=On.DELETED)) as watch:  # its name is removed from there once a result is durable
+        # The announcement of a durable result is the removal of its name from this folder.
+        with closing(Watch(staging, on=On.DELETED)) as watch:
             poll = select.poll()
             poll.register(watch, select.POLLIN)
             while True:

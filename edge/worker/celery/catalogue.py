@@ -1,6 +1,7 @@
-"""`python -m edge.worker.celery.catalogue` prints each task module before its import, then the kinds of job as JSON.
+"""Prints the name of each task module before its import, then the kinds of job as JSON, for the gateway.
 
-`edge/catalog/catalogue.py` runs it and reads its output. The last module printed is the one whose import failed.
+`edge/catalog/catalogue.py` runs it as `python -m edge.worker.celery.catalogue` and reads its output. If an import ends
+the process, the last name that was printed is the module that did it.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from edge.worker.celery.modules import load_tasks
 
 
 def main() -> int:
-    """Import the modules and print what they declare; the result is the exit code."""
+    """Import the modules and print the kinds of job that they declare. Return the exit code."""
     out = os.dup(sys.stdout.fileno())
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a module prints must not get into the answer
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # text that a module prints must not get into the answer
     try:
         loaded = load()
     except EdgeError as err:
@@ -39,7 +40,7 @@ def main() -> int:
 
 
 def _print_now(fd: int, line: bytes) -> None:
-    os.write(fd, line)  # at once: the module may end the process
+    os.write(fd, line)  # without a buffer, because the module may end the process
 
 
 def _info(task: TaskKind) -> TaskInfo:

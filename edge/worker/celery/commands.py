@@ -1,4 +1,4 @@
-"""Makes a Celery task of each command of `edge.yaml`, so that all else takes it for a kind of job like any other."""
+"""Makes a Celery task of each command of `edge.yaml`, so that all other code treats it like any kind of job."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from edge.core.values import JsonValue
 from edge.worker.command.run import Run
 
 
-# `Any`: Celery's app, which has no types.
+# `Any`: the Celery app; Celery ships no types.
 def add_commands(app: Any, commands: tuple[CommandConfig, ...]) -> dict[str, str]:
     """Register a task for each command.
 
     Returns:
-        For each command whose name a task of a module has, one line that says so.
+        One line about each command whose name belongs to a task of a module already.
     """
     errors = {}
     for command in commands:
@@ -24,7 +24,7 @@ def add_commands(app: Any, commands: tuple[CommandConfig, ...]) -> dict[str, str
         if taken is not None and getattr(taken, "edge_command", None) is None:
             errors[f"commands {command.name}"] = f"a task named {command.name!r} is in {taken.__module__} already"
             continue
-        app._tasks.pop(command.name, None)  # noqa: SLF001 - of an earlier configuration
+        app._tasks.pop(command.name, None)  # noqa: SLF001 - a command of an earlier configuration
         app._task_from_fun(  # noqa: SLF001 - as `@task`
             _body(command),
             name=command.name,
@@ -39,7 +39,7 @@ def add_commands(app: Any, commands: tuple[CommandConfig, ...]) -> dict[str, str
 
 
 def _body(command: CommandConfig) -> Callable[..., JsonValue]:
-    def body(**bound: Any) -> JsonValue:  # `Any`: JSON, and the `Run`
+    def body(**bound: Any) -> JsonValue:  # `Any`: JSON and the `Run`
         run: Run = bound.pop(HOST)
         return run(command, bound)
 

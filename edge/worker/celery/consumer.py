@@ -1,4 +1,4 @@
-"""Celery's consumer with only the steps that this worker needs. It waits for the broker for as long as it takes."""
+"""Celery's consumer with only the steps that this worker needs. It waits for the broker without a time limit."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ WORTH_S = 10.0
 
 
 class Program(Protocol):
-    """What the consumer uses of the worker program."""
+    """The part of the worker program that the consumer uses."""
 
     context: WorkerContext
     hub: Hub
@@ -48,7 +48,7 @@ class Program(Protocol):
 class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
     """Celery's consumer with the steps Connection, Tasks and loop. Belongs to the main thread.
 
-    It has no events, gossip, mingle, heart, control or delayed delivery.
+    It leaves out Celery's steps for events, gossip, mingle, heart, control and delayed delivery.
     """
 
     event_dispatcher = None
@@ -82,11 +82,11 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
         # of the dead worker and deliver jobs to them.
         os.register_at_fork(after_in_child=self._close_in_child)
         super().__init__(*args, controller=controller, **kwargs)
-        # After five connections within a second Celery logs a traceback and sleeps 1 s. Our back-off takes its place.
+        # After five connections within a second Celery logs a traceback and sleeps 1 s. `RETRY` replaces that.
         self._restart_state = _Unlimited()
 
     def create_task_handler(self, promise: object = None) -> Callable[..., None]:  # noqa: ARG002
-        """Return a handler because Celery's loop asks for one. Our consumers do not use it: they know their queue."""
+        """Return a handler, because Celery's loop needs one. `QueueConsumers` does not use it: it knows the queue."""
         return self.context.intake.accept
 
     def register_with_event_loop(self, hub: Hub) -> None:
@@ -95,24 +95,24 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
         super().register_with_event_loop(hub)  # opens the consumers
         self._restart_request.withdraw()
         if self._refused and self.context.status.status.reason == self._refused:
-            self.context.status.say(reason="")
+            self.context.status.update(reason="")
         self._logged = self._refused = ""
 
-    def _tell(self, text: str, err: BaseException) -> None:
-        """Log why there is no connection, each reason once. A refusal goes to the status too: a person has to act."""
+    def _report(self, text: str, err: BaseException) -> None:
+        """Log why there is no connection, each reason once. A refusal goes to the status too: a person must act."""
         if text != self._logged:
             self._logged = text
-            logger.error("%s; trying again until it is over", text)
+            logger.error("%s; trying again until it works", text)
         if cure(err) or isinstance(err, BrokerError):
             self._refused = f"the broker refuses this worker: {explain(err)}"
-            self.context.status.say(reason=self._refused)
+            self.context.status.update(reason=self._refused)
 
     def _rung(self) -> None:
         self.context.wakeup.hush()
         self.context.intake.step()
 
     def ensure_connected(self, conn: Connection) -> Connection:
-        """Connect. Tries for ever, at most five seconds apart, until the worker is to stop."""
+        """Connect. It tries without a limit, at most five seconds apart, until the worker must stop."""
         if self._tries:
             self._wait()
         while True:
@@ -121,8 +121,8 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
                 conn.connect()
                 break
             except (OSError, AMQPError) as err:
-                self._tell(f"no broker at {conn.as_uri()}: {explain(err)}", err)
-                self.context.status.say(state=WorkerState.DISCONNECTED, queues=())
+                self._report(f"no broker at {conn.as_uri()}: {explain(err)}", err)
+                self.context.status.update(state=WorkerState.DISCONNECTED, queues=())
                 if vhost_down(err):
                     self._restart_request.make(explain(err))
                 self._wait()
@@ -137,7 +137,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
 
     def _wait(self) -> None:
         pause_s = self._pause_s
-        # Only the growing pauses are logged. The longest one may be repeated for days.
+        # The longest pause may be repeated for days, so only the shorter ones are logged.
         logger.log(logging.INFO if pause_s < RETRY.most_s else logging.DEBUG, "trying again in %g s", pause_s)
         self.context.wait(pause_s)
         self._tries += 1
@@ -145,14 +145,14 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
         self.context.wakeup.hush()
 
     def on_connection_error_before_connected(self, exc: BaseException) -> None:
-        """Handle a connection that broke while it was set up."""
-        self._tell(f"broker connection failed: {explain(exc)}", exc)
+        """Handle a connection that broke during its set-up."""
+        self._report(f"broker connection failed: {explain(exc)}", exc)
         self._drop(exc)
 
     def on_connection_error_after_connected(self, exc: BaseException) -> None:
-        """Drop a broken connection and its messages, which are delivered again."""
+        """Drop a broken connection and its messages. The broker delivers them again."""
         if isinstance(exc, BrokerError):  # the set-up failed
-            self._tell(f"broker connection failed: {explain(exc)}", exc)
+            self._report(f"broker connection failed: {explain(exc)}", exc)
         else:
             logger.warning("broker connection lost: %s; connecting again", explain(exc))
         self._drop(exc)
@@ -168,7 +168,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
             self._restart_request.make(explain(exc))
         self._tries = 0 if time.monotonic() - self._connected_at > WORTH_S else self._tries + 1
         self.context.intake.connection_lost()
-        self.context.status.say(state=WorkerState.DISCONNECTED, queues=())
+        self.context.status.update(state=WorkerState.DISCONNECTED, queues=())
         self.task_consumer = None
         connection, self.connection = self.connection, None
         if connection is not None:
@@ -177,7 +177,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
 
 
 class _Unlimited:
-    """Stands in for Celery's limit on connections per second."""
+    """Replaces Celery's limit on connections per second."""
 
     def step(self) -> None:
         """Do nothing: the back-off of the consumer limits the rate."""

@@ -1,4 +1,4 @@
-"""The worker program: Celery's, with the solo pool, no periodic wake-ups, and our signal handlers."""
+"""The worker program: Celery's, but with the solo pool, without periodic wake-ups, and with other signal handlers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from edge.worker.context import WorkerContext
 
 logger = get_logger(__name__)
 
-#: How long the loop sleeps when nothing happens. Kombu wakes up once a second, which costs an idle board power.
+#: Longest sleep of the event loop. Kombu's loop wakes up once a second, which costs an idle board power.
 IDLE_S = 3600.0
 
 
@@ -34,19 +34,22 @@ def _stop_loop() -> None:
 
 
 class SleepyHub(Hub):  # type: ignore[misc]
-    """Kombu's loop without the wake-up each second. Everything that has to wake it is a file descriptor or a timer."""
+    """Kombu's event loop without the wake-up each second. Only file descriptors and timers wake it."""
 
     def fire_timers(
         self, *_delays: object, propagate: tuple[type[BaseException], ...] = (), **_options: object
     ) -> float:
         """Run the due timers and return how many seconds to sleep."""
         delay: float = super().fire_timers(IDLE_S, IDLE_S, propagate=propagate)
-        # A callback may have used call_soon. Kombu looks for such calls only after the sleep, so do not sleep.
+        # A callback may have used call_soon. Kombu looks for such calls only after the sleep, so it must not sleep now.
         return 0 if self._ready else delay
 
 
 class Worker(CeleryWorker):  # type: ignore[misc]
-    """What `celery -A edge.worker worker` and `edge worker` run. Bad input ends it with one line and exit code 2."""
+    """The program of `celery -A edge.worker worker` and `edge worker`. Belongs to the main thread.
+
+    Bad input ends it with one line and exit code 2.
+    """
 
     class Blueprint(CeleryBlueprint):  # type: ignore[misc]
         """The steps of the program: no beat, no autoscaler, no state file."""
@@ -66,12 +69,12 @@ class Worker(CeleryWorker):  # type: ignore[misc]
     def __init__(self, *args: object, **kwargs: object) -> None:
         try:
             super().__init__(*args, **kwargs)
-        except EdgeError as err:  # for both commands: one line, no traceback
+        except EdgeError as err:  # both commands show one line and no traceback
             sys.stderr.write(f"worker: {err}\n")
             raise SystemExit(err.exit_code) from err
 
     def on_before_init(self, **kwargs: object) -> None:
-        """Refuse options that cannot work here, then take the locks of the worker's name. Raises EdgeError."""
+        """Refuse options that cannot work here, then build the parts and take the worker's locks. Raises EdgeError."""
         pool = concurrency.get_implementation(kwargs.get("pool_cls") or kwargs.get("pool") or "solo")
         if pool is not TaskPool:
             raise UsageError(f"pool = {pool.__module__.rpartition('.')[2]!r}: this worker runs with the solo pool only")
@@ -80,9 +83,9 @@ class Worker(CeleryWorker):  # type: ignore[misc]
                 raise UsageError(f"--{option}: not for this worker, which is one process and keeps no schedule")
         super().on_before_init(**kwargs)
         config = self.app.edge_config
-        given = nodesplit(self.hostname)[0]
-        if given not in (None, "", "celery"):  # `-n NAME@...` chooses the entry of `workers`
-            config = replace(config, worker=replace(config.worker, name=given))
+        node_name = nodesplit(self.hostname)[0]
+        if node_name not in (None, "", "celery"):  # `-n NAME@...` chooses the entry of `workers`
+            config = replace(config, worker=replace(config.worker, name=node_name))
         hub = SleepyHub()
         set_event_loop(hub)
         self.context = WorkerContext(
@@ -91,14 +94,14 @@ class Worker(CeleryWorker):  # type: ignore[misc]
         self.app.module_errors = load_tasks(self.app.edge_loaded)
 
     def setup_queues(self, include: object, exclude: object = None) -> None:
-        """Select the queues that `-Q` names, else those of this worker's entry in `workers`."""
+        """Select the queues that `-Q` names, or else the queues of this worker's entry in `workers`."""
         super().setup_queues(include or list(queues_of(self.context.config.own_worker)), exclude)
 
     def setup_instance(self, **kwargs: object) -> None:
-        """Make the steps, and give our loop the timer of Celery."""
+        """Make the steps, and use Celery's timer in the event loop."""
         super().setup_instance(**kwargs)
         self.timer.max_interval = IDLE_S
-        # Celery's loop fires timers only while there are any, so add one that never comes due.
+        # Celery's loop fires timers only if it has any. So there is always one, which never comes due.
         self.timer.call_at(time.monotonic() + 1e9, lambda: None)
         self.hub.timer = self.timer
 
@@ -114,5 +117,5 @@ class Worker(CeleryWorker):  # type: ignore[misc]
         self.exitcode: int = self.context.leave(self.exitcode or os.EX_OK)
 
     def install_platform_tweaks(self, _worker: object) -> None:
-        """Install our signal handlers. Celery's would stop the process in the middle of a body."""
+        """Install the signal handlers of `Control`. Those of Celery would stop the process in the middle of a body."""
         self.context.control.install()

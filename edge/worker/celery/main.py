@@ -1,4 +1,4 @@
-"""`edge worker`: the same worker as `celery -A edge.worker worker`, with log level INFO."""
+"""The entry point of `edge worker`: the same worker as `celery -A edge.worker worker`, with log level INFO."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from edge.worker.celery.app import app
 
 
 def main(loaded: Loaded, *, loglevel: str = "INFO") -> int:
-    """Run a worker until it is stopped; the result is the exit code. Raises EdgeError."""
-    # Celery's nine lines about running as root concern pickled messages. This worker takes JSON only.
+    """Run a worker until it is stopped. Return the exit code. Raises EdgeError."""
+    # Celery's warning about running as root concerns pickled messages. This worker accepts JSON only.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     app.use(loaded)
     worker = app.Worker(
@@ -26,7 +26,7 @@ def main(loaded: Loaded, *, loglevel: str = "INFO") -> int:
 
 
 def run() -> int:
-    """`python -m edge.worker`."""
+    """Run a worker with the configuration of this process, for `python -m edge.worker`. Return the exit code."""
     try:
         return main(load())
     except EdgeError as err:

@@ -20,14 +20,14 @@ IMPORT_S = 30.0
 def load_tasks(loaded: Loaded, *, before: Callable[[str], None] = lambda _name: None) -> dict[str, str]:
     """Import every module of `tasks:`. Call it in the main thread.
 
-    A module is searched on Python's path, then beside the configuration file, then in the working folder.
+    A module is searched on Python's path, then in the folder of the configuration file, then in the working folder.
 
     Args:
         loaded: the configuration.
-        before: called with the name of each module before its import, which may even end this process.
+        before: called with the name of each module before its import. An import may even end this process.
 
     Returns:
-        For each module that failed its name and one line that says why.
+        The name of each module that failed, and one line that says why.
     """
     for folder in (loaded.path.parent if loaded.path else None, Path.cwd()):
         if folder is not None and str(folder) not in sys.path:

@@ -1,4 +1,4 @@
-"""What users of Celery expect around a body: `current_task.request`, its signals, and its log lines."""
+"""Provides what users of Celery expect of a body: `current_task.request`, Celery's signals, and its log lines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ logger = get_logger(__name__)
 
 @contextmanager
 def current(delivery: Delivery, task: TaskKind, *, hostname: str, limit_s: float | None) -> Iterator[None]:
-    """Make `task` Celery's current task inside the block, and send `task_prerun`. Runs in the thread of the body."""
+    """Make `task` Celery's current task inside the block, and send `task_prerun`. Called in the thread of the body."""
     _task_stack.push(task)
     task.push_request(
         id=delivery.id,
@@ -49,7 +49,7 @@ def ended(delivery: Delivery, task: TaskKind, outcome: Outcome) -> None:
     """Log how the body ended and send Celery's signals. Call it inside `current`."""
     error, failure = outcome.error, outcome.failure
     name, job_id = delivery.task, delivery.id
-    state = "RETRY"  # interrupted: it runs again
+    state = "RETRY"  # the body was interrupted and runs again
     if failure is not None:
         text = f"{failure.type}: {failure.message}" if failure.type else failure.message
         logger.error("Task %s[%s] failed in %.6fs: %s (%s)", name, job_id, outcome.seconds, text, failure.code)
@@ -79,7 +79,7 @@ def ended(delivery: Delivery, task: TaskKind, outcome: Outcome) -> None:
 
 
 def _einfo(error: BaseException | None) -> ExceptionInfo | None:
-    """Return billiard's record of an exception. It is costly, so it is made only when a signal has receivers."""
+    """Return billiard's record of an exception, or None if the signal has no receivers: the record is costly."""
     if error is None or not signals.task_failure.receivers:
         return None
     return ExceptionInfo((type(error), error, error.__traceback__))

@@ -1,4 +1,4 @@
-"""`@task`: one typed function in one file becomes a kind of job."""
+"""The decorator `@task`, which makes a kind of job of a typed function."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 
 _REFUSED = {
-    "expires": "the board's clock may jump; cancel the job in its place",
+    "expires": "the board's clock may jump; cancel the job instead",
     "link": "this worker runs no callbacks and no chord",
     "link_error": "this worker runs no callbacks and no chord",
     "chord": "this worker runs no callbacks and no chord",
@@ -26,7 +26,7 @@ _REFUSED = {
 
 
 class EdgeTask(CeleryTask):  # type: ignore[misc]
-    """A Celery task that checks its arguments at the call, and whose message is confirmed when the call returns."""
+    """A Celery task that checks its arguments at the call. When the call returns, its message is confirmed."""
 
     abstract = True
     edge_signature: ClassVar[Signature | None] = None
@@ -34,9 +34,10 @@ class EdgeTask(CeleryTask):  # type: ignore[misc]
     edge_pool: ClassVar[Pool] = Pool.MAIN
     edge_retries: ClassVar[int] = 0
     edge_time_limit_s: ClassVar[float | None] = None
-    edge_command: ClassVar[CommandConfig | None] = None  # None: a function of a module
+    edge_command: ClassVar[CommandConfig | None] = None  # None for a function of a module
 
-    # Fixed here: Celery would read these from the configuration, and a task file must be importable without one.
+    # These are fixed here, because Celery would read them from the configuration. But a task file must be importable
+    # without a configuration.
     serializer = "json"
     rate_limit = False
     priority = 0
@@ -58,12 +59,12 @@ class EdgeTask(CeleryTask):  # type: ignore[misc]
     def apply_async(
         self, args: Sequence[object] | None = None, kwargs: Mapping[str, object] | None = None, **options: object
     ) -> Submitted:
-        """Publish a job, persistent and confirmed.
+        """Publish a persistent message, and return after the broker has confirmed it.
 
         Raises:
-            UsageError: an option that this worker does not support.
+            UsageError: this worker does not support an option.
             BadArguments: the task does not take these arguments.
-            Exception: what kombu and amqp raise when the broker did not confirm the message.
+            Exception: kombu or amqp raises it if the broker did not confirm the message.
         """
         for name, why in _REFUSED.items():
             if options.get(name) is not None:
@@ -78,14 +79,14 @@ class EdgeTask(CeleryTask):  # type: ignore[misc]
             try:
                 job = super().apply_async(list(args or ()), dict(kwargs or {}), producer=producer, **options)
             except Exception:
-                # The confirm of the failed publish may still arrive, and would then be taken for that of the next one.
+                # The confirm of the failed publish may still arrive, and would then count as the confirm of the next.
                 producer.connection.collect()
                 raise
             return job
 
     @classmethod
     def annotate(cls) -> None:
-        """Do nothing: Celery would read `task_annotations`, and with it the configuration, during the import."""
+        """Do nothing: Celery would read `task_annotations`, and thus the configuration, during the import."""
 
 
 class Submitted(Protocol):
@@ -95,20 +96,20 @@ class Submitted(Protocol):
     state: str
 
     def get(self, timeout: float | None = None) -> JsonValue:
-        """Return the value of the task, waiting `timeout` seconds at most. Raises JobFailed, Celery's TimeoutError."""
+        """Return the value of the task. Waits at most `timeout` seconds. Raises JobFailed, Celery's TimeoutError."""
 
     def ready(self) -> bool:
-        """True once there is a result, be it a value or a failure."""
+        """Return True if there is a result, which may be a value or a failure."""
 
     def successful(self) -> bool:
-        """True once the job has succeeded."""
+        """Return True if the job has succeeded."""
 
     def failed(self) -> bool:
-        """True once the job has failed."""
+        """Return True if the job has failed."""
 
 
 class TaskObject(Protocol, Generic[P, R_co]):
-    """The type of what `@task` makes: the plain function, with Celery's methods to publish a job."""
+    """The type of a decorated task: the plain function with Celery's methods to publish a job."""
 
     name: str
 
@@ -116,12 +117,12 @@ class TaskObject(Protocol, Generic[P, R_co]):
         """Call the plain function in this process."""
 
     def delay(self, *args: object, **kwargs: object) -> Submitted:
-        """Publish a job; the arguments are those of the function, without its `Job`. Raises as `apply_async`."""
+        """Publish a job with the arguments of the function, except its `Job`. Raises the errors of `apply_async`."""
 
     def apply_async(
         self, args: Sequence[object] | None = None, kwargs: Mapping[str, object] | None = None, **options: object
     ) -> Submitted:
-        """Publish a job with Celery's options. Raises UsageError, BadArguments, and what kombu raises."""
+        """Publish a job with Celery's options. Raises UsageError, BadArguments, and any error of kombu."""
 
 
 @overload
@@ -149,22 +150,22 @@ def task(
     retries: int = 0,
     time_limit_s: float | None = None,
 ) -> TaskObject[P, R_co] | Callable[[Callable[P, R_co]], TaskObject[P, R_co]]:
-    """Make a task of a function whose parameters all have type hints. The worker fills in a parameter annotated `Job`.
+    """Make a task of a function whose parameters all have type hints. The worker supplies a parameter annotated `Job`.
 
     A submitter may choose other values for `power`, `retries` and `time_limit_s`.
 
     Args:
         function: the body of the task.
-        name: the name of the kind of job; by default that of the function.
+        name: the name of the kind of job; by default the name of the function.
         power: how good power must be before such a job starts: `always`, `normal` or `surplus`.
-        pool: `main`, or `io` for a body that waits for networks and disks: it runs in a thread beside others, if a
-            worker of threads may run.
-        retries: how often a failed body is run again, 0 to 100.
-        time_limit_s: the longest time a body may run; None: no limit of its own.
+        pool: `main`, or `io` for a body that waits for networks and disks. A body of `io` runs in a thread while others
+            run, if there is a worker of threads.
+        retries: how often a failed body runs again, 0 to 100.
+        time_limit_s: the longest time that a body may run, in seconds. None sets no limit for this kind.
 
     Raises:
-        TypeError: a type hint is missing or not usable, the name is taken, or an option is out of range. It names the
-            file and the parameter.
+        TypeError: a type hint is missing or not usable, the name is taken, or an option is out of range. The message
+            names the file and the parameter.
     """
 
     def decorate(function: Callable[P, R_co]) -> TaskObject[P, R_co]:

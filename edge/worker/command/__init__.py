@@ -1,20 +1,20 @@
 """Runs a program that the owner allows, as the body of a job.
 
 - `run`: the body: prepares, starts, follows and ends one program
-- `shared`: what the runs of one worker share
-- `host`: what a body may ask of the executor that runs it
-- `argv`: the arguments, from the template and what the submitter gave
-- `sandbox`: the program's view of the machine, by bubblewrap
-- `cgroup`: a cgroup for one run: limits by the kernel, freezing, counting, the end of all processes
+- `shared`: the objects that all runs of one worker use together
+- `host`: the protocol by which a body calls the executor that runs it
+- `argv`: makes the arguments of the program from the template and the submitted values
+- `sandbox`: makes the bubblewrap command line, which decides what the program sees of the machine
+- `cgroup`: a cgroup for one run: sets limits, freezes, counts and ends all processes
 - `cgroup_files`: the files of cgroup versions 1 and 2 by which each limit is set
-- `group`: all processes of a run, with or without a cgroup
-- `child`: the started program, with its pipes and what it has used
-- `inputs`: the files that it is given
-- `output`: what the program prints, bounded on the disk
-- `progress`: how far it is, by the lines that it prints
-- `outputs`: the files that it leaves
-- `saved`: the folder in which it keeps its progress through power cuts
-- `disk`: how much it writes
-- `here`: what this machine lacks for the commands of a configuration
-- `failure`: how a program ends without a value
+- `group`: freezes and ends all processes of a run, with or without a cgroup
+- `child`: the started program with its pipes, its exit code and the resources that it used
+- `inputs`: places the input files where the program finds them
+- `output`: keeps the text that the program prints, up to a size
+- `progress`: reads the progress from the lines that the program prints
+- `outputs`: moves the output files of the program into the result
+- `saved`: the folder in which the program saves its progress, which survives power cuts
+- `disk`: ends a program that writes too much
+- `here`: lists what this machine lacks for the configured commands
+- `failure`: the exception of a program that failed
 """

@@ -1,7 +1,7 @@
-"""The arguments of a program, from the template and what the submitter gave. No shell reads them.
+"""Makes the arguments of a program from the command's template and the submitted values. No shell reads them.
 
-The gateway checks each value against the kind's signature. This module makes sure once more that a value cannot become
-an option, because a message may reach the queue without the gateway.
+The gateway checks each value against the kind's signature. This module checks once more that a value cannot become an
+option, because a message may reach the queue without the gateway.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ def arguments(
     """Return the program's arguments without the program itself.
 
     Args:
-        command: has the template.
-        values: the parameters, by name.
-        inputs: the path of each input as the program sees it.
-        folder: where the program writes its files, as it sees it.
+        command: the command, which has the template.
+        values: the submitted parameters by name.
+        inputs: the path of each input, as the program sees it.
+        folder: the folder in which the program writes its files, as it sees it.
 
     Raises:
-        ProgramFailed: a value would become an option, or cannot be an argument.
+        ProgramFailed: a value is missing, would become an option, or cannot be an argument.
     """
 
     def value_of(hole: Hole) -> str:
@@ -46,7 +46,7 @@ def arguments(
         if "\0" in argument:
             raise ProgramFailed(FailureCode.BAD_ARGUMENTS, f"argument {text!r}: has a NUL character")
         if argument.startswith("-") and not is_behind_end_of_options(command, place):
-            # What makes the hyphen is the first part that is not empty, wherever it stands in the word.
+            # The hyphen comes from the first part of the word that is not empty.
             first = next(part for part in word if template.filled((part,), value_of))
             if isinstance(first, Hole) and not _is_choice(command, first, values):
                 raise ProgramFailed(
@@ -59,7 +59,7 @@ def arguments(
 
 
 def _chosen(command: CommandConfig, word: Word, values: Mapping[str, JsonValue]) -> str | None:
-    """Return `when_true` or `when_false` where this word of the template is one bool parameter, else None."""
+    """Return `when_true` or `when_false` if this word of the template is one bool parameter, else None."""
     if len(word) != 1 or not isinstance(word[0], Hole) or word[0].is_output:
         return None
     parameter = command.parameters.get(word[0].name)
@@ -69,7 +69,7 @@ def _chosen(command: CommandConfig, word: Word, values: Mapping[str, JsonValue])
 
 
 def _given(command: CommandConfig, name: str, values: Mapping[str, JsonValue]) -> JsonValue:
-    """The value of a parameter, or its default where the submitter gave none."""
+    """Return the submitted value of a parameter, or else its default. Raises ProgramFailed if there is neither."""
     if name in values:
         return values[name]
     default = command.parameters[name].default if name in command.parameters else None
@@ -79,7 +79,7 @@ def _given(command: CommandConfig, name: str, values: Mapping[str, JsonValue]) -
 
 
 def _is_choice(command: CommandConfig, hole: Hole, values: Mapping[str, JsonValue]) -> bool:
-    """True when the value is one of the owner's own choices, which may be options."""
+    """Return True if the value is one of the `choices` of the command's owner, which may be options."""
     parameter = command.parameters.get(hole.name)
     return parameter is not None and _given(command, hole.name, values) in parameter.choices
 
@@ -98,4 +98,4 @@ def _value(
     value = _given(command, hole.name, values)
     if isinstance(value, str):
         return value
-    return repr(value)  # a number: no locale, no loss
+    return repr(value)  # a number, written without the locale and without loss of precision

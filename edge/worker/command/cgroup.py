@@ -1,7 +1,8 @@
-"""A cgroup for one run: limits by the kernel, freezing, counting, and the end of every process in it.
+"""Makes a cgroup for one run, to set limits, to freeze, to count, and to end every process in it.
 
-The worker makes it below a cgroup that is its own: the one of its unit where systemd delegates it (`Delegate=yes`), or
-any that this user may write where there is no systemd. A command with a limit that cannot be enforced is refused.
+The worker makes it below a cgroup that it owns. Under systemd this is the cgroup of its unit, if it is delegated
+(`Delegate=yes`). Without systemd it is any cgroup that this user may write. A command with a limit that cannot be
+enforced is refused.
 """
 
 from __future__ import annotations
@@ -17,48 +18,50 @@ from pathlib import Path
 from edge.worker.command.cgroup_files import Limit
 
 _V2 = "cgroup2"
-_OWN = "edge-worker"  # where the worker goes: a cgroup that enables controllers for its children must have no processes
+#: Cgroup into which the worker moves itself. A cgroup that enables controllers for its children must have no processes.
+_OWN = "edge-worker"
 _END_S = 5.0
 _MOUNT = re.compile(r"^\d+ \d+ \S+ (\S+) (\S+) \S+(?: \S+)* - (\S+) \S+ (\S+)$")
 
 
 class NotEnforced(Exception):
-    """A limit of a command cannot be enforced on this machine; says why."""
+    """A limit of a command cannot be enforced on this machine. The text says why."""
 
 
 class Group:
     """The cgroup of one run. Belongs to the thread of the body."""
 
     def __init__(self, v2: Path | None, others: Iterable[Path] = ()) -> None:
+        """`v2` is the folder of version 2, if there is one; `others` are folders of version 1, one a controller."""
         self._v2, self._others = v2, tuple(others)
 
     @property
     def folders(self) -> tuple[Path, ...]:
-        """The folders whose `cgroup.procs` a process has to write itself into."""
+        """The folders of the cgroup. A process joins it by writing its id into `cgroup.procs` of each."""
         return (*((self._v2,) if self._v2 is not None else ()), *self._others)
 
     @property
     def can_freeze(self) -> bool:
-        """True when the kernel freezes the group as one."""
+        """True if the kernel can freeze the whole group at once."""
         return self._v2 is not None and (self._v2 / "cgroup.freeze").exists()
 
     def freeze(self, on: bool) -> None:
-        """Freeze all processes of the group, or let them go on. Raises OSError."""
+        """Freeze all processes of the group, or let them continue. Raises OSError."""
         if self._v2 is not None:
             (self._v2 / "cgroup.freeze").write_text("1" if on else "0")
 
     def pids(self) -> list[int]:
-        """The processes in the group now."""
+        """Return the ids of the processes that are in the group now."""
         for folder in self.folders[:1]:
             with suppress(OSError):
                 return [int(line) for line in (folder / "cgroup.procs").read_text().split()]
         return []
 
     def kill(self) -> None:
-        """End every process of the group, and return when none is left.
+        """End every process of the group, and return when none is left. Raises OSError if one is left after 5 s.
 
-        Without version 2 it does nothing: `Cgroups.make(needed=True)` refuses that, and a sandbox ends its own.
-        Raises OSError after some seconds.
+        Without version 2 it does nothing. Then `Cgroups.make(needed=True)` has refused a run without a sandbox, and a
+        sandbox ends its processes itself.
         """
         if self._v2 is None:
             return
@@ -75,11 +78,11 @@ class Group:
                 events.seek(0)
 
     def peak_bytes(self) -> int | None:
-        """The most memory that the group used at once; None where it is not counted."""
+        """Return the peak memory of the group, or None if the kernel does not count it."""
         return self._number("memory.peak", "memory.max_usage_in_bytes")
 
     def cpu_s(self) -> float:
-        """CPU seconds of all that was in the group; 0 where that is not counted."""
+        """Return the CPU seconds of all processes that were in the group, or 0 if the kernel does not count them."""
         for folder in self.folders[:1]:
             with suppress(OSError):
                 found = re.search(r"^usage_usec (\d+)$", (folder / "cpu.stat").read_text(), re.MULTILINE)
@@ -87,7 +90,7 @@ class Group:
         return 0.0
 
     def oom_kills(self) -> int:
-        """How many processes of the group the kernel ended for want of memory."""
+        """Return how many processes of the group the kernel ended because memory was short."""
         for folder in self.folders:
             for name in ("memory.events", "memory.oom_control"):
                 with suppress(OSError):
@@ -97,7 +100,7 @@ class Group:
         return 0
 
     def remove(self) -> None:
-        """Remove the empty group. Never raises; leaves one whose processes do not end within 0.1 s."""
+        """Remove the empty group. Never raises. A group whose processes do not end within 0.1 s stays."""
         for folder in self.folders:
             _remove(folder)
 
@@ -110,7 +113,7 @@ class Group:
 
 
 class Cgroups:
-    """Makes the groups of one worker. Reads once, when it is made, which cgroups this process may use."""
+    """Makes the groups of one worker. It finds out once, at its construction, which cgroups this process may use."""
 
     def __init__(
         self,
@@ -120,27 +123,36 @@ class Cgroups:
         own: Path = Path("/proc/self/cgroup"),
         systemd: Path = Path("/run/systemd/system"),
     ) -> None:
-        """`mounts`: mountinfo; `own`: this process's cgroups; `systemd`: exists where systemd runs. For tests."""
+        """Find the cgroups for the worker `worker`. Tests pass other paths.
+
+        `mounts` is a file like mountinfo. `own` lists the cgroups of this process. `systemd` exists if systemd runs.
+        """
         self._prefix = f"edge-{worker}."
-        self._base: dict[str, Path] = {}  # by controller, and by _V2: a folder below which this process may make groups
+        # The folders below which this process may make groups, by controller of version 1, and by `_V2`.
+        self._base: dict[str, Path] = {}
         self._why = ""
         self._read(mounts, own, systemd)
 
     @property
     def usable(self) -> bool:
-        """True when a group can be made that ends all its processes at once."""
+        """True if this worker can make a group that ends all its processes at once."""
         return _V2 in self._base
 
     @property
     def why_not(self) -> str:
-        """Why no group can be made here; empty: it can."""
+        """The reason for which this worker can make no such group. Empty if it can."""
         return self._why
 
     def make(self, name: str, limits: Mapping[Limit, int], *, needed: bool) -> Group | None:
-        """Return a group with `limits`; None where none is needed.
+        """Return a group with `limits`, or None if there are no limits and no group is `needed`.
+
+        Args:
+            name: makes the folder of the group unique.
+            limits: the number for each limit.
+            needed: the group must be able to end all processes, because there is no sandbox that does so.
 
         Raises:
-            NotEnforced: this machine cannot enforce one of the limits, or cannot end all processes and `needed` is set.
+            NotEnforced: this machine cannot enforce a limit, or cannot end all processes although that is `needed`.
             OSError: the kernel refuses the group.
         """
         if not limits and not needed:
@@ -165,7 +177,7 @@ class Cgroups:
         return group
 
     def clear(self) -> None:
-        """End and remove what an earlier worker of this name left."""
+        """End all processes that an earlier worker of this name left, and remove their groups."""
         for base in set(self._base.values()):
             for folder in base.glob(f"{self._prefix}*"):
                 with suppress(OSError):
@@ -184,7 +196,7 @@ class Cgroups:
         return base is not None and controller in (base / "cgroup.controllers").read_text().split()
 
     def _base_of(self, limit: Limit) -> Path:
-        """The folder below which a group with this limit is made; enables the controller there."""
+        """Return the folder below which a group with this limit is made. Enables the controller there."""
         if self._has_v2(limit.controller):
             base = self._base[_V2]
             if limit.controller not in (base / "cgroup.subtree_control").read_text().split():
@@ -200,7 +212,7 @@ class Cgroups:
     @staticmethod
     def _enable(base: Path, limit: Limit) -> None:
         try:
-            with suppress(OSError):  # the root of all cgroups may have processes of its own
+            with suppress(OSError):  # not needed at the root of all cgroups, which may have processes
                 own = base / _OWN
                 own.mkdir(exist_ok=True)
                 for pid in (base / "cgroup.procs").read_text().split():
@@ -245,12 +257,12 @@ class Cgroups:
 
 
 def _places(mountinfo: str, own: str) -> Iterable[tuple[str, Path]]:
-    """For version 2 and each controller of version 1 the folder of this process."""
-    mine = {}
+    """Yield the folder of this process for version 2 and for each controller of version 1."""
+    paths = {}
     for line in own.splitlines():
         _, controllers, path = line.split(":", 2)
         for controller in controllers.split(","):
-            mine[controller or _V2] = path
+            paths[controller or _V2] = path
     for line in mountinfo.splitlines():
         match = _MOUNT.match(line)
         if match is None:
@@ -258,8 +270,8 @@ def _places(mountinfo: str, own: str) -> Iterable[tuple[str, Path]]:
         root, point, kind, options = match.groups()
         names = [_V2] if kind == _V2 else options.split(",") if kind == "cgroup" else []
         for name in names:
-            if name in mine:
-                inside = os.path.relpath(mine[name], root)
+            if name in paths:
+                inside = os.path.relpath(paths[name], root)
                 if not inside.startswith(".."):
                     yield name, Path(point) / inside
 
@@ -279,6 +291,6 @@ def _remove(folder: Path) -> None:
         except FileNotFoundError:
             return
         except OSError:
-            time.sleep(0.005)  # its last process is on its way out
+            time.sleep(0.005)  # the last process has not ended completely
         else:
             return

@@ -1,4 +1,4 @@
-"""The files by which a limit is set in cgroup version 2, and in version 1 where a machine still has that."""
+"""The files by which a limit is set in cgroup version 2, and in version 1 if a machine still has that."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edge.config import CommandConfig
 
 _PERIOD_US = 100_000
 _MIB = 1 << 20
-#: Each is a file with the text to write. The first has to be there; the others are set where they are.
+#: Names of files with the text to write. The first file must exist. The others are written if they exist.
 Files = tuple[tuple[str, str], ...]
 
 
@@ -22,7 +22,7 @@ class Limit:
     v2: Callable[[int], Files]
     v1: Callable[[int], Files]
     v1_controller: str = ""
-    hint: str = ""  # what an owner does where the controller is missing
+    hint: str = ""  # what the owner must do if the controller is missing
 
 
 LIMITS = (
@@ -51,6 +51,6 @@ LIMITS = (
 
 
 def wanted(command: CommandConfig) -> Mapping[Limit, int]:
-    """The limits that a command has."""
+    """Return the limits of a command and their numbers."""
     found = ((limit, getattr(command, limit.key)) for limit in LIMITS)
     return {limit: value for limit, value in found if value is not None}

@@ -1,4 +1,4 @@
-"""A started program: its pipes, its end, and what it used."""
+"""A started program with its pipes, its exit code and the resources that it used."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from edge.model import FailureCode
 from edge.worker.command.failure import ProgramFailed
 from edge.worker.power.meter import Usage
 
-#: Sets limits on itself, goes into the cgroups that are named, and becomes the program. Constant: what a submitter gave
-#: is in "$@", which a shell neither splits nor reads.
+#: A shell script that sets its own limits, joins the named cgroups, and becomes the program. It is constant: submitted
+#: values are only in "$@", which a shell neither splits nor interprets.
 _LAUNCH = (
     'ulimit -c 0; ulimit -f "$1" 2>/dev/null; shift; while [ "$1" != -- ]; do echo 0 >"$1/cgroup.procs" || exit 126; '
     'shift; done; shift; exec "$@"'
@@ -37,7 +37,10 @@ READ_BYTES = 1 << 16
 
 
 class Reaper:
-    """Makes this process the subreaper while a sandbox runs, to learn what its processes used. For any thread."""
+    """Makes this process the subreaper while a sandbox runs, to learn the resources that its processes used.
+
+    Callable from any thread.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -45,7 +48,7 @@ class Reaper:
 
     @contextmanager
     def on(self) -> Iterator[None]:
-        """Inherit orphans inside the block."""
+        """Become the parent of orphaned processes inside the block."""
         self._change(1)
         try:
             yield
@@ -73,16 +76,16 @@ class Child:
         groups: Sequence[Path],
         status: tuple[int, int] | None,
     ) -> None:
-        """Start it.
+        """Start the program.
 
         Args:
             words: the whole command line.
-            env: all its variables.
+            env: all its environment variables.
             folder: its working folder.
-            stdin: what it reads; None: nothing.
+            stdin: the file that it reads as standard input, or None for an empty one.
             file_bytes: the largest file that it may write.
-            groups: cgroups that it goes into.
-            status: the pipe on which bubblewrap reports; None without a sandbox. Both ends belong to this object.
+            groups: folders of the cgroups that it joins.
+            status: the pipe on which bubblewrap reports, or None without a sandbox. Both ends belong to this object.
 
         Raises:
             ProgramFailed: its arguments are too long.
@@ -91,15 +94,15 @@ class Child:
         launch = ["/bin/sh", "-c", _LAUNCH, "edge", str(max(file_bytes // _BLOCK_BYTES, 1)), *map(str, groups), "--"]
         self._status = -1
         self._report = b""
-        given = subprocess.DEVNULL
+        stdin_fd = subprocess.DEVNULL
         try:
             if stdin is not None:
-                given = os.open(stdin, os.O_RDONLY | os.O_CLOEXEC)
+                stdin_fd = os.open(stdin, os.O_RDONLY | os.O_CLOEXEC)
             self._process = subprocess.Popen(
                 [*launch, *words],
                 env=dict(env),
                 cwd=folder,
-                stdin=given,
+                stdin=stdin_fd,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 pass_fds=() if status is None else (status[1],),
@@ -114,8 +117,8 @@ class Child:
                 raise ProgramFailed(FailureCode.BAD_ARGUMENTS, what) from err
             raise
         finally:
-            if given >= 0:
-                os.close(given)
+            if stdin_fd >= 0:
+                os.close(stdin_fd)
         self._out, self._err = self._process.stdout, self._process.stderr
         for pipe in (self._out, self._err):
             if pipe is not None:
@@ -135,14 +138,14 @@ class Child:
 
     @property
     def pipes(self) -> dict[int, str]:
-        """The pipes of the program, with the name of the stream of each."""
+        """The descriptors of the program's open pipes, with the name of each stream."""
         found = {"stdout": self._out, "stderr": self._err}
         return {pipe.fileno(): name for name, pipe in found.items() if pipe is not None and not pipe.closed}
 
     def first_pid(self) -> int | None:
-        """Return the pid, as the host sees it, of process 1 in the sandbox. Waits up to 10 s.
+        """Return the process id, outside of the sandbox, of process 1 in the sandbox. Waits up to 10 s.
 
-        None: bubblewrap made no sandbox.
+        Returns None if bubblewrap made no sandbox.
         """
         until = time.monotonic() + _START_S
         while self._status >= 0:
@@ -157,22 +160,25 @@ class Child:
         return None
 
     def kill(self) -> None:
-        """End the process that was started, if it has not ended; see `Processes` for all others."""
-        with suppress(ProcessLookupError):  # not waited for yet, so its id is still its own
+        """End the process that was started, if it has not ended. `Processes` ends all others."""
+        with suppress(ProcessLookupError):  # nobody has waited for it yet, so its id belongs to no other process
             os.kill(self._process.pid, signal.SIGKILL)
 
     def end(self, *, first: int | None) -> tuple[int, Usage]:
-        """Wait for the end of a program that has ended or was killed; return its exit code and what it used.
+        """Wait for the end of a program that has ended or was killed.
 
-        The exit code is negative for a signal, as in `subprocess`. `first` is process 1 of its sandbox, which this
-        process has inherited.
+        Args:
+            first: process 1 of its sandbox, which has become a child of this process; None without a sandbox.
+
+        Returns:
+            The exit code, which is negative for a signal as in `subprocess`, and the resources that it used.
         """
         _, state, own = os.wait4(self._process.pid, 0)
-        self._process.poll()  # wait4 has taken the status: Popen notices that here
+        self._process.poll()  # lets Popen notice that wait4 has fetched the status already
         code = os.waitstatus_to_exitcode(state)
         inside = _reaped(first) if first is not None else None
         self._read_status()
-        # With a sandbox not the peak of `own`: vfork makes the child start with the worker's own peak.
+        # With a sandbox the peak of `own` is not used, because after a vfork the child starts with the worker's peak.
         return code, _usage([own, inside], inside) if inside is not None else _usage([own], own)
 
     @property
@@ -181,7 +187,7 @@ class Child:
         return _EXIT_CODE.search(self._report) is not None
 
     def close(self) -> None:
-        """Close pipes, status pipe and pidfd. Call once."""
+        """Close the pipes, the status pipe and the pidfd. Call it once."""
         for pipe in (self._out, self._err):
             if pipe is not None:
                 pipe.close()
@@ -196,7 +202,7 @@ class Child:
 
 
 def _reaped(pid: int) -> resource.struct_rusage | None:
-    """What a process used that was killed and has become ours; None: it is not ours."""
+    """Wait for a killed process. Return the resources that it used, or None if it is no child of this process."""
     with suppress(OSError):
         handle = os.pidfd_open(pid)
         try:

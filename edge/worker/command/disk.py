@@ -1,7 +1,7 @@
-"""How much a program writes: a single file is bounded by the kernel, all of them together by a look each second.
+"""Limits the disk space that a program uses. The kernel limits each file; a check each second limits all together.
 
-The look measures the folder when the disk has lost 4 MiB since the last measurement.
-There is no quota that every file system and every user has. So a program may be over its bound for a second.
+The check measures the folders only if the disk has lost 4 MiB since the last measurement. No quota works on every file
+system and for every user. So a program may exceed its limit for a second.
 """
 
 from __future__ import annotations
@@ -14,26 +14,30 @@ from pathlib import Path
 from edge.model import FailureCode
 from edge.worker.command.failure import ProgramFailed
 
-#: The keys that bound what a program writes.
+#: The keys that limit the disk space of a program.
 BOUND = "disk_mb, or worker.max_artifact_bytes"
-#: So much stays free for the ledger, the broker and the results of others.
+#: This space must stay free for the ledger, the broker and the results of other jobs.
 FREE_BYTES = 64 << 20
-#: The folder is measured only when the disk has so much less room than at the last measurement.
+#: The folders are measured only if the free space has shrunk by this since the last measurement.
 _STEP_BYTES = 4 << 20
 _FILE_BYTES = 4096
-#: Deeper folders end the program: beyond the longest path nothing can be measured.
+#: Deeper folders end the program, because folders beyond the longest path cannot be measured.
 _DEEPEST = 200
 
 
 class DiskGuard:
-    """Watches the folders that one run writes: its working folder, and that of its checkpoint."""
+    """Watches the folders that one run writes: its working folder and its checkpoint folder.
+
+    Belongs to the thread of the body.
+    """
 
     def __init__(self, folder: Path, *more: Path, most_bytes: int) -> None:
+        """Watch `folder` and `more`, which may have `most_bytes` together."""
         self._folder, self._more, self._most = folder, more, most_bytes
         self._measured_at = _free(folder)
 
     def look(self) -> None:
-        """Raise ProgramFailed when the folder is too large, OSError (ENOSPC) when the disk is almost full."""
+        """Raise ProgramFailed if the folders are too large, OSError (ENOSPC) if the disk is almost full."""
         free = _free(self._folder)
         if self._measured_at - free < min(_STEP_BYTES, self._most) and free >= FREE_BYTES:
             return
@@ -47,12 +51,15 @@ class DiskGuard:
         if free < FREE_BYTES and size:
             raise OSError(
                 errno.ENOSPC,
-                f"{os.strerror(errno.ENOSPC)}: program ended, {free} bytes are free of {FREE_BYTES} that must be",
+                f"{os.strerror(errno.ENOSPC)}: program ended, {free} bytes are free, {FREE_BYTES} must be free",
             )
 
 
 def size_of(folder: Path) -> int:
-    """Bytes that the files below `folder` take on the disk; an empty one counts too, as it takes an inode."""
+    """Return the bytes that the files below `folder` take on the disk. Raises ProgramFailed if folders are too deep.
+
+    An empty file counts as 4 KiB, because it takes an inode.
+    """
     total, left, depth = 0, [str(folder)], str(folder).count(os.sep)
     while left:
         top = left.pop()

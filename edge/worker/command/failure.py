@@ -1,4 +1,4 @@
-"""How a program ends without a value."""
+"""The exception of a program that failed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from edge.model import Failure, FailureCode
 
 
 class ProgramFailed(Exception):
-    """The program of a job did not do what it was to do; carries the failure of the job."""
+    """The program of a job failed or cannot run. `failure` is the failure of the job."""
 
     def __init__(self, code: FailureCode, message: str, *, last_lines: str = "") -> None:
         self.failure = Failure(code, message, traceback=last_lines)

@@ -1,7 +1,7 @@
-"""All processes of a run: they are frozen, asked to end, and ended together.
+"""Freezes, terminates and kills all processes of a run together.
 
-In a sandbox process 1 of its process namespace is the handle: all others are its descendants, whatever they do, and end
-with it. Without one it is the cgroup.
+In a sandbox they are reached by process 1 of its process namespace: all others are its descendants, whatever they do,
+and end with it. Without a sandbox they are reached by the cgroup.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ class Processes:
     """The processes of one run. Belongs to the thread of the body."""
 
     def __init__(self, group: Group | None, *, first: int | None) -> None:
-        """`first` is process 1 of the sandbox, by its id out here; None without a sandbox."""
+        """`first` is the id, outside of the sandbox, of process 1 in the sandbox, or None without a sandbox."""
         self._group, self._first = group, first
         self._stopped: list[int] = []
         self._is_frozen = False
 
     def freeze(self) -> None:
-        """Stop all processes where they are."""
+        """Stop all processes until `thaw`."""
         if self._is_frozen:
             return
         self._is_frozen = True
@@ -38,7 +38,7 @@ class Processes:
                 _send(pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let them go on."""
+        """Let the stopped processes continue."""
         if not self._is_frozen:
             return
         self._is_frozen = False
@@ -50,12 +50,12 @@ class Processes:
         self._stopped.clear()
 
     def terminate(self) -> None:
-        """Ask all of them to end: SIGTERM."""
+        """Send SIGTERM to all processes."""
         for pid in self.pids():
             _send(pid, signal.SIGTERM)
 
     def kill(self) -> None:
-        """End all of them; waits until none is left where the cgroup is of version 2. Raises OSError if one stays."""
+        """End all processes. With a cgroup of version 2 wait until none is left. Raises OSError if one stays."""
         if self._first is not None:
             _send(self._first, signal.SIGKILL)
         if self._group is not None:
@@ -63,7 +63,7 @@ class Processes:
         self.thaw()
 
     def pids(self) -> list[int]:
-        """The processes now, without bubblewrap's own process 1."""
+        """Return the ids of the processes that run now, without process 1, which belongs to bubblewrap."""
         if self._first is not None:
             return descendants(self._first)
         return self._group.pids() if self._group is not None else []

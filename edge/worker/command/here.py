@@ -1,4 +1,4 @@
-"""What this machine lacks for the commands of a configuration, for `edge config check` and `edge doctor`."""
+"""Lists what this machine lacks for the configured commands, for `edge config check` and `edge doctor`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 
 def missing(config: Config, *, cgroups: Path = _CGROUPS) -> Iterator[tuple[str, str]]:
-    """Yield (problem, remedy) for each thing that is missing, as sentences for people."""
+    """Yield a problem and its remedy, as sentences for people, for each thing that is missing."""
     sandboxed = [command.name for command in commands_of(config) if command.sandbox]
     if sandboxed and bubblewrap() is None:
         yield f"bubblewrap is not installed: jobs of {', '.join(sandboxed)} are refused", "apt install bubblewrap"
@@ -36,7 +36,7 @@ def missing(config: Config, *, cgroups: Path = _CGROUPS) -> Iterator[tuple[str, 
 
 
 def _has(limit: Limit, cgroups: Path) -> bool:
-    """True when the kernel has the controller, in whichever version."""
+    """Return True if the kernel has the controller of the limit, in version 2 or in version 1."""
     for root in (cgroups, cgroups / "unified"):
         with suppress(OSError):
             if limit.controller in (root / "cgroup.controllers").read_text().split():

@@ -1,4 +1,4 @@
-"""What a body may ask of the executor that runs it."""
+"""The protocol by which a body calls the executor that runs it."""
 
 from __future__ import annotations
 
@@ -13,29 +13,32 @@ from edge.worker.power.meter import Usage
 
 
 class JobHost(Protocol):
-    """What a `Job`, or the run of a program, calls on the executor of its body. Belongs to the thread of the body."""
+    """The methods of an executor that a `Job` or the run of a program calls. They belong to the thread of the body."""
 
     def progress(self, progress: Progress) -> None:
-        """Note how far the body is."""
+        """Note the progress of the body."""
 
     def files(self, path_of: Callable[[str], Path]) -> Callable[[str], Path]:
-        """Return `path_of`, the function from the name of an artifact to its path, for use by the body."""
+        """Return `path_of`, which returns the path of an artifact by its name, in a form for the body.
+
+        The returned function may raise if the body must end.
+        """
 
     def stopping(self) -> bool:
-        """True when the body is to save its state now, because it ends or is held soon."""
+        """Return True if the body must save its state now, because it will end or be held soon."""
 
     def shield(self) -> AbstractContextManager[None]:
-        """Let nothing be raised in the body from outside inside the block."""
+        """Raise nothing from outside in the body inside the block."""
 
     def check(self, *, saved: bool = False, patient: bool = False, save: Callable[[], bool] | None = None) -> None:
-        """Return when the body may continue; raise when it is to end. The arguments are those of `Hold.check`."""
+        """Return as soon as the body may continue; raise if it must end. The arguments are those of `Hold.check`."""
 
     @property
     def ending(self) -> bool:
-        """True when the body is to save its state and end: the worker stops, or power is critical."""
+        """True when the body must save its state and end, because the worker stops or power is critical."""
 
     def waking(self, wakeup: Wakeup) -> AbstractContextManager[None]:
-        """Ring `wakeup` inside the block whenever `check` may have something to say."""
+        """Ring `wakeup` inside the block whenever a call of `check` may hold the body or raise."""
 
     def used(self, usage: Usage) -> None:
-        """Note what the program of the body used."""
+        """Note the resources that the body's program used."""

@@ -1,6 +1,7 @@
-"""The files that a program is given. In a sandbox it sees the stored file, read-only.
+"""Places the input files of a program.
 
-Without one, or where root starts it, it gets a copy.
+In a sandbox the program sees the stored file, read-only. Without a sandbox, or if root starts the program, it gets a
+copy.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from edge.worker.command.sandbox import INPUTS, WORK
 def place_inputs(
     command: CommandConfig, files: Mapping[str, InputFile], store: Inputs, base: Path
 ) -> dict[str, tuple[PurePath, Path]]:
-    """Return for each input its path as the program sees it, and its path out here.
+    """Return for each input its path as the program sees it, and its path outside of the sandbox.
 
-    Copies lie in `base`; the stored files never change.
+    Copies are made in `base`. The stored files never change.
 
     Raises:
         ProgramFailed: an input is missing, too large or not on this board, or two have one file name.
@@ -35,21 +36,22 @@ def place_inputs(
     for name in files if is_any(command) else command.inputs:
         if name not in files:
             raise ProgramFailed(FailureCode.BAD_ARGUMENTS, f"input {name!r} is missing")
-        given = files[name]
-        stored = store.path(given.sha256)
-        size = store.size(given.sha256)
+        file = files[name]
+        stored = store.path(file.sha256)
+        size = store.size(file.sha256)
         if size is None:
-            raise ProgramFailed(FailureCode.NO_INPUT, f"input {name!r}: the file {given.sha256} is not on this board")
+            raise ProgramFailed(FailureCode.NO_INPUT, f"input {name!r}: the file {file.sha256} is not on this board")
         if not is_any(command) and size > command.inputs[name].max_bytes:
             most = command.inputs[name].max_bytes
             raise ProgramFailed(FailureCode.BAD_ARGUMENTS, f"input {name!r} has {size} bytes; at most {most} are taken")
-        file_name = _file_name(name, given.name)
-        if not command.sandbox or os.geteuid() == 0:  # root starts it as `nobody`, who cannot read the stored file
-            own = base / "inputs" / name / file_name
-            own.parent.mkdir(mode=0o700, parents=True)
-            shutil.copyfile(stored, own)
-            stored = own
-            sandbox.give(own)
+        file_name = _file_name(name, file.name)
+        # A program that root starts runs as `nobody`, who cannot read the stored file.
+        if not command.sandbox or os.geteuid() == 0:
+            copy = base / "inputs" / name / file_name
+            copy.parent.mkdir(mode=0o700, parents=True)
+            shutil.copyfile(stored, copy)
+            stored = copy
+            sandbox.give(copy)
         if not command.sandbox:
             placed[name] = stored, stored
         elif is_any(command):
@@ -62,7 +64,7 @@ def place_inputs(
 
 
 def _file_name(name: str, wanted: str | None) -> str:
-    """The file's own name if it is a safe one for a program, else the name of the input with the file's ending."""
+    """Return the name of the submitted file if it is safe for a program, else the input's name with its ending."""
     try:
         return check_artifact_name(wanted or name)
     except ValueError:

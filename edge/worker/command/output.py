@@ -1,7 +1,8 @@
-"""What a program prints, bounded on the disk: the head and the tail are kept, what lies between is cut, and that said.
+"""Keeps the text that a program prints, up to a size: head and tail stay, and a line says how much was cut between.
 
-A stream is a row of files named by the offset of their first byte, in `run/output/WORKER/ID/STREAM/`. The first one is
-the head. Of the others the last few are kept. Readers look at the files; the worker keeps a few KiB in memory.
+A stream is a row of files in `run/output/WORKER/ID/STREAM/`. The name of a file is the offset of its first byte. The
+first file is the head. Of the others only the last few are kept. Readers read the files. The worker keeps only a few
+KiB in memory.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from edge.results.kept_output import FILE_BYTES, TAIL_FILES, cut_line
 
-#: Limits of the last lines that go into the result: bytes, lines.
+#: Most bytes and most lines of the end of a stream that go into the result.
 LAST_BYTES, LAST_LINES = 4096, 40
 
 
@@ -21,7 +22,7 @@ class Stream:
     """Standard output or standard error of one run. Belongs to the thread of the body."""
 
     def __init__(self, folder: Path) -> None:
-        """`folder` is made at the first byte."""
+        """Make the stream. `folder` is made at the first byte."""
         self._folder = folder
         self.size_bytes = 0
         self._fd = -1
@@ -31,7 +32,7 @@ class Stream:
         self._last = bytearray()
 
     def feed(self, data: bytes) -> None:
-        """Add what was printed. When the disk is full it is lost, and readers see a cut. Never raises."""
+        """Add printed data. If the disk is full, the data is lost and readers see a cut. Never raises."""
         self._last += data[-LAST_BYTES:]
         del self._last[:-LAST_BYTES]
         view = memoryview(data)
@@ -47,20 +48,20 @@ class Stream:
 
     @property
     def last(self) -> str:
-        """The last lines."""
+        """The last lines of the stream, at most `LAST_BYTES` and `LAST_LINES`."""
         text = bytes(self._last).decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
         lines = text.splitlines(keepends=True)
         if self.size_bytes > LAST_BYTES and len(lines) > 1:
-            lines = lines[1:]  # begins somewhere in a line
+            lines = lines[1:]  # the first one is the end of a line that was cut
         return "".join(lines[-LAST_LINES:])
 
     @property
     def is_long(self) -> bool:
-        """True when `last` is not all of it, byte by byte: it was longer, or is no UTF-8."""
+        """True if `last` is not exactly the whole stream, because the stream is longer or is not UTF-8."""
         return self.size_bytes > LAST_BYTES or self.last.encode() != self._last
 
     def keep(self, path: Path) -> None:
-        """Write what was kept to `path`, with a line that says what was cut. Raises OSError."""
+        """Write the kept parts to `path`, with a line at each cut that says how much is missing. Raises OSError."""
         end = 0
         with path.open("wb") as out:
             for part in (*((self._head,) if self._head is not None else ()), *self._tail):
@@ -74,7 +75,7 @@ class Stream:
                 out.write(cut_line(self.size_bytes - end))
 
     def close(self) -> None:
-        """Close the file; what was written stays for readers."""
+        """Close the file. The written files stay for readers."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)

@@ -1,4 +1,4 @@
-"""The files that a program leaves: found by pattern, all or nothing, and moved to the result by their name."""
+"""Moves the output files of a program into the result: all files that match the patterns, or none."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _SHOWN = 5
 
 
 def take(folder: Path, patterns: Collection[str], file: Callable[[str], Path], *, without: Collection[str] = ()) -> int:
-    """Move the files that match into the result and return how many there are.
+    """Move the files that match into the result, by renaming them. Return their number.
 
     Args:
-        folder: the program's own; none of its processes lives any more.
-        patterns: each has to match a file.
-        file: gives the path of a file of the result.
-        without: names to leave out: the inputs that lie in the same folder.
+        folder: the working folder of the program. All its processes have ended.
+        patterns: patterns of file names. Each must match at least one file.
+        file: returns the path for a file of the result, by its name.
+        without: names to leave out, because they are inputs in the same folder.
 
     Raises:
-        ProgramFailed: a pattern matches nothing, or what it matches cannot be a file of the result.
+        ProgramFailed: a pattern matches nothing, a match cannot be a file of the result, or there are too many.
         OSError: the disk refuses.
     """
     names = sorted(path.name for path in folder.iterdir() if path.name not in without)
@@ -46,20 +46,20 @@ def take(folder: Path, patterns: Collection[str], file: Callable[[str], Path], *
             FailureCode.TOO_LARGE, f"the program left {len(chosen)} output files; at most {_MOST} are kept"
         )
     for name, path in chosen.items():
-        if os.geteuid() == 0:  # it was the program's own, see `sandbox.give`
+        if os.geteuid() == 0:  # the file belongs to the user of the program, see `sandbox.give`
             os.chown(path, 0, 0, follow_symlinks=False)
         path.replace(file(name))
     return len(chosen)
 
 
 def take_all(folder: Path, file: Callable[[str], Path], *, without: Collection[str] = ()) -> int:
-    """Move every plain file into the result, if there is any. Raises ProgramFailed and OSError as `take`."""
+    """Move all plain files into the result, and return their number. Raises ProgramFailed and OSError as `take`."""
     names = [path.name for path in folder.iterdir() if path.name not in without]
     return take(folder, ["*"], file, without=without) if _plain(folder, names) else 0
 
 
 def _plain(folder: Path, names: Collection[str]) -> list[str]:
-    """Those that are plain files: with `*` folders and links are left where they are."""
+    """Return the names that are plain files. The pattern `*` leaves folders and links in the working folder."""
     return [name for name in names if stat.S_ISREG((folder / name).lstat().st_mode)]
 
 
@@ -72,7 +72,7 @@ def _checked(folder: Path, name: str) -> Path:
         )
         raise ProgramFailed(FailureCode.NO_OUTPUT, f"the output {name[:80]!r} is {kind}, not a plain file")
     try:
-        check_artifact_name(name)  # whose letters are ASCII
+        check_artifact_name(name)  # it allows only ASCII letters
     except ValueError as err:
         raise ProgramFailed(FailureCode.NO_OUTPUT, f"an output cannot be kept: {err}") from err
     return path

@@ -1,4 +1,4 @@
-"""How far a program is, by the lines that it prints: `EDGE_PROGRESS 3/10 a note`, or what the owner's pattern finds."""
+"""Reads the progress of a program from its output: `EDGE_PROGRESS 3/10 a note`, or the pattern of the command."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from contextlib import suppress
 from edge.config import CommandConfig
 from edge.model import Progress
 
-#: A longer line is no report of progress. It bounds what a pattern has to look at.
+#: A longer line does not report progress. This limits the text that a pattern has to search.
 LONGEST = 4096
-#: At most so many lines, the last ones, are examined per read: only the newest progress is shown.
+#: Only this number of last lines is examined in each read, because only the newest progress is shown.
 _MOST_LINES = 200
 _MARK = b"EDGE_PROGRESS"
 _ENDS = re.compile(rb"[\r\n]")
@@ -19,7 +19,7 @@ _OWN = re.compile(r"EDGE_PROGRESS\s+([0-9.]{1,20})(?:\s*/\s*([0-9.]{1,20}))?(?:\
 
 
 class ProgressReader:
-    """Reads both streams of one run, each with its own half-read line."""
+    """Reads both streams of one run, and keeps the unfinished line of each. Belongs to the thread of the body."""
 
     def __init__(self, command: CommandConfig) -> None:
         self._pattern = _compiled(command.progress)
@@ -29,11 +29,11 @@ class ProgressReader:
         self._rest: dict[str, bytes] = {}
 
     def feed(self, stream: str, data: bytes) -> Progress | None:
-        """Return the latest progress in what was printed, or None."""
+        """Return the latest progress in the printed data, or None if there is none."""
         data = self._rest.get(stream, b"") + data
         end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
         self._rest[stream] = data[max(end, len(data) - LONGEST - 1) :]
-        if self._pattern is None and _MARK not in data:  # 10 GB of output are not looked at line by line
+        if self._pattern is None and _MARK not in data:  # saves the search through each line of 10 GB of output
             return None
         found = None
         for line in _ENDS.split(data[:end])[-_MOST_LINES:]:
@@ -59,7 +59,7 @@ def _compiled(pattern: str | None) -> re.Pattern[str] | None:
 
 
 def _number(text: str | None) -> float | None:
-    """The number in `text`; of a time such as 1:02:03.5 its seconds."""
+    """Return the number in `text`, or None if it is no number. A time such as 1:02:03.5 is returned in seconds."""
     value = 0.0
     with suppress(ValueError):
         for part in (text or "").split(":"):

@@ -1,7 +1,7 @@
 """The body of a command: prepares, starts, follows and ends one program.
 
-No exception is raised into this body from outside. A cancel, a limit, a stop or a hold wakes the loop, which then asks
-`host.check` what to do. So each step ends completely, and the program never runs on without its body.
+No exception is raised from outside in this body. A cancel, a limit, a stop or a hold wakes the loop, which then calls
+`host.check`. So each step is completed, and the program never continues without its body.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from edge.worker.power.meter import Usage
 from edge.worker.process.control import JobInterrupted, JobTimedOut
 
 _MIB = 1 << 20
-#: Seconds between two checks of disk use and of a governor that may have died.
+#: Seconds between two checks of the disk space that the program uses, and of a governor that may have died.
 LOOK_S = 1.0
 #: Seconds between two syncs of the checkpoint folder.
 SYNC_S = 5.0
@@ -57,13 +57,13 @@ _SIGNALS = {number.value: number.name for number in signal.Signals}
 
 @dataclass(frozen=True)
 class _Place:
-    """The folders of one run, out here and as the program sees them."""
+    """The folders of one run: their paths outside of the sandbox, and the paths that the program sees."""
 
     work: Path
     saved: Path
     seen_work: PurePath
     seen_saved: PurePath
-    inputs: Mapping[str, tuple[PurePath, Path]]  # as the program sees it, and out here
+    inputs: Mapping[str, tuple[PurePath, Path]]  # by name: the path that the program sees, and the path outside
 
 
 class Run:
@@ -79,21 +79,21 @@ class Run:
         checkpoint: Checkpoint,
         attempt: int,
     ) -> None:
-        """`file` gives the path of a file of the result."""
+        """Make the run of one attempt. `file` returns the path for a file of the result, by its name."""
         self._commands, self._delivery, self._host, self._file = commands, delivery, host, file
         self._checkpoint, self._attempt = checkpoint, attempt
         output = commands.output_of(delivery.id)
         self._streams = {name: Stream(output / name) for name in ("stdout", "stderr")}
         self._output = output
-        self._asked = False  # the program was asked to end: the worker stops, or power is critical
+        self._asked_to_end = False  # SIGTERM was sent, because the worker stops or power is critical
         self._group: Group | None = None
         self._oom_kills = 0
 
     def __call__(self, command: CommandConfig, values: Mapping[str, JsonValue]) -> JsonValue:
-        """Run the program to its end and return the value of the job: exit code, last lines, sizes in bytes.
+        """Run the program to its end. Return the value of the job: exit code, last lines, and sizes in bytes.
 
         Raises:
-            ProgramFailed: it failed, or cannot be run here.
+            ProgramFailed: the program failed, or cannot run here.
             JobControl: the job was cancelled or has to run again.
             OSError: the disk refuses.
         """
@@ -138,7 +138,7 @@ class Run:
         return self._checkpoint.save(state, now=True)
 
     def _words(self, command: CommandConfig, values: Mapping[str, JsonValue], place: _Place) -> list[str]:
-        """The program with its arguments."""
+        """Return the program and its arguments. Raises ProgramFailed if this board does not have the program."""
         if is_any(command):
             argv = msgspec.convert(values["argv"], list[str])
             return [self._program(argv[0], chosen=True), *argv[1:]]
@@ -168,7 +168,7 @@ class Run:
     # --- while it runs ------------------------------------------------------------------------------------
 
     def _run(self, command: CommandConfig, values: Mapping[str, JsonValue], place: _Place, saved: SavedFolder) -> int:
-        """Run the program; return its exit code. On return none of its processes lives."""
+        """Run the program and return its exit code. On return all its processes have ended."""
         words = self._words(command, values, place)
         bwrap = self._bubblewrap(command)
         self._group = group = self._make_group(command)
@@ -182,7 +182,7 @@ class Run:
                     place.work,
                     place.saved,
                     dict(place.inputs.values()),
-                    # The owner's own program is seen wherever it is, one that a submitter names is not.
+                    # The owner's program is visible wherever it lies. A program that a submitter names is not.
                     (*command.reads, *(() if is_any(command) or sandbox.is_visible(words[0]) else (words[0],))),
                     self._commands.hidden,
                     command.network,
@@ -255,13 +255,13 @@ class Run:
                 saved.sync()
         if boxed and code >= 0 and not child.sandbox_was_made:
             raise self._failed(FailureCode.REFUSED, f"bubblewrap could not make the sandbox of command {command.name}")
-        if self._asked:
-            self._host.check(saved=True)  # returns only where power came back after SIGTERM: then it runs again
+        if self._asked_to_end:
+            self._host.check(saved=True)  # returns only if power came back after SIGTERM; then the job runs again
             raise JobInterrupted("the program was asked to end because power was critical; power is back")
         return code
 
     def _counted(self, usage: Usage) -> Usage:
-        """What the program used, with what its cgroup has counted."""
+        """Return the resources that the program used, completed by the counters of its cgroup."""
         if self._group is None:
             return usage
         self._oom_kills = self._group.oom_kills()
@@ -281,7 +281,7 @@ class Run:
         saved: SavedFolder,
         guard: disk.DiskGuard,
     ) -> None:
-        """Follow the program until it has ended. Raises what `check` raises."""
+        """Follow the program until it has ended. Raises any error of `host.check` and of the disk guard."""
         poll, pipes = select.poll(), child.pipes
         for fd in (*pipes, wakeup.fileno(), child.handle):
             poll.register(fd, select.POLLIN)
@@ -308,9 +308,9 @@ class Run:
                     sync_at = now + SYNC_S
 
     def _attend(self, processes: Processes) -> None:
-        """Ask the worker whether the program may go on; hold it, or ask it to end."""
-        if self._host.ending and not self._asked:
-            self._asked = True
+        """Call `host.check`: the program is frozen while it is held. Send SIGTERM to it if the body must end."""
+        if self._host.ending and not self._asked_to_end:
+            self._asked_to_end = True
             processes.terminate()
 
         def hold() -> bool:
@@ -323,7 +323,7 @@ class Run:
             processes.thaw()
 
     def _read(self, fd: int, stream: str, progress: ProgressReader) -> bool:
-        """Take what the program has printed; False when it has closed the stream."""
+        """Read what the program has printed. Return False if it has closed the stream."""
         try:
             data = os.read(fd, READ_BYTES)
         except BlockingIOError:
@@ -336,7 +336,7 @@ class Run:
         return True
 
     def _drain(self, child: Child, progress: ProgressReader) -> None:
-        """Read what was printed before the end: all writers are gone, so it is little."""
+        """Read the rest of the output. It is little, because all processes that could write have ended."""
         until = time.monotonic() + _DRAIN_S
         for fd, stream in child.pipes.items():
             while time.monotonic() < until:
@@ -348,7 +348,7 @@ class Run:
     # --- after --------------------------------------------------------------------------------------------
 
     def _ended(self, command: CommandConfig, code: int, place: _Place) -> JsonValue:
-        """Return the value of the job, or raise why there is none."""
+        """Return the value of the job. Raises ProgramFailed if there is none, and OSError."""
         number = -code if code < 0 else code - 128 if command.sandbox and 128 < code < 160 else 0
         if code and self._oom_kills:
             limit = f"more memory than memory_mb = {command.memory_mb}"
@@ -376,13 +376,13 @@ class Run:
         }
 
     def _failed(self, code: FailureCode, message: str) -> ProgramFailed:
-        """A failure with the last lines that the program printed."""
+        """Return a failure with the last lines that the program printed."""
         last = self._streams["stderr"].last or self._streams["stdout"].last
         line = last.strip().rpartition("\n")[2].strip()[:300]
         return ProgramFailed(code, f"{message}: {line}" if line else message, last_lines=last)
 
     def _keep_output(self) -> None:
-        """Make the output a file of the result where the last lines are not all of it."""
+        """Add the output as a file to the result, if it is longer than the last lines in the value."""
         for name, stream in self._streams.items():
             stream.close()
             if stream.is_long:

@@ -1,8 +1,8 @@
-"""The program's view of the machine, by bubblewrap: a read-only system, the run's own folders, and a private `/tmp`.
+"""Makes the bubblewrap command line of a program: a read-only system, the folders of the run, and a private `/tmp`.
 
-There is no network unless the command has `network: true`. The program sees only the paths that this module lists: not
-the appliance's state, not its configuration, not a home, not `/run`. The process namespace has a process 1 whose end is
-the end of all processes in it, daemons too.
+There is no network unless the command has `network: true`. The program sees only the paths that this module lists. It
+does not see the state or configuration of the appliance, any home folder, or `/run`. The process namespace has a
+process 1. When that process ends, all processes in the namespace end, daemons too.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-#: Where the program finds its own folder, its inputs, and the folder of EDGE_CHECKPOINT.
+#: Paths in the sandbox: the working folder of the program, its inputs, and the folder EDGE_CHECKPOINT.
 WORK, INPUTS, CHECKPOINT = PurePath("/work"), PurePath("/inputs"), PurePath("/checkpoint")
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/opt", "/sys/devices/system/cpu")
-#: Of `/etc`: the appliance's own, and secrets that a worker run by root could read.
+#: Hidden parts of `/etc`: the configuration of the appliance, and secrets that a worker of root could read.
 _HIDDEN_FILES = ("/etc/shadow", "/etc/gshadow", "/etc/shadow-", "/etc/gshadow-", "/etc/sudoers", "/etc/machine-id")
 _HIDDEN_FOLDERS = (
     "/etc/edge",
@@ -38,23 +38,23 @@ _AS_NOBODY = (
 
 @dataclass(frozen=True)
 class Visible:
-    """What one run may see beside the system."""
+    """The paths that one run may see in addition to the system."""
 
     work: Path
     checkpoint: Path
     inputs: Mapping[PurePath, Path]  # by the path in the sandbox
     reads: tuple[str, ...]
-    hidden: tuple[Path, ...]  # state of the appliance: a folder around it may be read, nothing in it
+    hidden: tuple[Path, ...]  # state of the appliance; `reads` may name a folder around it, but it stays hidden
     network: bool
 
 
 def bubblewrap() -> str | None:
-    """The path of bubblewrap; None where it is not installed."""
+    """Return the path of bubblewrap, or None if it is not installed."""
     return shutil.which("bwrap", path="/usr/local/bin:/usr/bin:/bin")
 
 
 def give(*paths: Path) -> None:
-    """Give folders and files to the user as whom the program runs. Does nothing unless root runs the worker.
+    """Make the user of the program the owner of folders and files. Does nothing unless root runs the worker.
 
     Raises OSError.
     """
@@ -62,13 +62,13 @@ def give(*paths: Path) -> None:
         for path in paths:
             os.chown(path, NOBODY, NOBODY)
             if path.is_dir():
-                path.chmod(0o755)  # bubblewrap enters it as root without capabilities; the parent has mode 0700
+                path.chmod(0o755)  # bubblewrap enters it as root without capabilities; the parent keeps mode 0700
 
 
 def words(bwrap: str, visible: Visible, *, status: int) -> list[str]:
-    """The command line up to the program itself; bubblewrap reports on the descriptor `status`.
+    """Return the command line before the program. Bubblewrap writes its report to the descriptor `status`.
 
-    Where root runs the worker, the program runs as nobody: root may write into `/proc/sys` without any capability.
+    If root runs the worker, the program runs as nobody, because root may write to `/proc/sys` without any capability.
     """
     as_root = os.geteuid() == 0
     return [
@@ -95,7 +95,7 @@ def words(bwrap: str, visible: Visible, *, status: int) -> list[str]:
 
 
 def refused_read(visible: Visible) -> str | None:
-    """Return a path of `reads` that leads to what no program may see, by a link too; None: there is none."""
+    """Return a path of `reads` that leads, perhaps by a link, to a hidden path, or None if there is none."""
     secret = (*visible.hidden, *map(Path, (*_HIDDEN_FOLDERS, *_HIDDEN_FILES)))
     for name in visible.reads:
         found = Path(name).resolve()
@@ -111,14 +111,14 @@ def _system() -> Iterator[str]:
             yield from ("--symlink", str(path.readlink()), name)
         elif path.exists():
             yield from ("--ro-bind", name, name)
-    # A link into /run, as resolved makes it, would lead nowhere.
+    # systemd-resolved makes this file a link into /run, which the program does not see.
     resolv = Path("/etc/resolv.conf")
     if resolv.is_symlink() and (target := resolv.resolve()).is_file() and target.is_relative_to("/run"):
         yield from ("--ro-bind", str(target), str(target))
 
 
 def _parents(path: PurePath) -> Iterator[str]:
-    """Folders on the way that everybody may enter: bubblewrap would make them for its own user alone."""
+    """Yield the arguments that make the parent folders of `path`. Bubblewrap would make them for its own user only."""
     for folder in reversed(path.parents[:-1]):
         if folder not in (WORK, PurePath("/tmp")):  # noqa: S108 - the sandbox's own
             yield from ("--perms", "0755", "--dir", str(folder))
@@ -130,7 +130,7 @@ def _reads(visible: Visible) -> Iterator[str]:
             yield from _parents(PurePath(name))
         yield from ("--ro-bind", name, name)
     for name in _HIDDEN_FOLDERS:
-        if os.access(name, os.R_OK):  # else it is hidden already
+        if os.access(name, os.R_OK):  # a folder that the worker cannot read is hidden already
             yield from ("--tmpfs", name)
     for name in _HIDDEN_FILES:
         if os.access(name, os.R_OK):
@@ -141,5 +141,5 @@ def _reads(visible: Visible) -> Iterator[str]:
 
 
 def is_visible(program: str) -> bool:
-    """True when a program is among what every sandbox sees."""
+    """Return True if a program lies in one of the folders that every sandbox sees."""
     return any(program.startswith(f"{name}/") for name in _SYSTEM)

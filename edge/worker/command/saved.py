@@ -1,8 +1,8 @@
-"""The folder EDGE_CHECKPOINT: what a program writes there survives power cuts, and its next attempt finds it.
+"""The folder EDGE_CHECKPOINT: files that a program writes there survive power cuts, and its next attempt finds them.
 
-The program replaces its files by renaming, as any program that wants to survive a cut. The worker makes durable what
-has changed, a few seconds later at most, for the first 10,000 files. It records the change in the job's checkpoint, so
-that an attempt after a power cut counts as progress.
+The program must replace its files by renaming, as any program that has to survive a cut. The worker makes changed files
+durable within a few seconds, for the first 10,000 files. It records the change in the job's checkpoint, so that the
+attempt counts as progress after a power cut.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ class SavedFolder:
     """The checkpoint folder of one job. Belongs to the thread of the body."""
 
     def __init__(self, path: Path, *, note: Callable[[object], object]) -> None:
-        """`note(state)` stores a description of the folder durably; it differs whenever a file changed."""
+        """Take the path of the folder, which need not exist yet.
+
+        `note(state)` stores a description of the folder durably. It differs if one of the first 20 files has changed.
+        """
         self.path, self._note = path, note
         self._state = self._look() if path.is_dir() else ()
 
@@ -31,7 +34,7 @@ class SavedFolder:
         self.path.mkdir(mode=0o750, parents=True, exist_ok=True)
 
     def sync(self) -> None:
-        """Make durable what has changed since the last time. Disk errors lose this progress only."""
+        """Make the files durable that have changed since the last call. A disk error loses only this progress."""
         state = self._look()
         if state == self._state:
             return
@@ -44,7 +47,7 @@ class SavedFolder:
             for folder in folders:
                 durable.sync_folder(folder)
             self._state = state
-            # The note only has to differ, and 20 files keep it small: a change in others does not count as progress.
+            # The note must differ, and 20 files keep it small. A change in other files does not count as progress.
             self._note({"files": [list(each) for each in state[:20]]})
 
     def close(self) -> None:
@@ -59,7 +62,7 @@ class SavedFolder:
             for top, folders, names in os.walk(self.path):
                 folders.sort()
                 if top.count(os.sep) - depth >= _DEEPEST:
-                    folders.clear()  # `os.walk` is recursive
+                    folders.clear()  # `os.walk` is recursive, and deeper folders could exceed Python's limit
                 for name in sorted(names):
                     path = os.path.join(top, name)  # noqa: PTH118 - many
                     with suppress(OSError, ValueError):
@@ -75,7 +78,7 @@ class SavedFolder:
 
 
 def _sync(path: Path) -> None:
-    """Sync a plain file; a pipe or a link that the program put there is never opened for long or followed."""
+    """Sync a plain file. A pipe that the program put there must not block this, and a link is not followed."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

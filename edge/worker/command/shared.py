@@ -1,4 +1,4 @@
-"""What the runs of one worker share, and what an earlier worker of its name left."""
+"""Holds the objects that all runs of one worker share, and cleans up after an earlier worker of the same name."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from edge.worker.command import sandbox
 from edge.worker.command.cgroup import Cgroups
 from edge.worker.command.child import Reaper
 
-#: How many outputs of ended jobs are kept, for readers that lag behind.
+#: Number of ended jobs whose output is kept, for readers that are late.
 _KEPT = 4
 
 
 class Commands:
-    """What the runs of one worker share. Made at its first command; methods may be called in any thread."""
+    """The objects that all runs of one worker share. Made at the first command. Callable from any thread."""
 
     def __init__(self, config: Config) -> None:
         self.config, self.layout, self.name = config, config.layout, config.worker.name
@@ -28,21 +28,21 @@ class Commands:
 
     @cached_property
     def cgroups(self) -> Cgroups:
-        """The cgroups of this worker, looked for at the first run that needs one."""
+        """The cgroups of this worker. They are looked up at the first run that needs one."""
         return Cgroups(self.name)
 
     @cached_property
     def bubblewrap(self) -> str | None:
-        """The path of bubblewrap; None: it is not there."""
+        """The path of bubblewrap, or None if it is not installed."""
         return sandbox.bubblewrap()
 
     @property
     def hidden(self) -> tuple[Path, ...]:
-        """What no program may see."""
+        """The folders that no program may see: the state of the appliance."""
         return (self.layout.root, self.layout.run)
 
     def output_of(self, job_id: str) -> Path:
-        """Where the output of a job that begins goes; that of an earlier attempt is removed."""
+        """Return the folder for the output of a job that begins. The output of an earlier attempt is removed."""
         folder = self.layout.output / self.name / job_id
         if folder in self._closed:
             self._closed.remove(folder)
@@ -62,7 +62,7 @@ class Commands:
 
 
 def clear(config: Config) -> None:
-    """End and remove what programs of an earlier worker of this name left. Called when a worker starts."""
+    """End the programs of an earlier worker of this name, and remove their files. Called when a worker starts."""
     Cgroups(config.worker.name).clear()
     for folder in (config.layout.work(config.worker.name), config.layout.output / config.worker.name):
         if folder.exists():

@@ -1,4 +1,4 @@
-"""The bodies that run in the threads of this worker, for its status."""
+"""Holds the bodies that run in the threads of this worker."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edge.worker.executor.body import Body
 
 
 class Bodies:
-    """Bodies by the id of their job. Belongs to the main thread, except `changed` and `get`."""
+    """Holds the running bodies by the id of their job. Belongs to the main thread, except `changed` and `get`."""
 
     def __init__(self, *, on_change: Callable[[], None]) -> None:
         """`on_change` is called in any thread, at the first change after a call of `running_jobs`."""
@@ -27,7 +27,7 @@ class Bodies:
         return job_id in self._bodies
 
     def get(self, job_id: str) -> Body | None:
-        """The body of that job, if it runs; callable from any thread."""
+        """Return the body of that job, or None if it does not run. Callable from any thread."""
         return self._bodies.get(job_id)
 
     def add(self, body: Body) -> None:
@@ -41,7 +41,7 @@ class Bodies:
         self.changed()
 
     def changed(self) -> None:
-        """Note that a body began, ended, was held or reported progress; callable from any thread."""
+        """Note that a body began, ended, was held or reported progress. Callable from any thread."""
         if not self._is_changed:
             self._is_changed = True
             self._on_change()
@@ -52,6 +52,6 @@ class Bodies:
         return self._is_changed
 
     def running_jobs(self) -> tuple[RunningJob, ...]:
-        """The jobs that run now, the oldest first."""
-        self._is_changed = False  # first: a change during this call counts for the next one
+        """Return the jobs that run now, the oldest first."""
+        self._is_changed = False  # before the list is made: a later change counts for the next call
         return tuple(body.running_job for body in self._bodies.values())

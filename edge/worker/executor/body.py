@@ -1,11 +1,11 @@
-"""One body that runs in a thread beside others: its limits, its holds, and how it is ended.
+"""One body that runs in a thread while others run: its limits, its holds, and how it is ended.
 
 Signal handlers run in the main thread only. So a body is ended in three steps, each later than the one before:
 
 1. Its next `job.check`, `job.progress` or `job.checkpoint` raises the exception.
-2. After `ASK_S` the exception is raised wherever the body is, if it runs Python code of its own; see `interrupt`.
-3. After `LET_GO_S` the body is let go: its job ends without it. The body keeps its thread, and every later call of its
-   `Job` raises.
+2. After `ASK_S` the exception is raised wherever the body runs its Python code, if that is safe; see `interrupt`.
+3. After `ABANDON_S` the body is abandoned: its job ends without it. The body keeps its thread, and every later call of
+   its `Job` raises.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from edge.worker.process.control import (
 
 logger = logging.getLogger(__name__)
 
-#: A body has this long to ask its `Job` before the exception is raised where it is ...
+#: Time in which a body that must end may call its `Job`. Then the exception is raised wherever the body is.
 ASK_S = 0.5
-#: ... and again after this time, if the body catches the exception, ...
+#: If the body catches the exception, it is raised again after this time.
 AGAIN_S = 1.0
-#: ... until it is let go.
-LET_GO_S = 5.0
+#: A body that has not ended after this time is abandoned.
+ABANDON_S = 5.0
 
 _STOPS = "the worker stops"
 T = TypeVar("T")
@@ -51,7 +51,8 @@ T = TypeVar("T")
 class Body:
     """A body of an I/O-bound kind, from its start to its end.
 
-    `run` and the methods a `Job` calls belong to the body's thread, all others to the main thread, `cancel` to any.
+    `run` and the methods that a `Job` calls belong to the body's thread. `cancel` may be called from any thread. All
+    other methods belong to the main thread.
     """
 
     def __init__(
@@ -69,20 +70,20 @@ class Body:
         """Make the body of `job`, which has not begun.
 
         Args:
-            job: what the status shows.
-            klass: its power class.
-            power: the governor's report that allowed its start.
-            limit_s: its time limit.
-            max_temp_c: it is held while the board is hotter.
-            holds: whether it is held while power forbids its class.
+            job: the entry of the body in the worker's status.
+            klass: the power class of the job.
+            power: the governor's report that allowed the start.
+            limit_s: the time limit of the body.
+            max_temp_c: the body is held while the board is hotter than this.
+            holds: whether the body is held while power forbids its class.
             on_change: called in any thread when `running_job` has changed.
-            on_resume: called in the body's thread when a hold has ended, so its limit counts on.
+            on_resume: called in the body's thread when a hold has ended and the time for the limit runs again.
         """
         self._job, self._klass, self._power = job, klass, power
         self._limit_s, self._max_temp_c, self._holds = limit_s, max_temp_c, holds
         self._on_change, self._on_resume = on_change, on_resume
         self._began = time.monotonic()
-        self._ident = 0  # of its thread, once it runs there
+        self._ident = 0  # identifier of its thread, once it runs there
         self._cpu_began_s = 0.0
         # A plain lock: `with` takes it without an instruction at which an exception could be raised from outside.
         self._lock = threading.Lock()
@@ -112,39 +113,39 @@ class Body:
 
     @property
     def running_job(self) -> RunningJob:
-        """What the worker's status shows of the body."""
+        """The entry of the body in the worker's status."""
         return self._job
 
     @property
     def usage(self) -> Usage | None:
-        """What the program of the body used; None: it ran none, or has not ended."""
+        """The resources that the body's program used, or None if it ran no program or the program has not ended."""
         return self._usage
 
     @property
     def held_s(self) -> float:
-        """Seconds that the body was held in all."""
+        """Total time for which the body was held, in seconds."""
         held_at = self._held_at
         return self._held_s + (time.monotonic() - held_at if held_at is not None else 0.0)
 
     @property
     def outcome(self) -> Outcome | None:
-        """How the body ended; None while it runs, and always None after it was let go."""
+        """The outcome of the body, which is None while the body runs, and always None if it was abandoned."""
         return self._outcome
 
     @property
-    def let_go(self) -> bool:
-        """True once the job has ended without its body."""
+    def abandoned(self) -> bool:
+        """True once the body is abandoned: the job has ended without it."""
         return self._gone is not None
 
     # --- the main thread ----------------------------------------------------------------------------------
 
     def cancel(self) -> None:
-        """Note that the job was cancelled; callable from any thread."""
+        """Note that the job was cancelled. Callable from any thread."""
         self._cancelled = True
         self._wake()
 
-    def heed(self, power: PowerStatus, *, grace_s: float) -> None:
-        """Take a new report; at critical power the body has `grace_s` to end or to reach a checkpoint."""
+    def apply_power(self, power: PowerStatus, *, grace_s: float) -> None:
+        """Apply a new power report. At critical power the body has `grace_s` to end or to reach a checkpoint."""
         self._power = power
         if power.state is not PowerState.CRITICAL:
             self._leave_at = None  # power came back within the grace
@@ -154,13 +155,17 @@ class Body:
         self._wake()
 
     def stop(self, at: float) -> None:
-        """Note that the worker stops: the body has until `at` (monotonic seconds)."""
+        """Note that the worker stops: the body must end before `at` (monotonic seconds)."""
         if self._stop_at != at:
             self._stop_at = at
             self._wake()
 
-    def press(self, now: float) -> float | None:
-        """Interrupt the body if that is due; return when to call again (monotonic seconds), or None."""
+    def interrupt_if_due(self, now: float) -> float | None:
+        """Interrupt the body if it must end now.
+
+        Returns:
+            When to call this again, in monotonic seconds, or None if nothing comes due for the body.
+        """
         if self._outcome is not None:
             return None
         why = self._due(now)
@@ -173,11 +178,11 @@ class Body:
         if now >= self._raise_at:
             self._raise_at = now + AGAIN_S
             self._interrupt(why)
-        return min(self._raise_at, self._due_since + LET_GO_S)
+        return min(self._raise_at, self._due_since + ABANDON_S)
 
     def give_up(self, now: float) -> JobControl | None:
-        """Let the body go if it did not end in time. Return why it should have ended, or None if it is not overdue."""
-        if self._due_since is None or now < self._due_since + LET_GO_S:
+        """Abandon the body if it did not end in time. Return why it had to end, or None if it is not overdue."""
+        if self._due_since is None or now < self._due_since + ABANDON_S:
             return None
         with self._lock:
             if self._outcome is None:
@@ -194,9 +199,9 @@ class Body:
     # --- the body's thread --------------------------------------------------------------------------------
 
     def run(self, job_id: str, body: Callable[[], T], *, limit_s: float | None, lasting_s: float | None = None) -> T:  # noqa: ARG002 - as Control's
-        """Call `body` and return its value. Raises JobControl when it is cancelled, timed out or stopped.
+        """Call `body` and return its value. Raises JobControl if it is cancelled, timed out or stopped.
 
-        A cancel or time limit that the body caught is raised after its return.
+        If the body caught the exception of a cancel or of its time limit, that exception is raised after its return.
         """
         self._ident, self._cpu_began_s = threading.get_ident(), time.thread_time()
         try:
@@ -211,18 +216,18 @@ class Body:
         return value
 
     def finish(self, outcome: Outcome) -> bool:
-        """Set the outcome; False when the body was let go before, so the outcome is dropped."""
+        """Set the outcome. Return False if the body was abandoned before, so that its outcome is dropped."""
         with self._lock:
             if self._gone is None:
                 self._outcome = outcome
             return self._gone is None
 
     def progress(self, progress: Progress) -> None:
-        """Note how far the body is; the status is written at most four times a second."""
+        """Note the progress of the body. The status is written at most four times a second."""
         self._change(msgspec.structs.replace(self._job, progress=progress))
 
     def files(self, path_of: Callable[[str], Path]) -> Callable[[str], Path]:
-        """Return `path_of`, which raises in a body that is to end."""
+        """Return a function that does the same as `path_of`, but raises if the body must end."""
 
         def file(name: str) -> Path:
             self._raise_due()
@@ -231,12 +236,12 @@ class Body:
         return file
 
     def stopping(self) -> bool:
-        """True when the body is to save what it has: it ends or is held soon."""
+        """Return True if the body must save its state, because it will end or be held soon."""
         return self._ending or self._objection() is not None
 
     @contextmanager
     def shield(self) -> Iterator[None]:
-        """Let nothing be raised from outside inside the block; what came due is raised at its end."""
+        """Raise nothing from outside inside the block. An exception that came due meanwhile is raised at its end."""
         self._raise_due()
         with self._lock:
             self._shields += 1
@@ -249,7 +254,7 @@ class Body:
         self._raise_due()
 
     def check(self, *, saved: bool = False, patient: bool = False, save: Callable[[], bool] | None = None) -> None:
-        """Return when the body may continue; raise when it is to end. The arguments are those of `Hold.check`."""
+        """Return as soon as the body may continue; raise if it must end. The arguments are those of `Hold.check`."""
         self._raise_due(saved=saved)
         if self._patience.ends(wanted=self._objection() is not None, patient=patient):
             saved = saved or (save is not None and save())
@@ -259,12 +264,12 @@ class Body:
 
     @property
     def ending(self) -> bool:
-        """True when the body is to save its state and end."""
+        """True when the body must save its state and end."""
         return self._ending
 
     @contextmanager
     def waking(self, wakeup: Wakeup) -> Iterator[None]:
-        """Ring `wakeup` inside the block whenever `check` may have something to say."""
+        """Ring `wakeup` inside the block whenever a call of `check` may hold the body or raise."""
         self._ring = wakeup.ring
         try:
             yield
@@ -272,7 +277,7 @@ class Body:
             self._ring = lambda: None
 
     def used(self, usage: Usage) -> None:
-        """Note what the program of the body used."""
+        """Note the resources that the body's program used."""
         self._usage = usage
 
     # --- inside -------------------------------------------------------------------------------------------
@@ -282,7 +287,7 @@ class Body:
         return self._stop_at is not None or self._leave_at is not None
 
     def _own_s(self, now: float) -> float:
-        """Return the seconds that the body has run, without the time it was held."""
+        """Return the seconds for which the body has run, without the time for which it was held."""
         held_at = self._held_at
         return now - self._began - self._held_s - (now - held_at if held_at is not None else 0.0)
 
@@ -319,7 +324,7 @@ class Body:
                 self._raised = why
 
     def _leave(self) -> None:
-        """Make sure that nothing is raised from outside after the return; an exception on its way is dropped."""
+        """Make sure that nothing is raised from outside after the return. A pending exception is dropped."""
         while True:
             try:
                 with self._lock:
@@ -331,17 +336,17 @@ class Body:
 
     def _objection(self) -> WaitReason | None:
         """Return why the body may not continue, or None."""
-        said = self._power
-        if said.state is PowerState.CRITICAL:  # its grace is for running on to a checkpoint
+        report = self._power
+        if report.state is PowerState.CRITICAL:  # the body runs on to a checkpoint in its grace time
             return None
-        if self._holds and self._klass not in ALLOWED[said.state]:
-            return WaitReason(0.0, f"power is {said.state} ({said.reason})", until=said.until)
-        hot = too_hot(self._max_temp_c, said, held=self._hot)
+        if self._holds and self._klass not in ALLOWED[report.state]:
+            return WaitReason(0.0, f"power is {report.state} ({report.reason})", until=report.until)
+        hot = too_hot(self._max_temp_c, report, held=self._hot)
         self._hot = hot is not None
         return hot
 
     def _wait(self) -> None:
-        """Sleep until power allows the body, or it is to end."""
+        """Sleep until power allows the body to continue, or until it must end."""
         since, began = time.time(), time.monotonic()
         with self._lock:
             self._shields += 1
@@ -349,7 +354,7 @@ class Body:
         self._held_at = began
         try:
             while True:
-                self._go_on.clear()  # first: a change after the check below sets it again
+                self._go_on.clear()  # before the check below: a later change sets it again
                 why = self._objection()
                 if why is None or self._ending or self._due(time.monotonic()) is not None:
                     break
@@ -367,7 +372,7 @@ class Body:
         logger.info("job %s goes on after %.1f s", self.id, now - began)
 
     def _wake(self) -> None:
-        """Wake the body where it is held, or waits for its program. In any thread."""
+        """Wake the body if it is held or waits for its program. Callable from any thread."""
         self._go_on.set()
         self._ring()
 

@@ -1,4 +1,4 @@
-"""Runs one body and returns how it ended. Knows neither the broker nor the folder of results."""
+"""Runs one body and returns how it ended. It uses neither the broker nor the folder of results."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["MAX_DEPTH", "Outcome", "execute", "failure_of"]
 
 _TRACEBACK_CHARS = 20_000
 _MESSAGE_CHARS = 4_000
-#: Deepest nesting of a value: readers of the result would run out of stack at about a thousand levels.
+#: Deepest nesting of a value. Readers of the result would run out of stack at about a thousand levels.
 MAX_DEPTH = 500
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
@@ -34,10 +34,10 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 class Runner(Protocol):
-    """Calls a body, and interrupts it: `Control` in the main thread, a `Body` in a thread of its own."""
+    """Calls a body and interrupts it. `Control` does so in the main thread, a `Body` in any other thread."""
 
     def run(self, job_id: str, body: Callable[[], object], *, limit_s: float | None, lasting_s: float | None) -> object:
-        """Call `body` and return its value. Raises JobControl when it is cancelled, timed out or stopped."""
+        """Call `body` and return its value. Raises JobControl if it is cancelled, timed out or stopped."""
 
 
 def cpu_of_process_s() -> float:
@@ -65,7 +65,7 @@ def execute(
         limit_s: time limit of the body.
         max_bytes: largest size of its value as JSON.
         lasting_s: see `Control.run`.
-        cpu_s: the clock of CPU time, in seconds.
+        cpu_s: returns the CPU time used so far, in seconds.
     """
     pid = os.getpid()
     started_at, began, cpu = time.time(), time.perf_counter(), cpu_s()
@@ -118,7 +118,7 @@ def _encoded(value: object, max_bytes: int) -> tuple[msgspec.Raw | None, Failure
 
 
 def _not_finite(value: object) -> float | None:
-    """Return a NaN or infinity somewhere in `value`, or None. JSON would have null in its place."""
+    """Return a NaN or infinity that `value` contains, or None if there is none. JSON would have null in its place."""
     left = [msgspec.to_builtins(value, builtin_types=(msgspec.Raw,))]  # ready-made JSON is taken as it is
     while left:
         each = left.pop()
@@ -132,7 +132,10 @@ def _not_finite(value: object) -> float | None:
 
 
 def _deep(data: bytes) -> bool:
-    """True when the JSON in `data` is nested too deeply. Not recursive: the body may have raised Python's limit."""
+    """Return True if the JSON in `data` is nested too deeply.
+
+    This is not recursive, because the body may have raised Python's recursion limit.
+    """
     if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
         return False
     left = _STRING.sub(b"", data).translate(_ONE_KIND, _NO_BRACKETS)
@@ -165,16 +168,16 @@ def _type_name(err: BaseException) -> str:
 
 
 def _text(value: object) -> str:
-    """Return `str(value)` of an object of the body, which may raise or be very long."""
+    """Return the text of an object of the body. Its `str()` may raise or be very long."""
     try:
         text = str(value)
-    except BaseException:  # also one that derives from it: this is a body's code
+    except BaseException:  # not only `Exception`: `__str__` is code of the body
         text = f"<{type(value).__name__} without text>"
     return clean(text)[:_MESSAGE_CHARS]
 
 
 def _traceback(err: BaseException) -> str:
-    """The traceback from the body's first frame on, its end kept when it is long."""
+    """Return the traceback from the body's first frame on. Only the end of a long one is kept."""
     try:
         lines = traceback.format_exception(type(err), err, _own_frames_off(err.__traceback__))
     except BaseException:  # an exception whose text raises
@@ -184,7 +187,7 @@ def _traceback(err: BaseException) -> str:
 
 
 def _own_frames_off(tb: TracebackType | None) -> TracebackType | None:
-    # By path: the module `body` is imported only in a worker of threads.
+    # `body.py` is named by its path, because the module is imported only in a worker of threads.
     here = (__file__, sys.modules[JobControl.__module__].__file__, str(Path(__file__).with_name("body.py")))
     while tb is not None and tb.tb_frame.f_code.co_filename in here:
         tb = tb.tb_next

@@ -1,4 +1,4 @@
-"""The protocol of what runs bodies: `MainThread` or `Threads`."""
+"""The protocol `Executor`, which `MainThread` and `Threads` implement."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Executor(Protocol):
     """Runs the bodies of attempts. All methods belong to the main thread, except `cancel`."""
 
     @property
-    def elsewhere(self) -> bool:
-        """True when bodies run in other threads: `begin` returns at once, and they end in any order."""
+    def in_threads(self) -> bool:
+        """True if bodies run in other threads. Then `begin` returns at once, and bodies end in any order."""
 
     @property
     def busy(self) -> bool:
@@ -23,37 +23,40 @@ class Executor(Protocol):
 
     @property
     def free_slots(self) -> int:
-        """How many more bodies may begin now."""
+        """Number of bodies that may begin now."""
 
     def begin(self, attempt: Attempt, power: PowerStatus) -> None:
-        """Begin the body of `attempt`; `power` is the report that allowed it. Raises OSError when no thread can start.
+        """Begin the body of `attempt`; `power` is the report that allowed it. Raises OSError if no thread can start.
 
-        In the main thread the body has ended on return, and `attempt.outcome` is set. Otherwise `ended` returns the
-        attempt later.
+        A body in the main thread has ended on return, and `attempt.outcome` is set. For a body in another thread,
+        `ended` returns the attempt later.
         """
 
     def ended(self) -> Iterable[Attempt]:
         """Return the attempts whose bodies ended in other threads since the last call."""
 
-    def admits(self, company: int) -> bool:
-        """True when a body may begin now.
+    def admits(self, parallel_limit: int) -> bool:
+        """Return True if a body may begin now.
 
         Args:
-            company: how many bodies may run at once with this one, itself counted, because it is suspected of a crash;
-                0: any number. See `edge.worker.attempt.history`.
+            parallel_limit: how many bodies may run at once while this one runs, including this one, if it is suspected
+                of a crash; 0 means any number. See `edge.worker.attempt.history`.
         """
 
     def runs(self, job_id: str) -> bool:
-        """True while the body of `job_id` runs, or has ended and `ended` has not returned it yet."""
+        """Return True while the body of `job_id` runs, or has ended and `ended` has not returned it yet."""
 
     def join(self, delivery: Delivery) -> bool:
-        """Add a copy of the message of a running job, to be acknowledged with it; False for a later retry."""
+        """Add a copy of the message of a running job. It is acknowledged together with the first message.
 
-    def heed(self, power: PowerStatus) -> None:
-        """Take a new report of the governor: bodies that it does not allow are held, others continue."""
+        Return False, without adding it, if it is the message of a later retry.
+        """
+
+    def apply_power(self, power: PowerStatus) -> None:
+        """Apply a new report of the governor: bodies that it does not allow are held, others continue."""
 
     def due_in_s(self) -> float | None:
-        """Return the seconds until `ended` has to be called without a wake-up; None: never."""
+        """Return the seconds until `ended` must be called even without a wake-up, or None if it need not be called."""
 
     def cancel(self, job_id: str) -> None:
-        """Interrupt the body of `job_id` if it runs or is about to; callable from any thread."""
+        """Interrupt the body of `job_id` if it runs or is about to run. Callable from any thread."""

@@ -1,8 +1,8 @@
-"""Raises an exception in another thread, where that is safe for the other threads.
+"""Raises an exception in another thread, if that is safe for the other threads.
 
-CPython raises it at the thread's next instruction of Python code; a call into C is not interrupted. Raised inside
-`logging`, an import or a queue, it could leave a lock taken that all threads need. So it is raised only while no frame
-down to the body's first one belongs to such code; otherwise the caller tries again later.
+CPython raises it at the thread's next instruction of Python code. A call into C is not interrupted. An exception inside
+`logging`, an import or a queue could leave a lock taken that all threads need. So it is raised only if none of the
+frames that the body has called belongs to such code. Otherwise the caller tries again later.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _set_async = ctypes.pythonapi.PyThreadState_SetAsyncExc
 _set_async.argtypes = (ctypes.c_ulong, ctypes.py_object)
 _set_async.restype = ctypes.c_int
 #: `clear(ident, None)` drops the exception that is about to be raised in the caller's own thread. It is not a Python
-#: function, because at the start of one the exception would be raised.
+#: function, because the exception would be raised at the start of a Python function.
 clear = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p)(
     ("PyThreadState_SetAsyncExc", ctypes.pythonapi)
 )
@@ -28,11 +28,11 @@ _SHARED = frozenset(
 
 
 def raise_in(ident: int, why: JobControl) -> bool:
-    """Raise `why` in the thread `ident` unless it runs code of `_SHARED`; True when it will be raised.
+    """Raise `why` in the thread `ident`, unless the thread runs code of `_SHARED`. Return True if it will be raised.
 
     The caller makes sure that the thread does not leave its body meanwhile.
     """
-    frame = sys._current_frames().get(ident)  # noqa: SLF001 - documented, for just this
+    frame = sys._current_frames().get(ident)  # noqa: SLF001 - documented for such use
     while frame is not None and frame.f_code is not enter.__code__:
         if str(frame.f_globals.get("__name__", "")).partition(".")[0] in _SHARED:
             return False

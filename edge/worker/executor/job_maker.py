@@ -1,4 +1,4 @@
-"""Makes the `Job` that a body gets, and decides on its time limit."""
+"""Makes the `Job` of a body and decides on the body's time limit."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class JobMaker:
         self._config, self._spawners = config, spawners
         self._commands: Commands | None = None
 
-    # `Any`: JSON, and the `Job`.
+    # `Any`: JSON and the `Job`.
     def bind(self, attempt: Attempt, task: TaskKind, host: JobHost) -> tuple[dict[str, Any], Checkpoint | None]:
         """Return the arguments of the body, with a `Job` if it has a parameter for one, and the `Job`'s checkpoint."""
         bound: dict[str, Any] = dict(attempt.bound)  # `Any`: JSON, and the `Job`
@@ -63,7 +63,7 @@ class JobMaker:
         return bound, checkpoint
 
     def _run(self, attempt: Attempt, host: JobHost, files: Callable[[str], Path], checkpoint: Checkpoint) -> Run:
-        """What runs the program of an attempt. Imported here: most boards have no commands."""
+        """Return the runner of an attempt's program. It is imported here, because most boards have no commands."""
         from edge.worker.command.run import Run
         from edge.worker.command.shared import Commands
 
@@ -74,6 +74,9 @@ class JobMaker:
         )
 
     def limit_s(self, delivery: Delivery, task: TaskKind) -> float | None:
-        """Return the submitter's limit, else the task's, but never more than the worker's; None: no limit."""
+        """Return the time limit in seconds, or None if there is none.
+
+        It is the limit of the submitter, else that of the task, but never more than that of the worker.
+        """
         limits = (delivery.time_limit_s or task.edge_time_limit_s, self._config.worker.time_limit_s)
         return min((limit for limit in limits if limit is not None), default=None)

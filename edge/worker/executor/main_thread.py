@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 class TaskContext(Protocol):
-    """What users of Celery expect around a body. `edge.worker.celery.request` implements it."""
+    """Makes Celery's current task and signals available to a body. `edge.worker.celery.request` implements it."""
 
     def current(
         self, delivery: Delivery, task: TaskKind, *, hostname: str, limit_s: float | None
@@ -43,13 +43,14 @@ class TaskContext(Protocol):
         """Make `task` Celery's current task inside the block."""
 
     def ended(self, delivery: Delivery, task: TaskKind, outcome: Outcome) -> None:
-        """Log and signal how the body ended; called inside `current`."""
+        """Log how the body ended and send Celery's signal for it. Called inside `current`."""
 
 
 class MainThread:
     """An `Executor` whose bodies end before `begin` returns.
 
-    It publishes a result itself only where the process has to end together with the body.
+    It publishes a result itself only if the process has to end together with the body. Belongs to the main thread,
+    except `cancel`.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class MainThread:
         self._usage: Usage | None = None  # of the program that the current body runs
 
     @property
-    def elsewhere(self) -> bool:
+    def in_threads(self) -> bool:
         """False: a body has ended when `begin` returns."""
         return False
 
@@ -89,34 +90,34 @@ class MainThread:
 
     @property
     def free_slots(self) -> int:
-        """One body at a time."""
+        """1 if no body runs, else 0."""
         return 1 if self._current is None else 0
 
     def ended(self) -> Iterable[Attempt]:
-        """None: a body has ended when `begin` returns."""
+        """Return no attempts: a body has ended when `begin` returns."""
         return ()
 
-    def admits(self, company: int) -> bool:  # noqa: ARG002 - a body is alone here
-        """True: a body runs alone."""
+    def admits(self, parallel_limit: int) -> bool:  # noqa: ARG002 - a body is alone here
+        """Return True: a body runs alone."""
         return True
 
     def runs(self, job_id: str) -> bool:  # noqa: ARG002
-        """False: whoever asks runs between two bodies."""
+        """Return False: this is called between two bodies."""
         return False
 
     def join(self, delivery: Delivery) -> bool:  # noqa: ARG002
-        """False: no body runs."""
+        """Return False: no body runs."""
         return False
 
-    def heed(self, power: PowerStatus) -> None:
-        """Nothing: the body watches the power itself."""
+    def apply_power(self, power: PowerStatus) -> None:
+        """Do nothing: a running body watches the power itself."""
 
     def due_in_s(self) -> float | None:
-        """None: nothing comes due between two bodies."""
+        """Return None: nothing comes due between two bodies."""
         return None
 
     def cancel(self, job_id: str) -> None:
-        """Interrupt the body of `job_id` if it runs or is about to; callable from any thread."""
+        """Interrupt the body of `job_id` if it runs or is about to run. Callable from any thread."""
         self._control.cancel(job_id)
 
     def begin(self, attempt: Attempt, power: PowerStatus) -> None:
@@ -157,18 +158,18 @@ class MainThread:
         )
         attempt.end(outcome, energy)
 
-    # --- what a `Job` asks ----------------------------------------------------------------------------------
+    # --- called by the `Job` of a body ----------------------------------------------------------------------
 
     def progress(self, progress: Progress) -> None:
-        """Write how far the body is to the status."""
+        """Write the progress of the body to the status."""
         self._status.progress(progress)
 
     def files(self, path_of: Callable[[str], Path]) -> Callable[[str], Path]:
-        """`path_of` as it is."""
+        """Return `path_of` unchanged, because signals interrupt the body anyway."""
         return path_of
 
     def stopping(self) -> bool:
-        """True when the body is to save its state now, because it ends or is held soon."""
+        """Return True if the body must save its state now, because it will end or be held soon."""
         return self._control.ending or self._hold.wanted
 
     def shield(self) -> AbstractContextManager[None]:
@@ -176,26 +177,26 @@ class MainThread:
         return self._control.shield()
 
     def check(self, *, saved: bool = False, patient: bool = False, save: Callable[[], bool] | None = None) -> None:
-        """Return when the body may continue; raise when it is to end. The arguments are those of `Hold.check`."""
+        """Return as soon as the body may continue; raise if it must end. The arguments are those of `Hold.check`."""
         self._hold.check(saved=saved, patient=patient, save=save)
 
     @property
     def ending(self) -> bool:
-        """True when the body is to save its state and end."""
+        """True when the body must save its state and end."""
         return self._control.ending
 
     def waking(self, wakeup: Wakeup) -> AbstractContextManager[None]:
-        """Ring at each signal: a cancel, a limit, a stop and a change of power arrive as signals."""
+        """Ring `wakeup` at each signal in the block. Cancel, limit, stop and a change of power come as signals."""
         return wakeup.hearing()
 
     def used(self, usage: Usage) -> None:
-        """Note what the program of the body used."""
+        """Note the resources that the body's program used."""
         self._usage = usage
 
-    # --- where the process ends with its body -----------------------------------------------------------------
+    # --- if the process ends together with its body ---------------------------------------------------------
 
     def give_up(self, why: BaseException) -> None:
-        """Publish the end of a body that catches every exception: its process is about to end. Raises OSError."""
+        """Publish the end of a body that catches every exception: the process is about to end. Raises OSError."""
         if self._current is not None and not isinstance(why, JobInterrupted):
             code = FailureCode.CANCELLED if isinstance(why, JobCancelled) else FailureCode.TIME_LIMIT
             self._hand_over(self._current)
@@ -210,16 +211,16 @@ class MainThread:
         try:
             attempt.hand_over()
         except OSError as err:  # the process has to end, so the result cannot wait for the disk
-            logger.error("what job %s spawned last is lost: %s", attempt.id, err)
+            logger.error("the jobs that job %s spawned last are lost: %s", attempt.id, err)
 
     def _wrecked(self) -> NoReturn:
-        """Publish the end of a body that closed descriptors of the worker, and end the process: a new one continues."""
-        what = "the job closed files (file descriptors) that are its worker's own, or lowered its limits for good"
+        """Publish the end of a body that closed descriptors of the worker, and end the process. A new one continues."""
+        what = "the job closed files (file descriptors) of its worker, or lowered the worker's limits permanently"
         try:
-            logger.critical("%s; the worker ends, to be started anew", what)
+            logger.critical("%s; the worker ends, and its supervisor starts it again", what)
             if self._current is not None:
                 self._hand_over(self._current)
                 self._results.publish(self._current.make_result(Failure(FailureCode.EXIT, what), worker=self._name))
                 self._history.drop()
-        finally:  # if even that fails, the mark makes it count as a crash of this job
+        finally:  # if that fails too, the mark is still there, and this counts as a crash of the job
             os._exit(os.EX_TEMPFAIL)

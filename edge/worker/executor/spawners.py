@@ -1,4 +1,4 @@
-"""Makes the spawner of each attempt, for both executors."""
+"""Makes the `Spawner` of each attempt, for both executors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge.worker.executor.execute import Outcome, failure_of
 
 
 class Spawners:
-    """Makes a `Spawner` for each attempt whose body asks for its `Job`."""
+    """Makes a `Spawner` for each attempt whose body has a parameter for its `Job`. Belongs to the main thread."""
 
     def __init__(self, hand_over: HandOver, *, kinds: Callable[[], Mapping[str, TaskKind]], max_bytes: int) -> None:
         self._hand_over, self._kinds, self._max_bytes = hand_over, kinds, max_bytes
@@ -32,9 +32,10 @@ class Spawners:
 
 
 def settled(attempt: Attempt, outcome: Outcome) -> Outcome:
-    """Return the outcome of a body after its spawned jobs were written, or wait for the disk together with the result.
+    """Write the spawned jobs of a body that has ended, and return its outcome.
 
-    It is a failure when the head refused a spawned job, because an earlier attempt spawned another one in its place.
+    If the disk refuses the jobs, they are written later together with the result. If the head refuses a job, because an
+    earlier attempt spawned another one in its place, the outcome becomes a failure.
     """
     if attempt.spawner is None:
         return outcome

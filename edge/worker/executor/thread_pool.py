@@ -1,4 +1,4 @@
-"""Threads for bodies: started when needed, ended after some idle time."""
+"""Runs bodies in threads, which start when they are needed and end after some idle time."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from queue import Empty, SimpleQueue
 
 #: A thread ends after this idle time, so an idle worker has no threads and no wake-ups.
 IDLE_S = 10.0
-#: Only touched pages take memory. Python's recursion limit is reached before the stack is full, also where C code
-#: calls Python code that calls C code: nested `sorted` with a `key` needs more than 2 MiB on 64 bits.
+#: Size of a thread's stack. Only pages that are used take memory. Python's recursion limit is reached before the stack
+#: is full, also if C code calls Python code that calls C code: nested `sorted` with a `key` needs more than 2 MiB on 64
+#: bits.
 STACK_BYTES = (4 if sys.maxsize > 2**32 else 2) << 20
 
 
@@ -21,10 +22,10 @@ class ThreadPool:
         self._idle_s = idle_s
         self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._lock = threading.Lock()
-        self._idle = 0  # waiting threads without a call in the queue for them
+        self._idle = 0  # waiting threads for which no call is in the queue
 
     def submit(self, call: Callable[[], None]) -> None:
-        """Run `call`, which raises nothing, in a thread. Raises RuntimeError when no thread can be started."""
+        """Run `call`, which must raise nothing, in a thread. Raises RuntimeError if no thread can be started."""
         with self._lock:
             if self._idle:
                 self._idle -= 1

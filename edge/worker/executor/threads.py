@@ -1,8 +1,8 @@
 """Runs many bodies at once, each in its own thread. Everything else stays in the main thread.
 
 The value of a body is encoded in its thread. The main thread then gets the attempt from `ended`, and makes it durable
-together with others. Bodies that do not end when asked are let go, see `body`. They keep their threads. When too many
-threads are lost, the worker ends after the other bodies, and its supervisor starts it again.
+together with others. Bodies that do not end when asked are abandoned, see `body`. They keep their threads. When too
+many threads are lost, the worker ends after the other bodies, and its supervisor starts it again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from edge.power.energy import calibration
 from edge.worker.api.kind import TaskKind
 from edge.worker.attempt.attempt import Attempt
 from edge.worker.attempt.delivery import Delivery, clean
-from edge.worker.attempt.history import AttemptHistory, company_of
+from edge.worker.attempt.history import AttemptHistory, parallel_limit_of
 from edge.worker.attempt.outcome import Outcome
 from edge.worker.executor.bodies import Bodies
 from edge.worker.executor.body import Body
@@ -43,15 +43,15 @@ from edge.worker.process.status import StatusFile
 
 logger = logging.getLogger(__name__)
 
-#: Files that may be open at once: the worker's own, and those of a body (a socket or two, a file, a database).
+#: Files that may be open at once: those of the worker itself, and those of a body (a few sockets, a file, a database).
 _FILES = 256
 _FILES_PER_BODY = 16
-#: Bodies shorter than this do not read the power for their meter.
+#: The meter of a body gets the power reports only when the body has run for this time.
 _METERED_S = 1.0
 
 
 def too_many(concurrency: int) -> int:
-    """Return how many lost threads make the worker end, so that it is started again."""
+    """Return the number of lost threads at which the worker ends, so that its supervisor starts it again."""
     return min(concurrency, max(2, concurrency // 4))
 
 
@@ -72,7 +72,7 @@ class Threads:
         celery: TaskContext,
         jobs: JobMaker,
     ) -> None:
-        """`wakeup` makes the event loop call `ended`; `concurrency` is the number of threads."""
+        """Make the executor. `wakeup` makes the event loop call `ended`; `concurrency` is the number of threads."""
         self._config = config
         _, self._cpu_watts = calibration.watts(config)
         self._concurrency = concurrency
@@ -83,55 +83,56 @@ class Threads:
         self._pool = ThreadPool()
         self._bodies = bodies
         self._attempts: dict[str, Attempt] = {}
-        self._company: dict[str, int] = {}  # the suspects that run, each with how many may run at once
-        self._cancelled: set[str] = set()  # ids of jobs that run or are about to
-        self._done: deque[Body] = deque()  # threads append their body here at its end
-        self._lost = 0  # threads whose bodies were let go
+        self._parallel_limits: dict[str, int] = {}  # for each running suspect the number that may run at once
+        self._cancelled: set[str] = set()  # ids of cancelled jobs that run or are about to run
+        self._done: deque[Body] = deque()  # each thread appends its body here at the end
+        self._lost = 0  # threads whose bodies were abandoned and still run
         self._power = PowerStatus(PowerState.UNKNOWN, "no-governor", "the governor has not spoken yet")
-        self._is_due = False  # another thread changed when a body is to end
-        self._look_at: float | None = None  # monotonic seconds: when something comes due for a body
+        self._is_due = False  # another thread changed the time at which a body must end
+        self._look_at: float | None = None  # when something comes due for a body, in monotonic seconds
         self._snapshot: ProcessSnapshot | None = None
 
     @property
-    def elsewhere(self) -> bool:
+    def in_threads(self) -> bool:
         """True: `begin` returns at once."""
         return True
 
     @property
     def busy(self) -> bool:
-        """True while a body runs, or `ended` has not returned it yet; bodies that were let go do not count."""
+        """True while a body runs, or has ended and `ended` has not returned it yet. Abandoned bodies do not count."""
         return bool(self._bodies)
 
     @property
     def exhausted(self) -> bool:
-        """True when too many threads are lost: the worker has to end, and to be started again."""
+        """True when too many threads are lost. Then the worker must end, and its supervisor starts it again."""
         return self._lost >= too_many(self._concurrency)
 
     @property
     def has_lost_threads(self) -> bool:
-        """True while bodies that were let go still run; the process must not wait for them."""
+        """True while abandoned bodies still run. The process must not wait for them."""
         return self._lost > 0
 
     @property
     def free_slots(self) -> int:
-        """Threads that may still be used."""
+        """Number of threads in which a body may begin now."""
         return max(self._concurrency - len(self._bodies) - self._lost, 0)
 
-    def admits(self, company: int) -> bool:
-        """True when a body may begin now. Suspects run only beside a few other suspects."""
+    def admits(self, parallel_limit: int) -> bool:
+        """Return True if a body may begin now. Suspects run only together with a few other suspects."""
         running = len(self._bodies)
-        if not company:
-            return not self._company
-        return len(self._company) == running < min((company, *self._company.values()))
+        if not parallel_limit:
+            return not self._parallel_limits
+        return len(self._parallel_limits) == running < min((parallel_limit, *self._parallel_limits.values()))
 
     def runs(self, job_id: str) -> bool:
-        """True while the body of `job_id` runs, or has ended and was not taken from `ended` yet."""
+        """Return True while the body of `job_id` runs, or has ended and `ended` has not returned it yet."""
         return job_id in self._attempts
 
     def join(self, delivery: Delivery) -> bool:
-        """Add a copy of the message of a running job, to be acknowledged with the first one.
+        """Add a copy of the message of a running job. It is acknowledged together with the first message.
 
-        False for the message of a later retry: another worker ended an attempt at the job meanwhile.
+        Return False, without adding it, if it is the message of a later retry. That happens if another worker ended an
+        attempt at the job meanwhile.
         """
         attempt = self._attempts[delivery.id]
         if delivery.failures > attempt.delivery.failures:
@@ -140,7 +141,7 @@ class Threads:
         return True
 
     def begin(self, attempt: Attempt, power: PowerStatus) -> None:
-        """Begin the body in a thread. Raises OSError when no thread can be started; then it is tried again later."""
+        """Begin the body in a thread. Raises OSError if no thread can be started. Then the caller tries again later."""
         delivery, task = attempt.delivery, given(attempt.task, "the kind of an admitted job")
         if self._snapshot is None:  # at the first body, when all signal handlers are installed
             allow_files(_FILES + self._concurrency * _FILES_PER_BODY)
@@ -162,8 +163,8 @@ class Threads:
         self._attempts[body.id] = attempt
         if body.id in self._cancelled:
             body.cancel()
-        if company := company_of(attempt.earlier.suspects if attempt.earlier is not None else 0):
-            self._company[body.id] = company
+        if parallel_limit := parallel_limit_of(attempt.earlier.suspects if attempt.earlier is not None else 0):
+            self._parallel_limits[body.id] = parallel_limit
         try:
             self._pool.submit(
                 functools.partial(self._run, body, functools.partial(task.run, **bound), attempt, limit_s)
@@ -175,35 +176,35 @@ class Threads:
             self._look_by(time.monotonic() + limit_s)
 
     def ended(self) -> list[Attempt]:
-        """Return the attempts whose bodies have ended, or were let go, since the last call. Raises OSError."""
+        """Return the attempts whose bodies have ended, or were abandoned, since the last call. Raises OSError."""
         self._cancelled.clear()  # no body is about to begin at this moment
-        self._press()
+        self._interrupt_due()
         ended = list[Attempt]()
         while self._done:
             body = self._done.popleft()
-            if body.let_go:
+            if body.abandoned:
                 self._lost -= 1
-                logger.info("the body of %s, which was let go, has ended", body.id)
+                logger.info("the abandoned body of %s has ended", body.id)
             elif body.outcome is not None:
                 ended.append(self._close(body, body.outcome))
         if ended and self._snapshot is not None and not self._snapshot.restore():
             self._wrecked()
         for body in self._bodies:
             if (why := body.give_up(time.monotonic())) is not None:
-                ended.append(self._let_go(body, why))
+                ended.append(self._abandon(body, why))
         if self._bodies.is_changed:
             self._status.changed()
         if ended:
             self._history.end(*(attempt.id for attempt in ended))
         return ended
 
-    def heed(self, power: PowerStatus) -> None:
-        """Pass a new report on to all bodies."""
+    def apply_power(self, power: PowerStatus) -> None:
+        """Apply a new report of the governor to all bodies."""
         if power is self._power:
             return
         self._power = power
         for body in self._bodies:
-            body.heed(power, grace_s=self._config.power.critical.grace_s)
+            body.apply_power(power, grace_s=self._config.power.critical.grace_s)
             meter = self._attempts[body.id].meter
             if meter is not None and time.monotonic() - meter.began > _METERED_S:
                 meter.note(power)
@@ -211,12 +212,12 @@ class Threads:
             self._look_by(time.monotonic())
 
     def due_in_s(self) -> float | None:
-        """Return the seconds until something comes due for a body; None: nothing will."""
+        """Return the seconds until something comes due for a body, or None if nothing will."""
         return None if self._look_at is None else max(self._look_at - time.monotonic(), 0.0)
 
     def cancel(self, job_id: str) -> None:
-        """Interrupt the body of `job_id` if it runs or is about to; callable from any thread."""
-        self._cancelled.add(job_id)  # first: the main thread may be adding the body right now
+        """Interrupt the body of `job_id` if it runs or is about to run. Callable from any thread."""
+        self._cancelled.add(job_id)  # before the look-up: the main thread may be adding the body right now
         if (body := self._bodies.get(job_id)) is not None:
             body.cancel()
             self._look_now()
@@ -224,7 +225,7 @@ class Threads:
     # --- inside -------------------------------------------------------------------------------------------
 
     def _run(self, body: Body, call: Callable[[], object], attempt: Attempt, limit_s: float | None) -> None:
-        """Run one body. In its thread."""
+        """Run one body. Called in its thread."""
         thread, delivery = threading.current_thread(), attempt.delivery
         task = given(attempt.task, "the kind of an admitted job")
         thread.name = f"job {delivery.id}"  # shown in each line of the log
@@ -232,7 +233,7 @@ class Threads:
             self._run_in(body, call, attempt, task, limit_s)
         except BaseException as err:  # a fault of the worker
             logger.exception("the body of %s cannot be run", delivery.id)
-            what = clean(f"the worker failed over this job: {type(err).__name__}: {err}")
+            what = clean(f"the worker failed to handle this job: {type(err).__name__}: {err}")
             body.finish(Outcome(failure=Failure(FailureCode.INTERNAL, what, type(err).__name__), error=err))
         finally:
             thread.name = "idle"
@@ -257,21 +258,21 @@ class Threads:
                 self._celery.ended(delivery, task, outcome)
 
     def _look_now(self) -> None:
-        """Make the main thread check when bodies are to end; callable from any thread."""
+        """Make the main thread check which bodies must end. Callable from any thread."""
         self._is_due = True
         self._wakeup.ring()
 
-    def _press(self) -> None:
-        """Interrupt the bodies that are to end."""
+    def _interrupt_due(self) -> None:
+        """Interrupt the bodies that must end now."""
         now = time.monotonic()
-        due, self._is_due = self._is_due, False  # first: another thread that sets it again rings afterwards
+        due, self._is_due = self._is_due, False  # before the check: a thread that sets it later rings afterwards
         stop_at = self._control.stop_at
         if stop_at is not None:
             for body in self._bodies:
                 body.stop(stop_at)
         elif not due and (self._look_at is None or now < self._look_at):
             return
-        times = [at for body in self._bodies if (at := body.press(now)) is not None]
+        times = [at for body in self._bodies if (at := body.interrupt_if_due(now)) is not None]
         self._look_at = min(times, default=None)
 
     def _look_by(self, at: float) -> None:
@@ -290,8 +291,8 @@ class Threads:
         attempt.end(outcome, energy)
         return attempt
 
-    def _let_go(self, body: Body, why: JobControl) -> Attempt:
-        """Abandon a body that did not end when asked: its job ends without it, and its files are removed."""
+    def _abandon(self, body: Body, why: JobControl) -> Attempt:
+        """Abandon a body that did not end when asked. Its job ends without it, and its files are removed."""
         seconds, cpu_s = body.spent()
         attempt = self._attempts[body.id]
         given(attempt.staging, "the staging of a body").discard()
@@ -302,7 +303,7 @@ class Threads:
             failure = Failure(failure.code, f"{why}; it would not end")
         self._lost += 1
         logger.error(
-            "Task %s[%s] would not end: %s; it keeps its thread (%d of %d are lost so)",
+            "Task %s[%s] would not end: %s; it is abandoned and keeps its thread (%d of %d threads are lost)",
             *(attempt.delivery.task, body.id, why, self._lost, self._concurrency),
         )
         started_at = body.running_job.started_at
@@ -313,13 +314,13 @@ class Threads:
             started_at=started_at,
             seconds=seconds,
             cpu_seconds=cpu_s,
-            let_go=True,
+            abandoned=True,
         )
         self._close(body, settled(attempt, outcome))
         if self.exhausted and not self._control.stopping:
             logger.critical(
-                "%d bodies would not end, of %d that may run at once: no further one begins, and the worker ends when "
-                "the others have ended, to be started anew",
+                "%d bodies would not end, of %d that may run at once: no further one begins. The worker ends when the "
+                "others have ended, and its supervisor starts it again",
                 *(self._lost, self._concurrency),
             )
             self._control.stop()
@@ -328,12 +329,12 @@ class Threads:
     def _forget(self, body: Body) -> None:
         self._bodies.remove(body)
         self._attempts.pop(body.id, None)
-        self._company.pop(body.id, None)
+        self._parallel_limits.pop(body.id, None)
 
     def _wrecked(self) -> NoReturn:
         """End the process after a body closed descriptors of the worker. The mark names the possible culprits."""
         logger.critical(
-            "a job closed files (file descriptors) that are its worker's own, or lowered its limits for good; the "
-            "worker ends, to be started anew"
+            "a job closed files (file descriptors) of its worker, or lowered the worker's limits permanently; the "
+            "worker ends, and its supervisor starts it again"
         )
         os._exit(os.EX_TEMPFAIL)

@@ -1,4 +1,4 @@
-"""Ended attempts that become durable together, and when that is due."""
+"""Collects ended attempts whose results become durable together, and decides when they are committed."""
 
 from __future__ import annotations
 
@@ -7,19 +7,25 @@ from collections.abc import Callable
 
 from edge.worker.attempt.attempt import Attempt
 
-#: Largest batch. More would save little, and all bodies of a batch run again after a power cut before its commit.
+#: Most attempts in a batch. More would save little, and after a power cut before the commit all their bodies run again.
 MOST = 32
+#: Size of the results at which a batch is committed.
 MOST_BYTES = 256 << 10
 #: Longest time that the first member waits for others.
 WAIT_S = 0.02
 
 
 class Batch:
-    """Ended attempts in the order of their end. Belongs to the main thread."""
+    """Holds ended attempts in the order of their end. Belongs to the main thread."""
 
-    def __init__(self, *, most: int = MOST, taken: Callable[[], None] = lambda: None) -> None:
-        """With `most` 1 each attempt is committed by itself; `taken` is called at the end of each batch."""
-        self._most, self._taken = most, taken
+    def __init__(self, *, most: int = MOST, on_take: Callable[[], None] = lambda: None) -> None:
+        """Make an empty batch.
+
+        Args:
+            most: the number of attempts at which the batch is committed; 1 commits each attempt by itself.
+            on_take: called each time `take` has emptied the batch.
+        """
+        self._most, self._on_take = most, on_take
         self._members: list[Attempt] = []
         self._size_bytes = 0
         self._since = 0.0
@@ -43,7 +49,11 @@ class Batch:
         self._size_bytes += attempt.size_bytes
 
     def due(self, *, next_s: float = 0.0) -> bool:
-        """True when the batch is to be committed now, because the next body would take `next_s` seconds."""
+        """Return True if the batch must be committed now.
+
+        Args:
+            next_s: seconds that the next body is expected to take; the first member must not wait for it too long.
+        """
         if not self._members:
             return False
         if len(self._members) >= self._most or self._size_bytes >= MOST_BYTES:
@@ -53,5 +63,5 @@ class Batch:
     def take(self) -> list[Attempt]:
         """Return all members and empty the batch."""
         members, self._members, self._size_bytes = self._members, [], 0
-        self._taken()
+        self._on_take()
         return members

@@ -1,4 +1,4 @@
-"""Attempts that failed on a disk error or at a node's head. They are tried again with growing pauses."""
+"""Keeps attempts that a disk error or a node's head stopped. They are tried again with growing pauses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from edge.worker.process.status import StatusFile
 logger = logging.getLogger(__name__)
 
 _PAUSE = Backoff(first_s=1.0, most_s=30.0)
-#: So many rounds in a row may find no free file descriptor: bodies that run elsewhere give some back when they end.
+#: The worker ends after this many rounds in a row without a free file descriptor. It does not end at the first one,
+#: because bodies in other threads close descriptors when they end.
 _ROUNDS_WITHOUT_FILES = 3
 
 
@@ -25,7 +26,7 @@ def _leave() -> None:
 
 
 class Blocked:
-    """The attempts that wait for the disk or for a node's head. No body begins while there are any.
+    """Holds the attempts that wait for the disk or for a node's head. While it holds any, no body begins.
 
     Belongs to the main thread.
     """
@@ -39,7 +40,15 @@ class Blocked:
         on_due: Callable[[], None],
         leave: Callable[[], None] = _leave,
     ) -> None:
-        """`on_due` is called when they are to be tried again, `leave` ends the process at once."""
+        """Make an empty list of blocked attempts.
+
+        Args:
+            root: the state root, named in the reason of a disk error.
+            status: the status that shows the reason.
+            later: schedules a call of the event loop: `later(delay_s, call)`.
+            on_due: called when it is time to try the attempts again.
+            leave: ends the process at once.
+        """
         self._leave = leave
         self._root = root
         self._status = status
@@ -47,7 +56,7 @@ class Blocked:
         self._on_due = on_due
         self._attempts: list[Attempt] = []
         self._rounds = 0  # failed rounds in a row
-        self._rounds_without_files = 0  # of these the last ones, in which a file could not even be opened
+        self._rounds_without_files = 0  # the last of them, in a row, that found no free file descriptor
         self._scheduled = False
 
     def __len__(self) -> int:
@@ -59,7 +68,8 @@ class Blocked:
     def add(self, attempt: Attempt, err: OSError) -> None:
         """Add an attempt that failed with `err`. It stays in its stage until a later try succeeds."""
         self._attempts.append(attempt)
-        away = isinstance(err, EdgeError)  # an error at a node's head names itself; any other is one of the disk
+        # An error at a node's head has a complete text. Any other error comes from the disk.
+        away = isinstance(err, EdgeError)
         reason = str(err) if away else f"cannot write under {self._root}: {err.strerror or err}"
         if not self._scheduled:  # the first of this round
             self._scheduled = True
@@ -67,16 +77,16 @@ class Blocked:
             self._rounds_without_files = self._rounds_without_files + 1 if err.errno == errno.EMFILE else 0
             self._later(_PAUSE.pause_s(self._rounds), self._due)
         logger.error("%s is blocked: %s; trying again in %.0f s", attempt, reason, _PAUSE.pause_s(self._rounds))
-        self._status.say(reason=reason)
+        self._status.update(reason=reason)
         if self._rounds_without_files >= _ROUNDS_WITHOUT_FILES:
             logger.critical(
-                "a job has used up the files (file descriptors) that its worker may open; the worker ends, to be "
-                "started anew"
+                "a job has used up the files (file descriptors) that its worker may open; the worker ends, and its "
+                "supervisor starts it again"
             )
             self._leave()
 
     def take(self) -> list[Attempt]:
-        """Remove and return all, to be tried again. Those that fail again have to be added again."""
+        """Remove and return all attempts, for another try. The caller adds an attempt that fails again."""
         attempts, self._attempts = self._attempts, []
         return attempts
 

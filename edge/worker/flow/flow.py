@@ -1,7 +1,7 @@
 """Moves an attempt from stage to stage: the path of every message.
 
-A message is acknowledged only after its result or its failure is durable, or when the job had a result before. After a
-disk error the attempt stays in its stage, in `blocked`, and continues from there.
+A message is acknowledged only after its result or its failure is durable, or if the job had a result before. After a
+disk error the attempt keeps its stage. It waits in `blocked` and continues from that stage.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from edge.model import Failure, FailureCode, JobState, PowerStatus, SpawnedJobs,
 from edge.results.store import Results
 from edge.worker.api.checkpoint import forget
 from edge.worker.api.spawner import HandOver
-from edge.worker.attempt.admission import Decision, Hand, JobEnded, Kinds, Old, Park, Refuse, Run, admit, first_look
+from edge.worker.attempt.admission import Decision, Defer, JobEnded, Kinds, Old, Park, Refuse, Run, admit, first_look
 from edge.worker.attempt.attempt import Attempt, Stage
 from edge.worker.attempt.delivery import Delivery, clean
 from edge.worker.attempt.ending import Ending, disk_full, ending
@@ -40,16 +40,20 @@ from edge.worker.process.status import StatusFile
 
 logger = logging.getLogger(__name__)
 
+#: A disk with less free space than this counts as full.
 _FREE_BYTES = 4 << 20
-#: Pauses before the further tries after a fault of the worker itself; after them the job ends as `internal`.
+#: Pauses before the further tries after a fault of the worker. If the last try fails too, the job ends as `internal`.
 _FAULT_DELAYS_S = (1.0, 2.0)
-_FETCH_S = 0.5  # between two looks at a file that is being fetched
-_ELSEWHERE_S = 2.0  # between two looks at a program that another worker runs
+_FETCH_S = 0.5  # pause between two checks of a file that is being fetched
+_ELSEWHERE_S = 2.0  # pause between two checks of a program that another worker runs
 _RUNS_ELSEWHERE = WaitReason(0.0, "another worker of this board runs the same job", until="it has ended")
 
 
 class Flow:
-    """Moves attempts on. Belongs to the main thread. An exception from it is a fault of the worker, and ends it."""
+    """Moves attempts from stage to stage. Belongs to the main thread.
+
+    An exception that leaves it is a fault of the worker, and ends the worker.
+    """
 
     def __init__(
         self,
@@ -87,8 +91,8 @@ class Flow:
     def advance(self, attempt: Attempt, power: PowerStatus) -> None:
         """Move `attempt` on from its stage as far as possible now.
 
-        On return the attempt is in the batch, blocked, parked, back at ADMITTING as its body has to run again, DONE
-        after an interruption, or RUNNING in another thread. `power` decides whether a body may begin.
+        On return the attempt is in the batch, blocked, parked, back at ADMITTING because its body has to run again,
+        DONE after an interruption, or RUNNING in another thread. `power` decides whether a body may begin.
         """
         self._running.add(attempt.id)
         try:
@@ -97,14 +101,14 @@ class Flow:
         except OSError as err:
             self._block(attempt, err)
         except Exception:
-            # A fault of the worker, or a body broke something in this process. The worker ends, and the mark makes
-            # that count as a crash of this job: after `worker.max_crashes` of them the job is not run any more.
+            # A fault of the worker, or a body broke something in this process. The worker ends. Because of the mark
+            # that counts as a crash of this job: after `worker.max_crashes` crashes the job does not run any more.
             self._history.begin(attempt.id)
             raise
         finally:
             if attempt.stage is not Stage.RUNNING:
                 self._running.discard(attempt.id)
-                self._status.rest()
+                self._status.finished()
             if attempt.stage in (Stage.ADMITTING, Stage.DONE):
                 self._locks.release(attempt.id)
 
@@ -145,7 +149,7 @@ class Flow:
         return done
 
     def resume(self, attempt: Attempt, power: PowerStatus) -> bool:
-        """Continue an attempt that was blocked; True when its body has to begin, if power allows it."""
+        """Continue an attempt that was blocked. Return True if its body must begin as soon as power allows it."""
         if attempt.needs_space:
             try:
                 free = has_free_space(self._config.root, _FREE_BYTES)
@@ -166,9 +170,9 @@ class Flow:
         self.blocked.add(attempt, err)
 
     def _blame(self, attempt: Attempt, err: OSError) -> None:
-        """Mark a body that has ended as one that runs, where no file can be opened: it may have left them all open.
+        """Mark an ended body as running if no file can be opened, because the body may have left all of them open.
 
-        Should this worker have to end because of that, it counts as a crash in which the body took part.
+        If the worker has to end for that reason, the mark makes it count as a crash of this job.
         """
         if err.errno == errno.EMFILE and attempt.id not in self._files_blamed:
             self._files_blamed.add(attempt.id)
@@ -178,7 +182,7 @@ class Flow:
     # --- one stage ----------------------------------------------------------------------------------------
 
     def _step(self, attempt: Attempt, power: PowerStatus) -> bool:
-        """Do the work of the present stage; False when the attempt cannot move on now. Raises OSError."""
+        """Do the work of the current stage. Return False if the attempt cannot move on now. Raises OSError."""
         match attempt.stage:
             case Stage.ADMITTING:
                 return self._admit(attempt, power)
@@ -201,7 +205,7 @@ class Flow:
             decision = self._decide(attempt, power)
         except OSError:
             raise
-        except Exception as err:  # a fault of the worker, which must not stop the jobs behind this one
+        except Exception as err:  # a fault of the worker must not stop the jobs that follow
             return self._failed_inside(attempt, err)
         delivery = attempt.delivery
         match decision:
@@ -216,9 +220,9 @@ class Flow:
                 self.batch.add(attempt)
             case Park(reason, again_s):
                 if attempt.parked is None:
-                    logger.info("%s is not begun: %s", attempt, reason.reason)
+                    logger.info("%s may not begin yet: %s", attempt, reason.reason)
                 attempt.park(reason, not_before=time.monotonic() + again_s if again_s else 0.0)
-            case Hand(jobs):
+            case Defer(jobs):
                 self._hand_over.write(SpawnedJobs(delivery.id, jobs, delivery.submitter), number=0)
                 logger.info("%s is kept by the gateway until it is due", attempt)
                 attempt.finish(job_ended=False)
@@ -239,9 +243,10 @@ class Flow:
         return False
 
     def _missing(self, attempt: Attempt) -> bool | None:
-        """Park the attempt while a file of its job is fetched, or end it where there is none; None: all are there.
+        """Park the attempt while an input file is fetched, or end the job if a file cannot be had. Raises OSError.
 
-        Returns what `_step` is to return. Raises OSError.
+        Returns:
+            The value that `_step` returns, or None if all input files are here.
         """
         found = self._inputs.look(attempt.delivery.files)
         if found is None:
@@ -251,7 +256,7 @@ class Flow:
             attempt.conclude(attempt.make_result(found, worker=self._name))
             return True
         if attempt.parked is None:
-            logger.info("%s is not begun: %s", attempt, found)
+            logger.info("%s may not begin yet: %s", attempt, found)
         attempt.park(WaitReason(0.0, found, until="the file is here"), not_before=time.monotonic() + _FETCH_S)
         return False
 
@@ -275,19 +280,19 @@ class Flow:
         return admit(delivery, attempt.earlier, self._kinds, self._config.worker)
 
     def _failed_inside(self, attempt: Attempt, err: Exception) -> bool:
-        """Park the attempt for another try; after the last one end the job as `internal`."""
+        """Park the attempt for another try, or end the job as `internal` after the last try."""
         count = attempt.failed_inside()
-        self._status.say(faults=self._status.status.faults + 1)
+        self._status.update(faults=self._status.status.faults + 1)
         if count > len(_FAULT_DELAYS_S):
-            what = clean(f"the worker failed {count} times over this job: {type(err).__name__}: {err}")[:4000]
+            what = clean(f"the worker failed {count} times to handle this job: {type(err).__name__}: {err}")[:4000]
             logger.error("%s not run: %s (%s)", attempt, what, FailureCode.INTERNAL)
             failure = Failure(FailureCode.INTERNAL, what, type(err).__name__)
             attempt.conclude(attempt.make_result(failure, worker=self._name))
             return True
         if count == 1:
-            logger.error("%s cannot be handled, a fault of the worker; trying again", attempt, exc_info=err)
+            logger.error("%s: a fault of the worker itself; trying again", attempt, exc_info=err)
         delay_s = _FAULT_DELAYS_S[count - 1]
-        why = WaitReason(0.0, f"the worker failed over it: {type(err).__name__}", until=f"in {delay_s:g} s")
+        why = WaitReason(0.0, f"the worker failed to handle it: {type(err).__name__}", until=f"in {delay_s:g} s")
         attempt.park(why, not_before=time.monotonic() + delay_s)
         return False
 
@@ -316,7 +321,7 @@ class Flow:
                 attempt.drop_files()
                 self._history.interrupted(attempt.earlier)
                 attempt.finish(job_ended=False)
-                self._control.stop()  # needed at critical power, where no signal stops the worker
+                self._control.stop()  # at critical power no signal stops the worker
                 return False
             case Ending.DISK_FULL:
                 self._disk_blamed.add(delivery.id)
@@ -353,7 +358,7 @@ class Flow:
         attempt.conclude(result)
 
     def _disk_to_blame(self, attempt: Attempt) -> bool:
-        """True when a full disk, not the job, may have ended the body.
+        """Return True if a full disk, not the job, may have ended the body.
 
         If the disk has room again after the job's own files were removed, the job itself may have filled it. Then the
         job gets only one more try.
@@ -363,13 +368,13 @@ class Flow:
         return attempt.id not in self._disk_blamed or not has_free_space(self._config.root, _FREE_BYTES)
 
     def _write(self, attempt: Attempt) -> bool:
-        """Write the result, to become durable with the batch."""
+        """Write the result. It becomes durable with the batch."""
         result = given(attempt.result, "the result of an attempt that commits")
         attempt.hand_over()
         if attempt.files_lost:
             # After a failed sync the page cache may show artifacts that the disk does not have, so the body has to
-            # run again. A result that has its final name was linked after the sync of its artifacts: they are whole,
-            # and only the name is not durable yet.
+            # run again. But a result with its final name was linked after the sync of its artifacts. Then they are
+            # complete, and only the name is not durable yet.
             if not self._results.has(result.id):
                 attempt.run_again()
                 return False
@@ -384,10 +389,10 @@ class Flow:
         except OSError:
             attempt.refused(files_lost=_left_files(attempt))
             raise
-        except Exception as err:  # the files of the body cannot be listed, which must not stop other jobs
+        except Exception as err:  # the files of the body cannot be listed; that must not stop other jobs
             if attempt.staging is None:
                 raise
-            logger.error("%s left what cannot be kept: %s", attempt, clean(str(err)))
+            logger.error("%s left files that cannot be kept: %s", attempt, clean(str(err)))
             attempt.drop_files()
             failure = result.failure or Failure(FailureCode.NOT_SERIALISABLE, clean(str(err)), type(err).__name__)
             state = JobState.FAILED if result.failure is None else result.state
@@ -397,7 +402,7 @@ class Flow:
         return False
 
     def _tidy(self, attempt: Attempt) -> None:
-        """Remove record and checkpoint of a job that has ended."""
+        """Remove the record of attempts and the checkpoint of a job that has ended."""
         if not attempt.job_ended:
             return
         self._disk_blamed.discard(attempt.id)
@@ -411,7 +416,7 @@ class Flow:
 
 
 def _left_files(attempt: Attempt) -> bool:
-    """True when the body left artifacts, or that cannot be found out."""
+    """Return True if the body left artifacts, or if they cannot be listed."""
     try:
         return attempt.staging is not None and attempt.staging.size_bytes() > 0
     except OSError:

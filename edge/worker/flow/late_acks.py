@@ -1,4 +1,4 @@
-"""Acknowledgements that wait for more, because the broker syncs its log for each one that comes alone.
+"""Delays acknowledgements and sends several together, because the broker syncs its log for each single one.
 
 The results are durable already. After a power cut before the acknowledgement the message is delivered again, and the
 worker finds the result.
@@ -11,14 +11,14 @@ from collections.abc import Callable
 
 from edge.worker.attempt.delivery import Delivery
 
-#: Most acknowledgements that wait; as many messages are delivered again after a power cut.
+#: Most acknowledgements that wait. After a power cut at most this number of messages is delivered again.
 MOST = 8
 #: Longest time that the first one waits for others.
 WAIT_S = 0.5
 
 
 class LateAcks:
-    """Deliveries that are done and not acknowledged yet, oldest first. Belongs to the main thread."""
+    """Holds deliveries that are done and not acknowledged yet, oldest first. Belongs to the main thread."""
 
     def __init__(self, *, now_s: Callable[[], float] = time.monotonic) -> None:
         self._now_s = now_s
@@ -36,10 +36,10 @@ class LateAcks:
 
     @property
     def due(self) -> bool:
-        """True when they are many enough, or have waited long enough."""
+        """True when `MOST` deliveries wait, or the first one has waited for `WAIT_S`."""
         return len(self._done) >= MOST or (bool(self._done) and self._now_s() - self._since_s >= WAIT_S)
 
     def take(self) -> list[Delivery]:
-        """Remove and return all, to be acknowledged or forgotten."""
+        """Remove and return all deliveries. The caller acknowledges them, or drops them after a lost connection."""
         done, self._done = self._done, []
         return done

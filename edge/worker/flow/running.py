@@ -1,4 +1,4 @@
-"""The jobs that run in this worker now, for any thread."""
+"""Holds the ids of the jobs that run in this worker now."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 
 class RunningJobs:
-    """Ids of the jobs between their admission and the end of their body. Callable from any thread.
+    """Holds the ids of jobs from their admission to the end of their body. Callable from any thread.
 
-    The main thread adds a job before it looks for the job's result. A thread that cancels a job checks here first, and
-    publishes the result `cancelled` inside the block of `locked`. So a job that does not run then has a result already,
-    or it is admitted later and finds the published one.
+    The main thread adds a job before it looks for the job's result. A thread that cancels a job checks here first. If
+    the job does not run, the thread publishes the result `cancelled` inside the block of `locked`. So the job has a
+    result already, or it is admitted later and finds the published result.
     """
 
     def __init__(self) -> None:
@@ -31,11 +31,11 @@ class RunningJobs:
 
     @property
     def busy(self) -> bool:
-        """True while anything runs."""
+        """True while any job runs."""
         return bool(self._ids)
 
     @contextmanager
     def locked(self, job_id: str) -> Iterator[bool]:
-        """Yield whether the job runs. No job is added or removed inside the block."""
+        """Yield True if the job runs, else False. No job is added or removed inside the block."""
         with self._lock:
             yield job_id in self._ids

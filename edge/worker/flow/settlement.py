@@ -22,11 +22,11 @@ _NACK = (60, 120)
 
 
 class Settlement:
-    """Deliveries of one channel that are not settled yet, oldest first. Belongs to the main thread.
+    """Holds the deliveries of one channel that are not settled yet, oldest first. Belongs to the main thread.
 
-    All consumers share the channel and its delivery tags, so `multiple` settles everything up to a tag, of every queue.
-    It is used for the oldest deliveries, as far as all of them are settled alike; the rest is settled one by one. While
-    an old delivery is parked or blocked, this costs a frame for each delivery, but nothing else.
+    All consumers share the channel and its delivery tags, so `multiple` settles all deliveries up to a tag, of every
+    queue. It is used only for the oldest deliveries, up to the first one that stays unsettled. All others are settled
+    one by one. While an old delivery is parked or blocked, this costs one frame for each later delivery, and no more.
     """
 
     def __init__(self) -> None:
@@ -34,11 +34,11 @@ class Settlement:
         self._open: dict[int, Delivery] = {}
 
     def attach(self, channel: Channel) -> None:
-        """Use the channel of a new connection; nothing is in hand."""
+        """Use the channel of a new connection, which has no unsettled delivery yet."""
         self._channel, self._open = channel, {}
 
     def detach(self) -> None:
-        """Forget the lost connection and its deliveries, which come again."""
+        """Forget the lost connection and its deliveries. The broker delivers them again."""
         self._channel, self._open = None, {}
 
     def take(self, delivery: Delivery) -> None:
@@ -46,7 +46,7 @@ class Settlement:
         self._open[delivery.message.delivery_tag] = delivery
 
     def holds(self, delivery: Delivery) -> bool:
-        """True while the broker waits for this delivery; False once its connection is lost."""
+        """Return True if the broker waits for the settlement of this delivery, and False if its connection is lost."""
         return self._open.get(delivery.message.delivery_tag) is delivery
 
     def in_hand(self, queue: str) -> int:
@@ -54,34 +54,34 @@ class Settlement:
         return sum(delivery.queue == queue for delivery in self._open.values())
 
     def acknowledge(self, deliveries: Iterable[Delivery]) -> None:
-        """Acknowledge the deliveries; those of an earlier connection are skipped. Raises what the connection raises."""
+        """Acknowledge the deliveries, except those of an earlier connection. Raises any error of the connection."""
         channel = self._channel
         if channel is not None:
             self._settle(deliveries, lambda tag, multiple: channel.basic_ack(tag, multiple=multiple))
 
     def give_back(self, deliveries: Iterable[Delivery]) -> None:
-        """Put the messages back into their queues. Raises what the connection raises.
+        """Put the messages back into their queues. Raises any error of the connection.
 
-        By `basic.nack`: RabbitMQ 4.3 counts a `basic.reject`, which kombu's `requeue` sends, as a failed delivery.
+        This sends `basic.nack`. kombu's `requeue` sends `basic.reject`, which RabbitMQ 4.3 counts as a failed delivery.
         """
         channel = self._channel
         if channel is not None:
             self._settle(deliveries, lambda tag, multiple: channel.send_method(_NACK, "Lbb", (tag, multiple, True)))
 
     def give_back_all(self) -> None:
-        """Put all deliveries in hand back. Raises what the connection raises."""
+        """Put all unsettled messages back into their queues. Raises any error of the connection."""
         self.give_back(list(self._open.values()))
 
-    def _settle(self, deliveries: Iterable[Delivery], tell: Callable[[int, bool], object]) -> None:
+    def _settle(self, deliveries: Iterable[Delivery], send: Callable[[int, bool], object]) -> None:
         tags = {delivery.message.delivery_tag for delivery in deliveries if self.holds(delivery)}
         oldest: list[int] = []
         for tag in self._open:
             if tag not in tags:
                 break
             oldest.append(tag)
-        for tag in tags:  # first: if the connection breaks here, all its deliveries are lost anyway
+        for tag in tags:  # before the frames are sent: if the connection breaks there, its deliveries are lost anyway
             del self._open[tag]
         if oldest:
-            tell(oldest[-1], len(oldest) > 1)
+            send(oldest[-1], len(oldest) > 1)
         for tag in sorted(tags.difference(oldest)):
-            tell(tag, False)
+            send(tag, False)

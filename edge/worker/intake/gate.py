@@ -1,4 +1,4 @@
-"""The gate: which queues this worker may consume now, as a value. A new one is made from each power report."""
+"""Decides by a power report which queues this worker may consume. The gate is a value, made anew from each report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edge.model import ALLOWED, PowerState, PowerStatus
 
 @dataclass(frozen=True)
 class Gate:
-    """The open queues, and the governor's report that decided it."""
+    """The queues that may be consumed, and the governor's report that decided this."""
 
     queues: frozenset[str]
     power: PowerStatus
@@ -27,9 +27,9 @@ class Gate:
 
     @classmethod
     def closed(cls) -> Gate:
-        """Return the gate before the first report: nothing is consumed until a living governor reports in this boot."""
+        """Return the gate before the first report. Nothing is consumed until a living governor reports in this boot."""
         return cls(frozenset(), PowerStatus(PowerState.UNKNOWN, "no-governor", "the governor has not spoken yet"))
 
     def allows(self, queue: str) -> bool:
-        """True while messages of `queue` may start."""
+        """Return True if jobs of `queue` may start."""
         return queue in self.queues

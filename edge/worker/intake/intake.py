@@ -1,8 +1,8 @@
-"""The intake: takes messages as far as power allows, runs them, and acknowledges them or gives them back.
+"""Consumes messages while power allows it, runs them, and acknowledges them or gives them back.
 
-It keeps a window of messages in hand, so that short jobs become durable and are acknowledged together. No other worker
-can run a message that is in hand here. So before a body that may take long, and at a pause, what has ended is committed
-and acknowledged, and the rest is given back.
+The intake keeps a window of messages in hand, so that short jobs become durable and are acknowledged together. No other
+worker can run a message that is in hand here. So before a body that may take long, and at a pause, the intake commits
+and acknowledges the jobs that have ended, and gives the other messages back.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from edge.worker.process.status import StatusFile
 
 logger = get_logger(__name__)
 
-#: How long a message of a later retry is parked while the attempt before it still runs here.
+#: Time for which the message of a later retry is parked while the attempt before it still runs here.
 _COPY_S = 1.0
 #: Fewest waiting messages that count as a backlog.
 _BACKLOG = 2
@@ -70,12 +70,15 @@ class Intake:
         retirement: Retirement | None = None,
         yields: bool = False,
     ) -> None:
-        """`wakeup` makes the event loop call `step`; `later(delay_s, call)` is the event loop's.
+        """Make an intake without a connection.
 
-        With `yields` no queue stays open while a body lasts: another worker, which was started for that, takes the job.
+        `wakeup` makes the event loop call `step`. `later(delay_s, call)` schedules a call of the event loop.
 
-        `on_empty` is called when the worker is to stop and the last body in another thread has ended, and when it has
-        retired.
+        With `yields` no queue stays open while a body takes long. The other jobs are for another worker, which the
+        governor starts for that.
+
+        `on_empty` is called when the worker stops and the last body in another thread has ended, and when the worker
+        has retired.
         """
         self._watcher = watcher
         self._flow, self._executor = flow, executor
@@ -86,18 +89,18 @@ class Intake:
         self._wakeup, self._later = wakeup, later
         self._window = Window(settlement=settlement, history=history, status=status)
         # The messages of bodies in threads are in hand for long, and must not keep their queue closed.
-        in_hand = self._window.of_queue if executor.elsewhere else settlement.in_hand
+        in_hand = self._window.of_queue if executor.in_threads else settlement.in_hand
         self._subscriptions = Subscriptions(pace=pace, in_hand=in_hand)
         self._on_empty = on_empty
         self._seen: set[str] = set()  # queues that have delivered over this connection
         self._reconsider = False
-        self._opened = False  # the loop runs
+        self._opened = False  # the event loop runs, so queues may be opened
         self._lasting = False  # a body that may take long begins or runs
         self._broken = False  # the connection broke during a body; the event loop reconnects after it
         self._expiry: Timer | None = None
         self._late = LateAcks()
         self._late_timer: Timer | None = None
-        self._due_at: float | None = None  # when the loop calls `step` for something that comes due for a body
+        self._due_at: float | None = None  # when the event loop calls `step` because something comes due for a body
 
     # --- the connection -----------------------------------------------------------------------------------
 
@@ -109,20 +112,21 @@ class Intake:
         self._seen.clear()
 
     def open(self) -> None:
-        """Open the allowed queues; the event loop is about to run. Raises what the connection raises."""
+        """Open the allowed queues, because the event loop is about to run. Raises any error of the connection."""
         self._opened = True
         self._watcher.look()
         self._apply()
         self._wakeup.ring()
 
     def connection_lost(self) -> None:
-        """Commit what has ended, and forget the messages of the lost connection; the broker delivers them again.
+        """Commit the jobs that have ended, and forget the messages of the lost connection.
 
-        Blocked attempts stay. Their messages find the results when they come again.
+        The broker delivers the messages again. Blocked attempts stay. Their messages find the results when they come
+        again.
         """
         self._subscriptions.detach()
         self._flow.commit()
-        self._late.take()  # they come again, and find their results
+        self._late.take()  # their messages come again and find the results
         if self._late_timer is not None:
             self._late_timer.cancel()
             self._late_timer = None
@@ -130,9 +134,9 @@ class Intake:
         self._window.clear()
 
     def release(self) -> None:
-        """Close all queues, acknowledge what has ended, and give everything else back; the worker ends.
+        """Close all queues, acknowledge the jobs that have ended, and give all other messages back: the worker ends.
 
-        Raises what the connection raises.
+        Raises any error of the connection.
         """
         if not self._subscriptions.attached:
             return
@@ -142,7 +146,7 @@ class Intake:
         self.connection_lost()
 
     def accept(self, queue: str, message: Message, error: BaseException | None = None) -> None:
-        """Add a message to the window. A later `step` runs it, never this call inside a read of the connection."""
+        """Add a message to the window. It does not run here, inside a read of the connection, but in a later `step`."""
         delivery = deliveries.read(message, queue, error, first_in_queue=queue not in self._seen)
         self._seen.add(queue)
         if not self._window:
@@ -152,7 +156,7 @@ class Intake:
     # --- called by the event loop ------------------------------------------------------------------------------
 
     def step(self) -> None:
-        """Run messages until a group is full, none is left, or power falls. Raises what the connection raises."""
+        """Run messages until a group is full, none is left, or power falls. Raises any error of the connection."""
         self.refresh()
         for ended in self._executor.ended():
             self._flow.advance(ended, self._subscriptions.gate.power)
@@ -160,9 +164,9 @@ class Intake:
                 self._commit()
         self._unpark()
         while self._may_begin() and (attempt := self._next()) is not None and self._admits(attempt):
-            soon = self._begin(attempt)
+            short = self._begin(attempt)
             self.refresh()
-            if not soon or self._flow.batch.due():
+            if not short or self._flow.batch.due():
                 break
         self._commit(may_wait=True)
         self._call_when_due()
@@ -179,13 +183,13 @@ class Intake:
             self._wakeup.ring()
 
     def serve_bodies(self) -> None:
-        """Pass the power on to bodies in threads and commit their ends, while there is no connection.
+        """Apply the power report to bodies in threads, and commit those that ended, while there is no connection.
 
         Their messages come again over the next connection and find the results.
         """
         self._watcher.look()
         power = self._watcher.status
-        self._executor.heed(power)
+        self._executor.apply_power(power)
         for ended in self._executor.ended():
             self._flow.advance(ended, power)
         self._flow.commit()
@@ -193,22 +197,22 @@ class Intake:
             self._on_empty()
 
     def refresh(self) -> None:
-        """Act on a changed power report; one system call if it is unchanged. Raises what the connection raises."""
+        """Apply a changed power report. An unchanged one costs one system call. Raises any error of the connection."""
         self._watcher.look()
         while self._is_stale() and self._subscriptions.attached and self._opened:
             self._apply()
             self._watcher.look()  # closing a queue takes some time, in which power may change again
 
     def reconsider(self) -> None:
-        """Look at the parked jobs again in the next `step`; callable from any thread."""
+        """Try the parked jobs again in the next `step`. Callable from any thread."""
         if self._window.parked:
             self._reconsider = True
             self._wakeup.ring()
 
-    def tend(self) -> None:
-        """Commit what has ended and give back what waits, while a body takes long or is held.
+    def commit_and_give_back(self) -> None:
+        """Commit the jobs that have ended and give back the waiting messages, while a body takes long or is held.
 
-        Called from within the body, also in a signal handler. If the connection breaks here, the event loop handles it
+        Called while the body runs, also in a signal handler. If the connection breaks here, the event loop handles it
         after the body.
         """
         if self._broken or not self._subscriptions.attached:
@@ -226,7 +230,7 @@ class Intake:
             logger.warning("broker connection lost: %s; connecting again after the job", explain(err))
 
     def retry(self) -> None:
-        """Try the blocked attempts again. Raises what the connection raises."""
+        """Try the blocked attempts again. Raises any error of the connection."""
         if self._control.stopping:
             return
         begins: list[Attempt] = []
@@ -236,19 +240,19 @@ class Intake:
             if any(self._settlement.holds(delivery) for delivery in attempt.deliveries):
                 begins.append(attempt)  # its body begins in the next step, if power allows it then
             else:
-                self._history.give_back(attempt.delivery)  # it comes again
+                self._history.give_back(attempt.delivery)  # its message comes again
         self._window.put_first(begins)
         self._commit()
         if self._flow.blocked:
             return
-        self._status.say(reason="")
+        self._status.update(reason="")
         self.step()
         if not self._flow.blocked:
             self._reopen()
 
     @property
     def blocked(self) -> bool:
-        """True while a result waits for the disk, or for the head."""
+        """True while an attempt waits for the disk, or for the head."""
         return bool(self._flow.blocked)
 
     # --- one message --------------------------------------------------------------------------------------
@@ -257,33 +261,33 @@ class Intake:
         return not (self._control.stopping or self._flow.blocked or self._retires()) and self._executor.free_slots > 0
 
     def _admits(self, attempt: Attempt) -> bool:
-        """True when the body of `attempt` may begin beside those that run."""
-        if not self._executor.elsewhere or self._executor.runs(attempt.id):
+        """Return True if the body of `attempt` may begin while the others run."""
+        if not self._executor.in_threads or self._executor.runs(attempt.id):
             return True
         try:
-            company = self._history.company(attempt.delivery)
-        except OSError:  # nobody can tell: it begins alone, and the disk is met again there
-            company = 1
-        return self._executor.admits(company)
+            parallel_limit = self._history.parallel_limit(attempt.delivery)
+        except OSError:  # unknown, so the body begins alone; its admission handles the disk error
+            parallel_limit = 1
+        return self._executor.admits(parallel_limit)
 
     def _next(self) -> Attempt | None:
-        """Return the next attempt; reads from the connection only when none is in hand."""
+        """Return the next attempt, or None. Reads from the connection only if no message waits in the window."""
         if not self._window:
             self._subscriptions.read()
         return self._window.first()
 
     def _begin(self, attempt: Attempt) -> bool:
-        """Begin an attempt in hand; False when it may have taken long."""
+        """Begin an attempt in hand. Return False if its body may have taken long."""
         delivery = attempt.delivery
         if self._executor.runs(delivery.id):
             self._begin_copy(attempt)
             return True
         # In a worker of threads nothing waits for the end of this body.
-        short = self._executor.elsewhere or self._averages.is_short(delivery.task)
-        # A body that may have begun before may crash this process. So what has ended is committed first, and no other
-        # body has to run again because of it. Nor is a job run again whose copy is in the batch.
+        short = self._executor.in_threads or self._averages.is_short(delivery.task)
+        # A body that may have begun before may crash this process. So the jobs that have ended are committed first, and
+        # their bodies need not run again. A job whose copy is in the batch must have its result first, too.
         alone = not short or self._history.unsure(delivery) or delivery.id in self._flow.batch
-        next_s = 0.0 if self._executor.elsewhere else self._averages.mean_s(delivery.task)
+        next_s = 0.0 if self._executor.in_threads else self._averages.mean_s(delivery.task)
         if alone or self._flow.batch.due(next_s=next_s):
             self._commit()
         self._pace.began(delivery.queue, short=short)
@@ -291,7 +295,7 @@ class Intake:
         try:
             if not short:
                 self._keep_one(attempt)
-            self.refresh()  # power may have fallen meanwhile; then nothing begins
+            self.refresh()  # power may have fallen meanwhile, and then the body must not begin
             if not self._settlement.holds(delivery):
                 return True  # `refresh` gave it back
             self._window.remove(attempt)
@@ -306,17 +310,18 @@ class Intake:
         return short
 
     def _begin_copy(self, attempt: Attempt) -> None:
-        """Handle a copy of the message of a job that runs here; no second body begins."""
+        """Handle a copy of the message of a job that runs here. No second body begins."""
         self._window.remove(attempt)
         if not self._executor.join(attempt.delivery):
-            why = WaitReason(0.0, "another attempt at the job runs still", until="it has ended")
+            why = WaitReason(0.0, "another attempt at the job still runs", until="it has ended")
             attempt.park(why, not_before=time.monotonic() + _COPY_S)
             self._park(attempt)
 
     def _commit(self, *, may_wait: bool = False) -> None:
-        """Make what has ended durable and acknowledge it; with `may_wait` a lone acknowledgement may wait for others.
+        """Make the jobs that have ended durable, and acknowledge them.
 
-        Consumers that power no longer allows are closed first, as an acknowledgement makes the broker deliver more.
+        With `may_wait` a single acknowledgement may wait for others. Consumers that power no longer allows are closed
+        first, because an acknowledgement makes the broker deliver more.
         """
         done = self._flow.commit()
         self._late.add(done)
@@ -338,14 +343,14 @@ class Intake:
         self._settlement.acknowledge(self._late.take())
 
     def _acknowledge_late(self) -> None:
-        """Acknowledge what has waited long enough. Raises what the connection raises."""
+        """Acknowledge the deliveries that have waited long enough. Raises any error of the connection."""
         self._late_timer = None
         self.step()
 
     # --- parked -------------------------------------------------------------------------------------------
 
     def _park(self, attempt: Attempt) -> None:
-        """Keep a message that may not begin yet. The rest of its queue goes back, so that another worker can run it."""
+        """Keep a message that may not begin yet. Others of its queue go back, so that another worker can run them."""
         self._window.park(attempt)
         if attempt.not_before:
             self._later(max(attempt.not_before - time.monotonic(), 0.0), self.reconsider)
@@ -370,15 +375,15 @@ class Intake:
     # --- the queues ---------------------------------------------------------------------------------------
 
     def _is_stale(self) -> bool:
-        """True when the watcher has a newer report than the gate."""
+        """Return True if the watcher has a newer report than the gate."""
         return self._watcher.status is not self._subscriptions.gate.power
 
     def _apply(self) -> None:
-        """Apply the watcher's report: close queues, commit, acknowledge, give back, open queues."""
-        self._executor.heed(self._watcher.status)
+        """Apply the watcher's report: close queues, commit, acknowledge, give messages back, open queues."""
+        self._executor.apply_power(self._watcher.status)
         before = self._subscriptions.gate.power.state
         self._reconsider = True
-        gate = self._subscriptions.change_gate(self._watcher.status)  # first, so that nothing begins that it forbids
+        gate = self._subscriptions.change_gate(self._watcher.status)  # before the rest: no forbidden job may begin
         if before != gate.power.state:
             level = logger.info if gate.queues else logger.warning
             level("power %s: %s", gate.power.state, gate.power.reason)
@@ -387,14 +392,14 @@ class Intake:
         self._window.report_parked()
         self._open_allowed()
         self._watch_expiry()
-        self._status.say_open(tuple(sorted(gate.queues)), gate.power.state)
+        self._status.update_queues(tuple(sorted(gate.queues)), gate.power.state)
         if self._window.parked:
             self._wakeup.ring()
 
     def _open_allowed(self) -> None:
-        """Open each allowed queue; with prefetch 1 while a long body runs."""
+        """Open each allowed queue. Its prefetch is 1 while a long body runs."""
         self._subscriptions.open_allowed(
-            one=self._lasting or (self._executor.free_slots == 0 and not self._executor.elsewhere)
+            one=self._lasting or (self._executor.free_slots == 0 and not self._executor.in_threads)
         )
 
     def _adjust(self) -> None:
@@ -406,9 +411,9 @@ class Intake:
             self._keep_one(queues=too_much)
 
     def _keep_one(self, attempt: Attempt | None = None, *, queues: Iterable[str] | None = None) -> None:
-        """Close the queues with a prefetch above 1, and give back their waiting messages, except `attempt`.
+        """Close the queues with a prefetch above 1, and give back their waiting messages, except that of `attempt`.
 
-        `queues` limits it to these. `_adjust` opens them again.
+        If `queues` is set, only these queues are closed. `_adjust` opens them again.
         """
         if closed := self._subscriptions.close_windows(queues):
             self._window.give_back(lambda each: each.delivery.queue in closed and each is not attempt, parked=False)
@@ -422,7 +427,7 @@ class Intake:
 
     def _drain(self) -> None:
         """Give all messages back and wait for the bodies in threads, because the worker stops."""
-        if not self._executor.elsewhere:
+        if not self._executor.in_threads:
             return
         self._subscriptions.close_all()
         self._window.give_back(lambda _: True, parked=True)
@@ -433,7 +438,7 @@ class Intake:
         return self._retirement is not None and self._retirement.due
 
     def _retire(self) -> None:
-        """Give all messages back, and end once no body runs and no result waits for the disk."""
+        """Give all messages back, and end the worker once no body runs and no attempt is blocked."""
         self._subscriptions.close_all()
         self._commit()
         self._window.give_back(lambda _: True, parked=True)

@@ -1,4 +1,4 @@
-"""One AMQP consumer a queue, opened and closed as power changes."""
+"""Opens and closes one AMQP consumer for each queue, as power changes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from edge.broker.border import Message
 class QueueConsumers:
     """The consumers of one connection, all closed at first. Celery uses it as its consumer of all queues.
 
-    Belongs to the main thread. All methods raise what the connection raises.
+    Belongs to the main thread. All methods raise any error of the connection.
     """
 
-    # `Any`: a channel of py-amqp, of which kombu and `read` use more than our Protocol says.
+    # `Any`: a channel of py-amqp. kombu and `read` use more of it than the protocol `Channel` has.
     def __init__(self, channel: Any, on_message: Callable[..., None]) -> None:
-        #: Celery's loop sets this; messages go to `on_message` of the constructor with their queue's name.
+        #: Set by Celery's loop, not used. Messages go to the constructor's `on_message` with the name of their queue.
         self.on_message: Callable[..., None] | None = None
         self.channel = channel
         self._take = on_message
@@ -30,15 +30,15 @@ class QueueConsumers:
 
     @property
     def queues(self) -> tuple[str, ...]:
-        """Names of the queues consumed from now."""
+        """Names of the queues that are consumed now."""
         return tuple(sorted(self._open))
 
     def prefetch(self, queue: str) -> int:
-        """Return the prefetch of `queue`; 0 while it is closed."""
+        """Return the prefetch of `queue`, or 0 while it is closed."""
         return self._open[queue][1] if queue in self._open else 0
 
     def open(self, queue: str, *, prefetch: int) -> None:
-        """Start consuming; returns after the broker's confirmation."""
+        """Start consuming `queue`. Returns after the broker's confirmation."""
         if queue in self._open:
             return
         self.channel.basic_qos(0, prefetch, False)  # holds for consumers that are made after it
@@ -50,11 +50,11 @@ class QueueConsumers:
             on_decode_error=partial(self._undecodable, queue),
             accept=["json"],
         )
-        self._open[queue] = consumer, prefetch  # first: a message may come before consume() returns
+        self._open[queue] = consumer, prefetch  # before consume(): a message may come before it returns
         consumer.consume()
 
     def close_queue(self, queue: str) -> None:
-        """Stop consuming; after the return nothing more is delivered from `queue`."""
+        """Stop consuming `queue`. After the return nothing more is delivered from it."""
         consumer, _ = self._open.pop(queue, (None, 0))
         if consumer is not None:
             consumer.cancel()
@@ -64,10 +64,13 @@ class QueueConsumers:
         return int(self.channel.queue_declare(queue=queue, passive=True).consumer_count)
 
     def read(self) -> None:
-        """Read what has arrived on the connection, without waiting for more. Raises RecoverableConnectionError."""
+        """Read the frames that have arrived on the connection, without waiting for more.
+
+        Raises RecoverableConnectionError.
+        """
         connection = self.channel.connection
         transport = connection.transport if connection is not None else None
-        if connection is None or transport is None:  # so it is once the broker has closed it
+        if connection is None or transport is None:  # py-amqp drops them when the broker has closed the connection
             raise RecoverableConnectionError("the broker has closed the connection")
         with suppress(TimeoutError), transport.having_timeout(0):
             while True:

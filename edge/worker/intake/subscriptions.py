@@ -10,41 +10,41 @@ from edge.model import PowerStatus
 from edge.worker.intake.gate import Gate
 from edge.worker.intake.pace import ONE, Pace
 
-#: Shortest time between two questions to the broker how many consumers a queue has.
+#: Shortest time between two requests to the broker for the number of consumers of a queue.
 _COUNT_EVERY_S = 1.0
 
 
 class Consumers(Protocol):
-    """The consumers of one connection, see `QueueConsumers`. All methods raise what the connection raises."""
+    """The consumers of one connection, see `QueueConsumers`. All methods raise any error of the connection."""
 
     @property
     def queues(self) -> tuple[str, ...]:
-        """Names of the queues consumed from now."""
+        """Names of the queues that are consumed now."""
 
     def prefetch(self, queue: str) -> int:
-        """Return the prefetch of `queue`; 0 while it is closed."""
+        """Return the prefetch of `queue`, or 0 while it is closed."""
 
     def open(self, queue: str, *, prefetch: int) -> None:
-        """Start consuming."""
+        """Start consuming `queue`."""
 
     def close_queue(self, queue: str) -> None:
-        """Stop consuming; after the return nothing more is delivered."""
+        """Stop consuming `queue`. After the return nothing more is delivered from it."""
 
     def count(self, queue: str) -> int:
-        """How many consumers the queue has."""
+        """Return how many consumers the queue has, on all boards."""
 
     def read(self) -> None:
-        """Read what has arrived, without waiting for more."""
+        """Read the frames that have arrived, without waiting for more."""
 
 
 class Subscriptions:
     """Opens and closes the consumers of one connection by the gate and the pace of each queue.
 
-    Belongs to the main thread. All methods that use the connection raise what it raises.
+    Belongs to the main thread. All methods that use the connection raise any error of it.
     """
 
     def __init__(self, *, pace: Pace, in_hand: Callable[[str], int]) -> None:
-        """`in_hand` returns how many messages of a queue are in hand; a queue with any is not opened."""
+        """`in_hand` returns how many messages of a queue are in hand. It must be 0 before a queue is opened."""
         self._pace, self._in_hand = pace, in_hand
         self._consumers: Consumers | None = None
         self._selected: frozenset[str] = frozenset()
@@ -53,7 +53,7 @@ class Subscriptions:
 
     @property
     def gate(self) -> Gate:
-        """What may be consumed now."""
+        """The gate: the queues that may be consumed now."""
         return self._gate
 
     @property
@@ -62,7 +62,7 @@ class Subscriptions:
         return self._consumers is not None
 
     def attach(self, consumers: Consumers, selected: Iterable[str]) -> None:
-        """Use a new connection, with all consumers closed; `selected` are the queues of this worker."""
+        """Use a new connection, with all consumers closed. `selected` are the queues of this worker."""
         self._consumers, self._selected = consumers, frozenset(selected)
         self._gate = Gate.closed()
 
@@ -72,20 +72,23 @@ class Subscriptions:
         self._gate = Gate.closed()
 
     def read(self) -> None:
-        """Read what has arrived on the connection, without waiting for more."""
+        """Read the frames that have arrived on the connection, without waiting for more."""
         if self._consumers is not None:
             self._consumers.read()
 
     # --- closing ------------------------------------------------------------------------------------------
 
     def change_gate(self, power: PowerStatus) -> Gate:
-        """Set and return the gate for `power`, then close what it forbids. The gate counts before a queue is closed."""
+        """Set the gate for `power`, close the queues that it forbids, and return it.
+
+        The new gate is valid before the first queue is closed.
+        """
         self._gate = Gate.of(power, self._selected)
         self._close_forbidden(self._gate)
         return self._gate
 
     def close_forbidden(self, power: PowerStatus) -> None:
-        """Close what `power` forbids; the gate stays as it is until `change_gate`."""
+        """Close the queues that `power` forbids. The gate stays as it is until `change_gate`."""
         self._close_forbidden(Gate.of(power, self._selected))
 
     def close_all(self) -> None:
@@ -95,7 +98,7 @@ class Subscriptions:
                 self._consumers.close_queue(queue)
 
     def close_windows(self, queues: Iterable[str] | None = None) -> list[str]:
-        """Close the queues with a prefetch above 1: those among `queues`, or all.
+        """Close the queues with a prefetch above 1: all of them, or only those in `queues`.
 
         Returns:
             The names of the closed queues.
@@ -117,7 +120,7 @@ class Subscriptions:
     # --- opening ------------------------------------------------------------------------------------------
 
     def open_allowed(self, *, one: bool) -> None:
-        """Open each allowed queue that has no message in hand; `one`: with a prefetch of 1.
+        """Open each allowed queue that has no message in hand. With `one` the prefetch is 1.
 
         So a queue with a parked message stays closed.
         """
@@ -128,13 +131,13 @@ class Subscriptions:
                 self._consumers.open(queue, prefetch=ONE if one else self._pace.prefetch(queue))
 
     def adjust(self, *, backlog: bool) -> list[str]:
-        """Change the prefetch of open queues to what their pace says now.
+        """Raise the prefetch of open queues to the current prefetch of `Pace`.
 
         Args:
-            backlog: messages wait in hand, so it is worth asking who else consumes their queues.
+            backlog: messages wait in hand, so it is worth asking the broker if others consume the same queues.
 
         Returns:
-            The queues whose prefetch is too large now; the caller closes them and gives back what is in hand.
+            The queues whose prefetch is too large now. The caller closes them and gives back their messages.
         """
         consumers = self._consumers
         if consumers is None or self._pace.steady is not None:
@@ -156,7 +159,7 @@ class Subscriptions:
         return too_much
 
     def have_more_to_come(self, unacknowledged: Callable[[str], int]) -> bool:
-        """True while every queue can deliver more without an acknowledgement: less than half of its prefetch is used.
+        """Return True if each queue can deliver more without an acknowledgement: it uses less than half its prefetch.
 
         Args:
             unacknowledged: returns how many messages of a queue are not acknowledged yet.

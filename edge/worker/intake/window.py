@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class Window:
-    """The attempts at the messages in hand, in their order of arrival. Belongs to the main thread.
+    """Holds the attempts at the messages in hand, in their order of arrival. Belongs to the main thread.
 
     A parked message may not begin yet. It is not given back, because the broker would deliver it again at once.
     """
@@ -28,7 +28,7 @@ class Window:
         self._parked: list[Attempt] = []
 
     def __len__(self) -> int:
-        """How many messages wait for their turn; parked ones are not counted."""
+        """Return how many messages wait for their turn. Parked ones are not counted."""
         return len(self._waiting)
 
     @property
@@ -41,12 +41,12 @@ class Window:
         return sum(each.delivery.queue == queue for each in (*self._waiting, *self._parked))
 
     def add(self, delivery: Delivery) -> None:
-        """Add a message from the broker behind the others."""
+        """Add a message from the broker after the others."""
         self._settlement.take(delivery)
         self._waiting.append(Attempt(delivery))
 
     def first(self) -> Attempt | None:
-        """Return the attempt whose turn is next; it stays in the window."""
+        """Return the attempt whose turn is next, or None. It stays in the window."""
         return self._waiting[0] if self._waiting else None
 
     def put_first(self, attempts: Iterable[Attempt]) -> None:
@@ -54,20 +54,20 @@ class Window:
         self._waiting.extendleft(reversed(list(attempts)))
 
     def remove(self, attempt: Attempt) -> None:
-        """Take out an attempt that begins: the first of those that wait, or a parked one."""
+        """Remove an attempt that begins: the first waiting one, or a parked one."""
         if self._waiting and self._waiting[0] is attempt:
             self._waiting.popleft()
         else:
             self._parked.remove(attempt)
 
     def park(self, attempt: Attempt) -> None:
-        """Keep an attempt that may not begin yet; it was taken out by `remove`."""
+        """Keep an attempt that may not begin yet and that `remove` has removed before."""
         self._parked.append(attempt)
 
     def give_back(self, goes_back: Callable[[Attempt], bool], *, parked: bool) -> None:
-        """Return the attempts for which `goes_back` holds to their queues; with `parked` also parked ones.
+        """Put messages back into their queues: those of the waiting attempts for which `goes_back` returns True.
 
-        Raises what the connection raises.
+        With `parked` this includes the parked attempts. Raises any error of the connection.
         """
         back = [each for each in (*self._waiting, *(self._parked if parked else ())) if goes_back(each)]
         if back:
@@ -76,7 +76,7 @@ class Window:
             self.return_to_queues(back)
 
     def return_to_queues(self, attempts: list[Attempt]) -> None:
-        """Give back attempts that are not in the window any more. Raises what the connection raises."""
+        """Put back the messages of attempts that are not in the window any more. Raises any error of the connection."""
         for attempt in attempts:
             self._history.give_back(attempt.delivery)
         logger.debug("%d messages go back to their queues", len(attempts))
@@ -94,4 +94,4 @@ class Window:
         """Write the parked jobs and their reasons to the status file if they have changed."""
         parked = tuple(Parked(attempt.id, attempt.parked) for attempt in self._parked if attempt.parked is not None)
         if parked != self._status.status.parked:
-            self._status.say(parked=parked)
+            self._status.update(parked=parked)

@@ -1,9 +1,9 @@
-"""Whether the board is cool enough for a job, and whether the battery lasts to its end.
+"""Checks if the board is cool enough for a job, and if the battery lasts to the job's end.
 
-The model is small on purpose. The need of a kind of job is the mean of its earlier runs on this worker, once there are
-three. The supply is a UPS's own `runtime`, or the charge above the pause threshold (or above the floor of the
-governor's plan) of a battery of known size (`power.battery_wh`). If one of the two is unknown, or power comes from
-outside, no job is parked for it.
+The model is simple on purpose. The need of a kind of job is the mean of its earlier runs on this worker, once there are
+three runs. The supply is the `runtime` that a UPS reports. Or it is the charge above the pause threshold (or above the
+floor of the governor's plan) of a battery whose size is set in `power.battery_wh`. If need or supply is unknown, or
+power comes from outside, no job is parked for lack of energy.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from edge.core import durable
 from edge.model import Energy, PowerState, PowerStatus, WaitReason
 from edge.power import status
 
-#: Fewest runs of a kind of job whose mean is used.
+#: The mean of a kind of job is used after this number of runs.
 _ENOUGH = 3
 #: Weight of a new run in the mean, once there are many runs.
 _WEIGHT = 0.2
 #: A board that was too hot must cool down to this much below the limit.
 COOLER_C = 3.0
 _SAVE_EVERY_S = 600.0
-#: Jobs of a kind that takes no longer on average are committed in groups, because none waits long for another.
+#: A kind of job is short if it takes at most this time on average. Short jobs are committed in groups, because none of
+#: them waits long for another.
 SHORT_S = 0.02
 
 
 class KindAverage(msgspec.Struct, frozen=True):
-    """What a kind of job took on average; newer runs count more."""
+    """The mean time and energy of a kind of job. Newer runs count more."""
 
     runs: int
     seconds: float
@@ -38,7 +39,7 @@ class KindAverage(msgspec.Struct, frozen=True):
 
 
 class KindAverages:
-    """The averages by task, saved to a small file every ten minutes. Belongs to the main thread."""
+    """Keeps the averages by task, and saves them to a small file every ten minutes. Belongs to the main thread."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -61,17 +62,17 @@ class KindAverages:
             self.save()
 
     def expected(self, task: str) -> KindAverage | None:
-        """Return what a job of this kind takes; None until enough of them have run."""
+        """Return the averages of this kind of job, or None until enough jobs of the kind have run."""
         kind = self._averages.get(task)
         return kind if kind is not None and kind.runs >= _ENOUGH else None
 
     def is_short(self, task: str) -> bool:
-        """True when jobs of this kind are known to be short, see `SHORT_S`."""
+        """Return True if jobs of this kind are known to be short, see `SHORT_S`."""
         kind = self._averages.get(task)
         return kind is not None and kind.runs >= _ENOUGH and kind.seconds <= SHORT_S
 
     def mean_s(self, task: str) -> float:
-        """Return the mean seconds of this kind of job; 0 when not known."""
+        """Return the mean time of this kind of job in seconds, or 0 if it is not known."""
         kind = self._averages.get(task)
         return kind.seconds if kind is not None else 0.0
 
@@ -84,12 +85,12 @@ class KindAverages:
 
 
 def too_hot(max_temp_c: float | None, report: PowerStatus, *, held: bool = False) -> WaitReason | None:
-    """Return why a job may not run at this temperature, or None.
+    """Return why a job may not run at the current temperature, or None if it may.
 
     Args:
         max_temp_c: the limit of the job.
         report: the governor's report.
-        held: the job waits for its limit already; then the board must be clearly cooler, see `COOLER_C`.
+        held: the job waits already because of its limit; then the board must be clearly cooler, see `COOLER_C`.
     """
     if max_temp_c is None:
         return None
@@ -97,7 +98,8 @@ def too_hot(max_temp_c: float | None, report: PowerStatus, *, held: bool = False
     sensors = [reading for reading in report.readings if reading.what == "temperature"]
     hottest = max((reading.value for reading in sensors if reading.value is not None), default=None)
     until = f"it is at most {max_temp_c - COOLER_C:g} °C"
-    if sensors and hottest is None:  # unknown is not good; without any sensor, though, the job would wait for ever
+    # An unknown temperature counts as too hot. On a board without a sensor the job runs, as it would wait for ever.
+    if sensors and hottest is None:
         return WaitReason(0.0, f"nobody knows how hot the board is, the job allows {max_temp_c:g} °C", until=until)
     if hottest is None or hottest <= limit_c:
         return None
@@ -105,7 +107,7 @@ def too_hot(max_temp_c: float | None, report: PowerStatus, *, held: bool = False
 
 
 def too_much(kind: KindAverage | None, report: PowerStatus, config: PowerConfig) -> WaitReason | None:
-    """Return why a job of this kind could not end on the rest of the battery, or None."""
+    """Return why the battery would not last to the end of a job of this kind, or None if it lasts or is not needed."""
     values = {reading.what: reading.value for reading in report.readings if reading.value is not None}
     if kind is None or values.get("supply") or report.state is PowerState.SURPLUS:
         return None

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class Freeze:
-    """Starts a freezer before the first body, and a new one when it has died. Belongs to the main thread."""
+    """Starts a freezer before the first body, and another one if it has died. Belongs to the main thread."""
 
     def __init__(self, config: Config, name: str) -> None:
         self._layout = config.layout
@@ -36,7 +36,7 @@ class Freeze:
 
     @property
     def alive(self) -> bool:
-        """True while the freezer lives; otherwise the body is held where it asks."""
+        """True while the freezer lives. If it has died, the body is held when it calls its `Job`."""
         if self._process is None:
             return False
         poll = select.poll()
@@ -45,12 +45,13 @@ class Freeze:
 
     @property
     def frozen_s(self) -> float:
-        """Seconds that this process was frozen in all."""
+        """Total time for which this process was frozen, in seconds."""
         if self._clock is None:
             return self._before_s
         total_s, since = CLOCK.unpack_from(self._clock)
         now_s = time.monotonic() - since if since else 0.0
-        if since and not self.alive:  # it died while we were frozen, which woke us: count until now
+        # The freezer died while this process was frozen. Its death woke this process, so the time until now counts.
+        if since and not self.alive:
             CLOCK.pack_into(self._clock, 0, total_s + now_s, 0.0)
         return float(self._before_s + total_s + now_s)
 
@@ -84,30 +85,32 @@ class Freeze:
 
     def _say(self, line: str) -> None:
         if self._process is not None and self._process.stdin is not None:
-            with suppress(OSError):  # it has died, see `alive`
+            with suppress(OSError):  # the freezer has died, see `alive`
                 os.write(self._process.stdin.fileno(), line.encode())
 
     def _start(self) -> None:
         memory = os.memfd_create("edge-freezer")
         os.ftruncate(memory, CLOCK.size)
-        life, theirs = os.pipe2(os.O_CLOEXEC)
+        life, child_end = os.pipe2(os.O_CLOEXEC)
         argv = [sys.executable, "-P", "-m", "edge.worker.power.freezer"]
         argv += [str(os.getpid()), str(self._layout.power), str(self._layout.orders), str(self._note)]
         argv += [str(memory), str(notify.ping_every_s() or 0)]
         try:
-            self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=theirs, pass_fds=[memory], bufsize=0)
+            self._process = subprocess.Popen(
+                argv, stdin=subprocess.PIPE, stdout=child_end, pass_fds=[memory], bufsize=0
+            )
         except OSError as err:
             if not self._failed:
-                logger.error("no freezer: %s; jobs are held where they ask", err)
+                logger.error("cannot start the freezer: %s; a job is held when it calls its Job", err)
             self._failed = True
             os.close(life)
             return
         finally:
-            os.close(theirs)
+            os.close(child_end)
             self._clock = mmap.mmap(memory, CLOCK.size)
             os.close(memory)
         self._life = life
-        # The freezer's end of the pipe closes when it dies for any reason. Then the kernel sends us SIGCONT.
+        # The freezer's end of the pipe closes when it dies for any reason. Then the kernel sends this process SIGCONT.
         fcntl.fcntl(life, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(life, fcntl.F_SETSIG, signal.SIGCONT)
         fcntl.fcntl(life, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)

@@ -1,9 +1,10 @@
-"""`python -m edge.worker.power.freezer`: stops a worker's process while power does not allow its job, and wakes it.
+"""Stops a worker's process while power does not allow its job, and wakes it: `python -m edge.worker.power.freezer`.
 
 A stopped process cannot wake itself, and a process in a long C call cannot stop itself. So this small child process of
-the worker does both. The worker writes on our stdin which job it runs. We stop the worker and the processes that it
-started, write the reason to a file, count the time in shared memory, and ping the watchdog meanwhile. When this process
-dies, its stdout closes and the kernel sends the worker SIGCONT, so the worker never stays frozen without a freezer.
+the worker does both. The worker writes the job that it runs to the stdin of this process. This process stops the worker
+and the processes that it started, writes the reason to a file, counts the time in shared memory, and pings the watchdog
+meanwhile. If this process dies, its stdout closes and the kernel sends the worker SIGCONT. So the worker never stays
+frozen without a freezer.
 """
 
 from __future__ import annotations
@@ -26,18 +27,18 @@ from edge.core.watch import Watch
 from edge.model import ALLOWED, FrozenJob, Power, PowerState, PowerStatus, WaitReason
 from edge.power import status
 
-#: Two doubles: seconds frozen so far, and the start of the present freeze (CLOCK_MONOTONIC; 0: not frozen).
+#: Two doubles: seconds frozen so far, and the start of the current freeze (CLOCK_MONOTONIC, or 0 if not frozen).
 CLOCK = struct.Struct("dd")
 _NO_REPORT = PowerStatus(PowerState.UNKNOWN, "no-governor", "")
 
 
 class Freezer:
-    """Stops and wakes the worker process `pid`. `take_line` tells it which job runs. Belongs to one thread."""
+    """Stops and wakes the worker process `pid`. It learns by `take_line` which job runs. Belongs to one thread."""
 
     def __init__(self, pid: int, *, power: Path, orders: Path, note: Path, clock: mmap.mmap) -> None:
         self._pid, self._power, self._orders, self._note, self._clock = pid, power, orders, note, clock
         self._job: tuple[str, Power] | None = None
-        self._let_go = False  # the running job is to end, so it is not frozen any more
+        self._ending = False  # the running job must end, so it is not frozen any more
         self._family: list[int] = []  # process ids of the stopped worker and its descendants
         self._held: WaitReason | None = None
         self.report = _NO_REPORT
@@ -50,26 +51,26 @@ class Freezer:
     @property
     def busy(self) -> bool:
         """True while a job runs that may be stopped."""
-        return self._job is not None and not self._let_go
+        return self._job is not None and not self._ending
 
     def take_line(self, line: str) -> None:
-        """Take a line from the worker: `ID CLASS` when a job begins, an empty line at its end."""
+        """Handle a line from the worker: `ID CLASS` when a job begins, an empty line at its end."""
         job_id, _, klass = line.partition(" ")
         self._job = (job_id, Power(klass)) if job_id else None
-        self._let_go = False
+        self._ending = False
 
-    def let_go(self) -> None:
-        """Note that the running job is to end, so it is not frozen any more."""
-        self._let_go = True
+    def end_job(self) -> None:
+        """Note that the running job must end, so it is not frozen any more."""
+        self._ending = True
 
     def decide(self) -> None:
         """Read the report and the orders, and stop or wake the worker."""
         self.report = report = status.read(self._power)
         job = self._job
         if job is not None and (self._orders / f"{job[0]}.cancel").exists():
-            self._let_go = True
+            self._ending = True
         # At `critical` the job runs for its grace time: a stopped process cannot save its state.
-        if job is None or self._let_go or job[1] in ALLOWED[report.state] or report.state is PowerState.CRITICAL:
+        if job is None or self._ending or job[1] in ALLOWED[report.state] or report.state is PowerState.CRITICAL:
             self.thaw()
             return
         if not self.frozen:
@@ -100,8 +101,8 @@ class Freezer:
         total_s, _ = CLOCK.unpack_from(self._clock)
         CLOCK.pack_into(self._clock, 0, total_s, time.monotonic())
         self._family = [self._pid]
-        _send(self._pid, signal.SIGSTOP)  # first, so that it starts no more processes
-        # Again and again: one that was not stopped yet may have started others meanwhile.
+        _send(self._pid, signal.SIGSTOP)  # before its descendants, so that it starts no more processes
+        # In a loop, because a process that was not stopped yet may have started others meanwhile.
         while started := [pid for pid in descendants(self._pid) if pid not in self._family]:
             for pid in started:
                 self._family.append(pid)
@@ -116,14 +117,14 @@ def _send(pid: int, number: signal.Signals) -> None:
 def descendants(pid: int) -> list[int]:
     """Return the living descendants of `pid`, without this process."""
     found: list[int] = []
-    with suppress(OSError):  # one that ended meanwhile
+    with suppress(OSError):  # the process may end meanwhile
         for children in list(Path(f"/proc/{pid}/task").glob("*/children")):
             found += map(int, children.read_text().split())
     return [each for child in found if child != os.getpid() for each in (child, *descendants(child))]
 
 
 def _lines(fd: int, rest: bytes) -> tuple[list[str], bytes]:
-    """Return the whole lines that were read, and the incomplete rest. Raises EOFError when the worker has ended."""
+    """Read from `fd`. Return the complete lines and the incomplete rest. Raises EOFError if the worker has ended."""
     data = os.read(fd, 4096)
     if not data:
         raise EOFError
@@ -132,28 +133,28 @@ def _lines(fd: int, rest: bytes) -> tuple[list[str], bytes]:
 
 
 def main(argv: list[str]) -> int:
-    """Freeze and wake a worker until it closes our stdin; the result is the exit code.
+    """Freeze and wake a worker until it closes the stdin of this process. Return the exit code.
 
     Args:
         argv: the worker's process id, the path of power.json, the folder of orders, the path of the note to write, the
-            descriptor of the shared memory, and the seconds between two pings of the watchdog (0: none).
+            descriptor of the shared memory, and the seconds between two pings of the watchdog, or 0 for no pings.
     """
     power, orders, note = map(Path, argv[1:4])
     ping_s = float(argv[5]) or None
     orders.mkdir(parents=True, exist_ok=True)
     # A supervisor may signal the whole process group. The worker must be awake then to handle its own signal.
-    asked, numbers = Wakeup(), (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    with closing(asked), asked.signals(numbers), mmap.mmap(int(argv[4]), CLOCK.size) as clock:
+    stops, numbers = Wakeup(), (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    with closing(stops), stops.signals(numbers), mmap.mmap(int(argv[4]), CLOCK.size) as clock:
         watch, orders_watch = Watch(power.parent), Watch(orders)
         freezer = Freezer(int(argv[0]), power=power, orders=orders, note=note, clock=clock)
         note.unlink(missing_ok=True)
         rest = b""
         try:
             while True:
-                ready = _sleep(freezer, [0, asked.fileno(), watch.fileno(), orders_watch.fileno()], ping_s)
+                ready = _sleep(freezer, [0, stops.fileno(), watch.fileno(), orders_watch.fileno()], ping_s)
                 watch.read(), orders_watch.read()
-                if asked.hush():
-                    freezer.let_go()
+                if stops.hush():
+                    freezer.end_job()
                 if 0 in ready:
                     lines, rest = _lines(0, rest)
                     for line in lines[-1:]:  # only the newest one counts

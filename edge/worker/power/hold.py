@@ -1,8 +1,8 @@
 """Holds a running body while power does not allow its class, and lets it continue when power is back.
 
 A body is held when it calls `job.checkpoint()`, `job.progress()` or `job.check()`. It then sleeps in the kernel until
-the governor reports, the governor dies, or a signal comes. At `critical` the body gets its grace time, and the worker
-ends.
+the governor reports, the governor dies, or a signal comes. At `critical` the body gets its grace time, and then the
+worker ends.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from edge.worker.process.status import StatusFile
 
 logger = logging.getLogger(__name__)
 
-#: Shortest time between two reads of the report by a body that asks. Needed because neither the end of the governor
-#: nor a report that grows too old sends a signal.
+#: Shortest time between two reads of the report by a body that calls its `Job`. These reads are needed because no
+#: signal comes when the governor dies or when its report grows too old.
 LOOK_S = 1.0
 
 
 @dataclass
 class _Body:
-    """What `Hold` knows about the running body."""
+    """The running body, as far as `Hold` knows it."""
 
     id: str
     klass: Power
@@ -60,9 +60,10 @@ class Hold:
         freeze: Freeze | None,
         on_held: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_held` is called when the body is held, and at each report meanwhile, so that queues open and close.
+        """Make the watch for bodies, none of which runs yet.
 
-        `wakeup` is that of the event loop; `freeze` is None unless the configuration says `running_job: freeze`.
+        `wakeup` is that of the event loop. `freeze` is None unless the configuration has `running_job: freeze`.
+        `on_held` is called when the body is held, and at each report meanwhile, so that queues open and close.
         """
         self._freeze = freeze
         self._on_held = on_held
@@ -71,7 +72,7 @@ class Hold:
         self._grace_s = config.power.critical.grace_s
         self._layout = config.layout
         self._idle_watts, self._cpu_watts = calibration.watts(config)
-        self._held = False  # the body stands still now
+        self._held = False  # the body is held now
         self._scaled = bool(config.scaled)
         self._control = control
         self._status = status
@@ -84,7 +85,7 @@ class Hold:
         self._patience = Patience()
 
     def begin(self, job_id: str, klass: Power, report: PowerStatus, *, max_temp_c: float | None = None) -> Meter:
-        """Note that a body is about to run, and return its meter; `report` is the one that allowed its start."""
+        """Note that a body is about to run, and return its meter. `report` is the report that allowed its start."""
         meter = Meter(
             self._cpu_watts,
             report,
@@ -115,13 +116,16 @@ class Hold:
             self._loop_wakeup.ring()
 
     def changed(self) -> None:
-        """Read the report if it has changed while a body runs. Called at SIGIO, or when others may have read it."""
+        """Read the report if it has changed while a body runs.
+
+        Called at SIGIO, and after the intake may have read the report.
+        """
         if self._watcher.changed() or self._watcher.version != self._seen:
             self._look()
 
     @property
     def wanted(self) -> bool:
-        """True while the body is to be held; cheap enough for an inner loop."""
+        """True while the body must be held. Cheap enough for an inner loop."""
         if self._body is None:
             return False
         if time.monotonic() >= self._look_at:
@@ -129,15 +133,15 @@ class Hold:
         return self._objection() is not None
 
     def check(self, *, saved: bool = False, patient: bool = False, save: Callable[[], bool] | None = None) -> None:
-        """Return when the body may continue; it sleeps here while power is too low.
+        """Return as soon as the body may continue. It sleeps here while power is too low.
 
         Args:
             saved: all progress is saved, so nothing is lost if the body ends here.
             patient: the body makes checkpoints, so it is better held at the next one (`patience.PATIENCE_S`).
-            save: saves the state before the body is held, and returns True when it was saved.
+            save: saves the state before the body is held, and returns True if it was saved.
 
         Raises:
-            JobControl: the body is to end.
+            JobControl: the body must end.
         """
         self._control.check(saved=saved)
         if self._patience.ends(wanted=self.wanted, patient=patient):
@@ -163,9 +167,9 @@ class Hold:
             self._control.stay()
 
     def _objection(self) -> WaitReason | None:
-        """Return why the body may not continue, or None."""
+        """Return why the body may not continue, or None if it may."""
         body, report = self._body, self._report
-        if body is None or report.state is PowerState.CRITICAL:  # it may run on to a checkpoint, for its grace time
+        if body is None or report.state is PowerState.CRITICAL:  # the body runs on to a checkpoint in its grace time
             return None
         if body.klass not in ALLOWED[report.state] and self._holds:
             return WaitReason(0.0, f"power is {report.state} ({report.reason})", until=report.until)
@@ -175,11 +179,11 @@ class Hold:
 
     @property
     def _holds(self) -> bool:
-        """True if the body has to be held here: in mode `hold`, or when the freezer has died."""
+        """True if low power holds the body here: in mode `hold`, or in mode `freeze` after the freezer has died."""
         return self._mode == "hold" or (self._freeze is not None and not self._freeze.alive)
 
     def _wait(self) -> None:
-        """Sleep until power allows the body, or it is to end."""
+        """Sleep until power allows the body to continue, or until it must end."""
         began, since, job_id = time.monotonic(), time.time(), given(self._body, "the body that is held").id
         with self._control.holding(self._wakeup.ring):
             self._watcher.signals(False)  # its handler would consume the event that `_sleep` waits for
@@ -194,21 +198,21 @@ class Hold:
                     self._on_held()
                     if self._watcher.version == self._seen:
                         self._sleep()
-                    else:  # the intake has read a newer report meanwhile; no event will come for it again
+                    else:  # the intake has read a newer report meanwhile, so no event will come for that report
                         self._look()
             finally:
                 self._held = False
                 self._watcher.signals(True)
                 self.changed()  # a change may have come before the signals were on again
-        self._status.go_on()
+        self._status.resume()
         logger.info("job %s goes on after %.1f s", job_id, time.monotonic() - began)
 
     def _sleep(self) -> None:
-        """Block until there is a new report, the old one no longer counts, or something is due for the body."""
+        """Block until there is a new report, the old one is too old, or a signal comes for the body."""
         while True:
             ready = power.wait(self._report, (self._watcher.fileno(), self._wakeup.fileno()))
             if ready != {self._watcher.fileno()} or self._watcher.look():
-                break  # else another file in the folder changed, such as our own status
+                break  # otherwise another file in the folder has changed, such as the status of this worker
         self._wakeup.hush()
         self._watcher.look()
         self._look()

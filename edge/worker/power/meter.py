@@ -1,7 +1,7 @@
-"""The energy that a body takes: measured if a power monitor was read while it ran, else estimated from CPU time.
+"""Measures the energy that a body uses, or estimates it from CPU time if no power monitor was read while it ran.
 
-`edge.power.energy.draw` says which readings measure the board. Bodies of several workers that run at once share what
-the board draws, so that the receipts of a day add up to what was measured.
+`edge.power.energy.draw` decides which readings measure the board. Bodies of several workers that run at once share the
+measured power, so that the receipts of a day add up to the measured energy.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from edge.model import Energy, Metering, Mix, PowerStatus
 from edge.power.energy.draw import meters
 
-#: `undervoltage` is 0 or 1; `throttled` has the firmware's four bits for the present.
+#: Readings that show a board slowed down. `undervoltage` is 0 or 1; `throttled` has the firmware's four current bits.
 _SLOWING = ("undervoltage", "throttled")
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What a program used, with all that it started."""
+    """The resources that a program used, including all processes that it started."""
 
     cpu_s: float = 0.0
     peak_bytes: int | None = None
@@ -44,18 +44,19 @@ class Meter:
         """Begin to measure.
 
         Args:
-            cpu_watts: what one busy core draws more than an idle one, for estimates.
+            cpu_watts: the power that a core draws more when it is busy, for estimates.
             report: the governor's last report.
-            memory: tell the memory of the worker, too, by which further workers are started.
-            alone: no other body runs in this process. Otherwise the energy is estimated, because a shunt measures all.
-            idle_watts: what the board draws at rest, which a body alone in its worker is estimated to draw too.
-            others: how many bodies of other workers run now; they share what is measured.
+            memory: also report the peak memory of this process, which is needed to decide on further workers.
+            alone: no other body runs in this process. Otherwise the energy is estimated, because a monitor measures the
+                whole board.
+            idle_watts: the power that the board draws at rest. It is part of the estimate for a body that is alone.
+            others: returns how many bodies of other workers run now. All of them share the measured power.
         """
         self._alone, self._memory, self._others = alone, memory, others
         self._cpu_watts, self._idle_watts = cpu_watts, idle_watts
         self.began = time.monotonic()
-        self._watts: dict[float, float] = {}  # when -> how many
-        self._mixes: list[tuple[float, Mix]] = []  # with the watts of that moment
+        self._watts: dict[float, float] = {}  # the watts of this body by the monotonic time of the measurement
+        self._mixes: list[tuple[float, Mix]] = []  # watts, and the mix of sources at that moment
         self._first_mix = report.mix
         self._charged = False  # the battery was charged meanwhile, so its shunt did not measure what the board drew
         self._max_c: float | None = None
@@ -63,7 +64,10 @@ class Meter:
         self.note(report)
 
     def note(self, report: PowerStatus, *, held: bool = False) -> None:
-        """Add the readings of a report; the same report twice does no harm. `held`: the body stood still then."""
+        """Add the readings of a report. To add a report twice does no harm.
+
+        `held` tells that the body was held at that time, so the power is not its own.
+        """
         for reading in report.readings:
             if reading.value is None:
                 continue
@@ -82,22 +86,22 @@ class Meter:
         if min(watts) < 0:
             self._charged = True
             return
-        mine = sum(watts) / (1 + self._others())
-        self._watts[measured_at] = mine
+        share = sum(watts) / (1 + self._others())
+        self._watts[measured_at] = share
         if report.mix is not None:
-            self._mixes.append((mine, report.mix))
+            self._mixes.append((share, report.mix))
 
     def end(self, *, seconds: float, cpu_seconds: float, held_s: float, usage: Usage | None = None) -> Energy:
-        """Return the receipt of a body that ended now.
+        """Return the energy receipt of a body that ended now.
 
         Args:
-            seconds: its time, with the time it was held.
-            cpu_seconds: of the body and its program.
-            held_s: the time it was held.
-            usage: what its program used; None: it was none.
+            seconds: time from the start to the end of the body, including the time for which it was held.
+            cpu_seconds: CPU time of the body and its program.
+            held_s: time for which the body was held.
+            usage: the resources that its program used, or None if it ran no program.
         """
         held_s = min(held_s, seconds)
-        if usage is not None:  # with what it had left running
+        if usage is not None:  # this includes processes that the program left running
             cpu_seconds = max(cpu_seconds, usage.cpu_s)
         ran_s = seconds - held_s
         joules, metering = cpu_seconds * self._cpu_watts, Metering.ESTIMATED
@@ -125,7 +129,7 @@ class Meter:
         )
 
     def _mix(self) -> Mix:
-        """The mean mix, by the watts of each moment; that of the start where none was measured."""
+        """Return the mean mix of sources, weighted by watts, or the mix at the start if nothing was measured."""
         total = sum(watts for watts, _ in self._mixes)
         if total <= 0:
             return self._first_mix or Mix()
@@ -137,7 +141,10 @@ class Meter:
 
 
 def _peak_bytes(usage: Usage | None, *, own: bool) -> int | None:
-    """The peak of a program, and of its worker where that is wanted: both are there at the same time."""
+    """Return the peak memory of a program, or None if there is no figure.
+
+    With `own` the peak of this process is added, because both are in memory at the same time.
+    """
     peaks = [usage.peak_bytes] if usage is not None and usage.peak_bytes is not None else []
     if own:
         peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10)

@@ -1,4 +1,4 @@
-"""When a body that may not continue is held: at once, or at its next checkpoint if it makes checkpoints."""
+"""Decides when a body that may not continue is held: at once, or at its next checkpoint if it makes checkpoints."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ PATIENCE_S = 2.0
 
 
 class Patience:
-    """Counts the time since a body was first to be held. Belongs to the body's thread."""
+    """Measures the time for which a body may not continue and is not held yet. Belongs to the body's thread."""
 
     def __init__(self) -> None:
         self._since: float | None = None
 
     def ends(self, *, wanted: bool, patient: bool) -> bool:
-        """Return True when the body is to be held at this call.
+        """Return True if the body must be held at this call.
 
         Args:
             wanted: the body may not continue.
@@ -30,5 +30,5 @@ class Patience:
         return not patient or now - self._since >= PATIENCE_S
 
     def reset(self) -> None:
-        """Forget that the body was to be held: it was held, or another body begins."""
+        """Start anew, because the body was held or another body begins."""
         self._since = None

@@ -1,4 +1,4 @@
-"""Reads the governor's report when it changes. A descriptor wakes the event loop, a signal a running body."""
+"""Reads the governor's report when it changes. A descriptor wakes the event loop, and a signal wakes a running body."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _F_SETOWN_EX, _F_OWNER_TID = 15, 0
 
 
 class PowerWatcher:
-    """The governor's report, as far as it counts now. Belongs to the main thread.
+    """Holds the governor's report that is valid now. Belongs to the main thread.
 
-    A change is a new file, the death of the governor (seen by a pidfd), or a report that has grown too old. The kernel
-    sends SIGIO to the main thread only while `signals` is on, so an idle worker is not woken needlessly.
+    A change is a new file, the death of the governor (noticed by a pidfd), or a report that has grown too old. The
+    kernel sends SIGIO to the main thread only while `signals` is on, so an idle worker is not woken needlessly.
     """
 
     def __init__(self, path: Path, *, retirement: Retirement | None = None) -> None:
-        """Watch `path`, and what tells the worker to retire; their folders must exist.
+        """Watch `path` and the file of `retirement`. The folders of both must exist.
 
         Call it in the main thread. Raises OSError.
         """
@@ -41,17 +41,17 @@ class PowerWatcher:
         self._expires_at: float | None = None
         self._status = PowerStatus(PowerState.UNKNOWN, "no-governor", "the governor has not spoken yet")
         owner = struct.pack("ii", _F_OWNER_TID, threading.get_native_id())
-        # To this thread: a signal to another one would not interrupt the system call in which the body waits.
+        # SIGIO must come to this thread. In another one it would not interrupt the system call in which the body waits.
         fcntl.fcntl(self._watch, _F_SETOWN_EX, owner)
 
     @property
     def status(self) -> PowerStatus:
-        """The report as it was read last."""
+        """The report that was read last."""
         return self._status
 
     @property
     def version(self) -> int:
-        """Counts how often the report was read."""
+        """Number of times that the report was read."""
         return self._version
 
     @property
@@ -61,7 +61,7 @@ class PowerWatcher:
 
     @property
     def expires_in_s(self) -> float | None:
-        """Seconds until the report is too old, so `look` has to be called; None if it does not age."""
+        """Seconds until the report is too old and `look` must be called, or None if it does not age."""
         return None if self._expires_at is None else max(self._expires_at - time.monotonic(), 0.0)
 
     def fileno(self) -> int:
@@ -69,7 +69,10 @@ class PowerWatcher:
         return self._epoll.fileno()
 
     def look(self) -> bool:
-        """Read the report if it changed; True when it did. Otherwise one system call: it is called before each job."""
+        """Read the report if it has changed. Return True if it has.
+
+        An unchanged report costs only one system call, because this is called before each job.
+        """
         gone = 0
         for fd, _ in self._epoll.poll(0):
             if fd == self._watch.fileno():
@@ -79,12 +82,12 @@ class PowerWatcher:
         overdue = self._expires_at is not None and time.monotonic() >= self._expires_at
         if not (self._stale or gone or overdue):
             return False
-        self._stale = False  # first: a signal's handler may set it again while we read
+        self._stale = False  # before the read: a signal handler may set it again during the read
         self._take(power.read(self._path), gone)
         return True
 
     def changed(self) -> bool:
-        """Note whether the file has changed, without reading it; True when it has. Safe in signal handlers."""
+        """Note a change of the file, without reading it. Return True if it has changed. Safe in signal handlers."""
         changes = self._watch.read()
         if self._retirement is not None and changes.may_touch(self._retirement.path.name):
             self._retirement.note()
@@ -104,7 +107,7 @@ class PowerWatcher:
 
     def _take(self, status: PowerStatus, gone: int) -> None:
         if gone and status.pid == gone and status.state is not PowerState.UNKNOWN:
-            status = power.died(gone)  # its parent has not reaped it yet, so the process id still exists
+            status = power.died(gone)  # its parent has not reaped it yet, so the process id still seems alive
         pid = status.pid if status.state is not PowerState.UNKNOWN else 0
         if self._governor is None or self._governor[0] != pid:
             self._forget_governor()
@@ -112,9 +115,9 @@ class PowerWatcher:
                 try:
                     self._governor = (pid, os.pidfd_open(pid))
                     self._epoll.register(self._governor[1], select.EPOLLIN)
-                except ProcessLookupError:  # it ended since the read
+                except ProcessLookupError:  # it has ended since the read
                     status = power.died(pid)
-                except OSError:  # no descriptor left: then only its age and its next report are noticed
+                except OSError:  # no free descriptor: only a report that is too old, or a new one, is noticed then
                     pass
         left_s = power.expires_in(status)
         self._expires_at = None if left_s is None else time.monotonic() + left_s

@@ -17,9 +17,9 @@ from importlib import import_module
 from types import FrameType
 from typing import TypeVar
 
-#: A body that swallows the exception gets it again after this time ...
+#: A body that swallows the exception gets it again after this time.
 AGAIN_S = 2.0
-#: ... and after this many times the worker gives up on it.
+#: If a body swallows the exception more often than this, the worker gives up on the body.
 PATIENCE = 10
 _GIVEN_UP_S = AGAIN_S * PATIENCE * 2
 
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class JobControl(BaseException):
-    """Raised in a body by the worker. It derives from BaseException, so that `except Exception` does not catch it."""
+    """The worker raises this in a body. It derives from BaseException, so that `except Exception` does not catch it."""
 
 
 class JobCancelled(JobControl):
@@ -44,14 +44,14 @@ class JobTimedOut(JobControl):
 
 
 class JobInterrupted(JobControl):
-    """The worker stops or power is critical; the job runs again later, from its checkpoint."""
+    """The worker stops or power is critical. The job runs again later, from its checkpoint."""
 
 
 class Control:
-    """Interrupts the one body that runs. Belongs to the main thread, except where a method says otherwise.
+    """Interrupts the one body that runs. Belongs to the main thread, unless the docstring of a method says otherwise.
 
-    The callbacks are called in signal handlers: `on_stop` when the worker is to stop, `on_stubborn` when a body does
-    not end, `on_lasting` when it has run for a moment, `on_power` when SIGIO says that power may have changed.
+    The callbacks are called in signal handlers: `on_stop` when the worker must stop, `on_stubborn` when a body does
+    not end, `on_lasting` when a body has run for a moment, and `on_power` at SIGIO: the power report may have changed.
     """
 
     def __init__(
@@ -64,9 +64,10 @@ class Control:
         on_power: Callable[[], None] = lambda: None,
         frozen_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        """`stop_grace_s` is the time that a body gets to end when the worker stops.
+        """Make the control. `install` installs its signal handlers.
 
-        `frozen_s` returns the seconds that this process has been frozen in all.
+        `stop_grace_s` is the time in which a body may end when the worker stops. `frozen_s` returns the total time for
+        which this process was frozen, in seconds.
         """
         self.stopping = False
         self._grace_s = stop_grace_s
@@ -85,7 +86,7 @@ class Control:
         self._main = threading.main_thread().ident or 0
         self._job_id: str | None = None
         self._cancelled_id: str | None = None
-        self._deadline: float | None = None  # on the body's own clock, see `_own`
+        self._deadline: float | None = None  # on the body's own clock, see `_body_clock`
         self._limit_s = 0.0
         self._stop_at = 0.0
         self._shields = 0
@@ -101,7 +102,8 @@ class Control:
         """Install the signal handlers. Called before each body, because the one before may have replaced them."""
         for number, handler in self._handlers.items():
             now = _handler(number)
-            if now is not handler and not (number in _STOP and now == signal.SIG_IGN):  # as under nohup
+            # A stop signal that is ignored, as under nohup, stays ignored.
+            if now is not handler and not (number in _STOP and now == signal.SIG_IGN):
                 signal.signal(number, handler)
 
     @staticmethod
@@ -113,37 +115,37 @@ class Control:
 
     @property
     def overdue(self) -> bool:
-        """True when a body still runs long after its time limit; callable from any thread."""
+        """True when a body still runs long after its time limit. Callable from any thread."""
         deadline = self._deadline
         if self._job_id is None or deadline is None:
             return False
-        return self._own(time.monotonic()) > deadline + _GIVEN_UP_S
+        return self._body_clock(time.monotonic()) > deadline + _GIVEN_UP_S
 
     @property
     def held_s(self) -> float:
-        """Seconds that the current or last body was held or frozen in all."""
+        """Total time for which the current or last body was held or frozen, in seconds."""
         return self._away_s(time.monotonic())
 
     @property
     def ending(self) -> bool:
-        """True when the body is to save its state and end: the worker stops, or power is critical."""
+        """True when the body must save its state and end, because the worker stops or power is critical."""
         return self.stopping or self._leave_at is not None
 
     @property
     def due(self) -> bool:
-        """True when the body is to end, at once or within its grace time."""
+        """True when the body must end, at once or within its grace time."""
         return self.ending or self._due(time.monotonic()) is not None
 
     def cancel(self, job_id: str) -> None:
-        """Cancel `job_id` if it runs or is about to run; callable from any thread."""
+        """Cancel `job_id` if it runs or is about to run. Callable from any thread."""
         self._cancelled_id = job_id
         signal.pthread_kill(self._main, signal.SIGUSR1)
 
     def run(self, job_id: str, body: Callable[[], T], *, limit_s: float | None, lasting_s: float | None = None) -> T:
         """Call `body` and return its value.
 
-        A cancel or time limit that the body caught is raised after its return, so it has no effect to catch it. A body
-        that caught a stop has simply ended.
+        If the body caught the exception of a cancel or of its time limit, that exception is raised after its return. So
+        a body cannot suppress it. A body that caught a stop has simply ended.
 
         Args:
             job_id: the job of the body, for `cancel`.
@@ -153,7 +155,7 @@ class Control:
 
         Raises:
             JobControl: the body was cancelled, timed out or stopped.
-            BaseException: whatever the body raises.
+            BaseException: the body raised it.
         """
         now = time.monotonic()
         self._leave_at = None
@@ -176,7 +178,7 @@ class Control:
         return value
 
     def check(self, *, saved: bool = False) -> None:
-        """Raise JobControl when the body is to end now. With `saved` progress it is not given its grace time."""
+        """Raise JobControl if the body must end now. A body whose progress is `saved` gets no grace time."""
         if self._job_id is None:
             return
         now = time.monotonic()
@@ -190,7 +192,7 @@ class Control:
 
     @contextmanager
     def shield(self) -> Iterator[None]:
-        """Raise nothing from a signal inside the block; what came due is raised at its end."""
+        """Raise nothing from a signal inside the block. An exception that came due meanwhile is raised at its end."""
         self._shields += 1
         try:
             yield
@@ -202,11 +204,11 @@ class Control:
     def holding(self, wake: Callable[[], None]) -> Iterator[None]:
         """Hold the body inside the block: its time stands still, nothing is raised, and each signal calls `wake`.
 
-        Call `check` after it.
+        Call `check` after the block.
         """
         self._wake = wake
         self._shields += 1
-        self._lasting_at = None  # `on_lasting` is not needed: whoever holds a body reports that it lasts
+        self._lasting_at = None  # `on_lasting` is not needed: the caller reports that the body is held
         self._held_at = now = time.monotonic()
         self._arm(now)
         try:
@@ -220,7 +222,7 @@ class Control:
             self._arm(now)
 
     def leave(self, grace_s: float, why: str) -> None:
-        """Give the running body `grace_s` to end or to reach a checkpoint, then interrupt it. In the main thread."""
+        """Give the running body `grace_s` to end or to reach a checkpoint, then interrupt it."""
         if self._leave_at is None and self._job_id is not None:
             now = time.monotonic()
             self._leave_at, self._why_leave = now + grace_s, why
@@ -231,18 +233,18 @@ class Control:
         self._leave_at = None
 
     def stop(self) -> None:
-        """Stop the worker as a signal would; for when no body runs."""
+        """Stop the worker as a signal would. Call it only while no body runs."""
         self.stopping = True
         self._on_stop()
 
     @property
     def stop_at(self) -> float | None:
-        """When bodies are to have ended, by the monotonic clock; None while no signal has asked the worker to stop."""
+        """Time by which bodies must have ended, in monotonic seconds, or None if no signal has stopped the worker."""
         return self._stop_at or None
 
     def _on_stop_signal(self, _number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        stop_at = now if self.stopping else now + self._grace_s  # asked twice: no grace
+        stop_at = now if self.stopping else now + self._grace_s  # after a second signal there is no grace time
         self._stop_at, self.stopping = stop_at, True
         self._on_stop()
         self._interrupt(now, frame)
@@ -273,11 +275,11 @@ class Control:
         raise why
 
     def _lasted(self, now: float) -> bool:
-        """Call `on_lasting` when its time has come; True when it was called."""
+        """Call `on_lasting` if its time has come. Return True if it was called."""
         if self._lasting_at is None or now < self._lasting_at:
             return False
         self._lasting_at = None
-        self._shields += 1  # nothing of ours is cut in two
+        self._shields += 1  # no exception may interrupt the worker's own code
         try:
             self._on_lasting()
         finally:
@@ -287,7 +289,7 @@ class Control:
     def _due(self, now: float) -> JobControl | None:
         if self._cancelled_id is not None and self._cancelled_id == self._job_id:
             return JobCancelled("the job was cancelled while it ran")
-        if self._deadline is not None and self._own(now) >= self._deadline:
+        if self._deadline is not None and self._body_clock(now) >= self._deadline:
             return JobTimedOut(f"the job ran longer than its limit of {self._limit_s:g} s")
         if self.stopping and now >= self._stop_at:
             return JobInterrupted(_STOPS)
@@ -300,8 +302,8 @@ class Control:
         frozen_s = self._frozen_s() - self._frozen_before_s
         return self._held_s + frozen_s + (now - held_at if held_at is not None else 0.0)
 
-    def _own(self, now: float) -> float:
-        """Return the body's own clock in monotonic seconds: it stands still while the body is held or frozen."""
+    def _body_clock(self, now: float) -> float:
+        """Return the time of the body's clock, in seconds. It stands still while the body is held or frozen."""
         return now - self._away_s(now)
 
     def _arm(self, now: float) -> None:

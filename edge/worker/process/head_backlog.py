@@ -1,8 +1,8 @@
-"""On a node that scales its workers: what the head has to do, asked for while this worker works.
+"""Asks a node's head for its open jobs while this worker works, so that the node can scale its workers.
 
-A node sees no ledger, so the rule of its governor would know no backlog. The first worker that always runs asks the
-head when it begins to work and every few seconds while it does. An idle one asks nothing: there is nothing that it may
-take, so a further worker would find nothing either.
+A node has no ledger, so its governor would not know the backlog. The first worker that always runs asks the head when
+it begins to work, and every few seconds while it works. An idle worker does not ask. It finds no job that it may run,
+so a further worker would find none either.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from edge.model import Backlog, OpenJobs, WorkerState, WorkerStatus
 
 logger = logging.getLogger(__name__)
 
-#: Shortest time between two questions. The rule starts nothing faster than a worker starts.
+#: Shortest time between two requests. The governor cannot start workers faster than a worker needs to start.
 EVERY_S = 5.0
 
 
 class HeadBacklogFile:
-    """Writes `run/head/backlog.json` in a thread of its own. `note` may be called from any thread."""
+    """Writes `run/head/backlog.json`, in its own thread. `note` may be called from any thread."""
 
     def __init__(self, config: Config, *, ask: Callable[[], tuple[OpenJobs, ...]]) -> None:
-        """`ask` returns the open jobs of the head; raises OSError or EdgeError."""
+        """Make the thread. `ask` returns the open jobs of the head; it raises OSError or EdgeError."""
         self._path, self._ask = config.layout.head_backlog, ask
         self._busy = self._closing = False
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
         self._written: tuple[OpenJobs, ...] | None = None
         self._failed = False
         self._thread = threading.Thread(target=self._run, name="head-backlog", daemon=True)
@@ -44,29 +44,29 @@ class HeadBacklogFile:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; one that waits for the head ends with the process."""
-        with self._news:
+        """End the thread. If it waits for an answer of the head, it ends with the process."""
+        with self._changed:
             self._closing = True
-            self._news.notify()
+            self._changed.notify()
 
     def note(self, status: WorkerStatus) -> None:
-        """Take in what the worker says of itself."""
+        """Note a new status of the worker, which tells if the worker is busy."""
         busy = status.state in (WorkerState.RUNNING, WorkerState.HELD)
-        with self._news:
+        with self._changed:
             if busy is not self._busy:
                 self._busy = busy
-                self._news.notify()
+                self._changed.notify()
 
     def _run(self) -> None:
         while self._wait():
             self._look()
-            with self._news:
-                self._news.wait_for(lambda: self._closing, EVERY_S)
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing, EVERY_S)
 
     def _wait(self) -> bool:
-        """Sleep until there is something to ask for, or to take back; False at the end."""
-        with self._news:
-            self._news.wait_for(lambda: self._closing or self._busy or bool(self._written))
+        """Sleep until the worker is busy, or the file must be emptied. Return False if the thread must end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closing or self._busy or bool(self._written))
             return not self._closing
 
     def _look(self) -> None:
@@ -77,14 +77,14 @@ class HeadBacklogFile:
                 self._failed = False
         except (OSError, EdgeError) as err:
             if not self._failed:
-                logger.warning("the head does not tell its backlog: %s; no further worker is started for it", err)
+                logger.warning("cannot get the head's backlog: %s; no further worker is started for it", err)
             self._failed = True
         if rows == self._written:
             return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            told = Backlog(boot_id(), os.getpid(), time.monotonic(), rows)
-            durable.replace_volatile(self._path, msgspec.json.encode(told))
+            backlog = Backlog(boot_id(), os.getpid(), time.monotonic(), rows)
+            durable.replace_volatile(self._path, msgspec.json.encode(backlog))
             self._written = rows
         except OSError as err:
             logger.warning("cannot write %s: %s", self._path, err.strerror or err)

@@ -1,4 +1,4 @@
-"""Restores what a body changed of its process, before the next body runs and before a file is written."""
+"""Restores the state of the process that a body changed, before the next body runs and before a file is written."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ Handler = Callable[[int, FrameType | None], object] | int | None
 #: `signal.getsignal` without its costly conversion to an enum: it is called for 62 signals after each job.
 _handler: Callable[[int], Handler] = import_module("_signal").getsignal
 _set_mask: Callable[[int, Collection[int]], object] = import_module("_signal").pthread_sigmask
-_FIRST_SAVED = 64  # first descriptor for copies of the standard streams, above those that a body may close in a loop
+#: Lowest descriptor for copies of the standard streams. A body that closes low descriptors in a loop does not reach it.
+_FIRST_SAVED = 64
 
 
 class ProcessSnapshot:
-    """The signals, mask, limits, umask, working folder and standard streams at the time of construction.
+    """Remembers signals, mask, limits, umask, working folder and standard streams as they are at its construction.
 
     A blocked signal mask would keep cancels and stops from the worker. A limit on file sizes would block every result,
-    and a umask could make results unreadable. After a closed stderr, log lines would go into whichever file gets its
-    number. For the main thread only.
+    and a umask could make results unreadable. If stderr were closed, log lines would go into the next file that gets
+    its number. For the main thread only.
     """
 
     def __init__(self, *vital: int) -> None:
-        """`vital` are descriptors that the process cannot work without; see `restore`."""
+        """Remember the state. `vital` are descriptors without which the process cannot work; see `restore`."""
         self._handlers = {int(number): _handler(number) for number in signal.valid_signals()}
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         self._limits = {kind: resource.getrlimit(kind) for kind in _LIMITS}
@@ -41,7 +42,11 @@ class ProcessSnapshot:
         self._vital = vital
 
     def restore(self) -> bool:
-        """Restore what was changed; False when that is impossible and the process must end."""
+        """Restore what was changed. Return False if that is impossible, so that the process must end.
+
+        It is impossible if a vital descriptor or the copy of a standard stream was closed, or if a hard limit cannot be
+        raised again.
+        """
         self._signals()
         os.umask(self._umask)
         if self._folder and _folder() != self._folder:
@@ -73,7 +78,7 @@ class ProcessSnapshot:
 
 
 def allow_files(count: int) -> None:
-    """Let this process have `count` files open at once, as far as its hard limit goes: systemd's soft one is 1024."""
+    """Allow this process `count` open files, up to its hard limit. The soft limit of systemd is only 1024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY:
         count = min(count, hard)
@@ -99,6 +104,6 @@ def _copy(fd: int) -> int | None:
 
 def _folder() -> str:
     try:
-        return os.getcwd()  # noqa: PTH109 - after each job
+        return os.getcwd()  # noqa: PTH109 - called after each job
     except OSError:
         return ""

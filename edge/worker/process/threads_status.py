@@ -1,4 +1,4 @@
-"""The status of a worker that runs many bodies: written at most four times a second, however many there are."""
+"""Writes the status of a worker that runs many bodies, at most four times a second except for urgent changes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edge.model import PowerState, RunningJob, WorkerState, WorkerStatus
 from edge.worker.process.status import MOMENT_S, StatusFile, resting
 
 _GONE = (WorkerState.DISCONNECTED, WorkerState.STOPPED)
-#: Fields that are written at once: other processes wait for them, and they change seldom.
+#: Fields that are written at once, because other processes wait for them. They change seldom.
 _URGENT = frozenset({"state", "queues", "reason"})
 
 
@@ -25,33 +25,33 @@ class ThreadsStatus(StatusFile):
         *,
         jobs: Callable[[], tuple[RunningJob, ...]],
         slots: int,
-        told: Callable[[WorkerStatus], None] = lambda _: None,
+        on_write: Callable[[WorkerStatus], None] = lambda _: None,
     ) -> None:
-        """`jobs` returns the jobs that run now, at most `slots`."""
-        super().__init__(layout, name, later, told=told)
+        """Make the status. `jobs` returns the jobs that run now, at most `slots`; see `StatusFile` for the others."""
+        super().__init__(layout, name, later, on_write=on_write)
         self._set(slots=slots)
         self._jobs = jobs
         self._flush_at: float | None = None
 
-    def say(self, **changes: object) -> None:
-        """Change fields of the status, and write it: urgent fields now, others a moment later."""
+    def update(self, **changes: object) -> None:
+        """Change fields of the status, and write it: now if a field is urgent, else a moment later."""
         self._set(**changes)
         if _URGENT.intersection(changes):
             self.flush()
         else:
             self.changed()
 
-    def say_open(self, queues: tuple[str, ...], power: PowerState) -> None:
+    def update_queues(self, queues: tuple[str, ...], power: PowerState) -> None:
         """Note which queues the broker has confirmed as consumed."""
-        self.say(state=resting(queues), queues=queues, power=power)
+        self.update(state=resting(queues), queues=queues, power=power)
 
-    def rest(self, **changes: object) -> None:
-        """Note that a message is done."""
+    def finished(self, **changes: object) -> None:
+        """Note that the worker has finished a message."""
         self._set(**changes)
         self.changed()
 
     def changed(self) -> None:
-        """Note that a body began, ended or reported something; it is written a moment later."""
+        """Note that a body began, ended or reported something. It is written a moment later."""
         if self._flush_at is None:
             now = time.monotonic()
             self._flush_at = max(now, self._written_at + MOMENT_S)
@@ -59,11 +59,11 @@ class ThreadsStatus(StatusFile):
 
     @property
     def flush_in_s(self) -> float | None:
-        """Seconds until `flush_due` has to be called where the event loop does not run; None: nothing waits."""
+        """Seconds until `flush_due` must be called if the event loop does not run, or None if nothing waits."""
         return None if self._flush_at is None else max(self._flush_at - time.monotonic(), 0.0)
 
     def flush_due(self) -> None:
-        """Write what waits to be written, if its time has come."""
+        """Write the changes that wait, if their time has come."""
         if self._flush_at is not None and time.monotonic() >= self._flush_at:
             self.flush()
 

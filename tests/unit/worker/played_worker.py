@@ -1,4 +1,4 @@
-"""A worker without a process around it: its parts are real; broker, power, disk and bodies are played."""
+"""A worker without its own process. Its parts are real, but broker, power, disk and bodies are played."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from edge.results.store import Results
 from edge.worker.attempt.admission import Kinds
 from edge.worker.attempt.attempt import Attempt
 from edge.worker.attempt.delivery import Delivery
-from edge.worker.attempt.history import AttemptHistory, company_of
+from edge.worker.attempt.history import AttemptHistory, parallel_limit_of
 from edge.worker.attempt.inputs import LocalInputs
 from edge.worker.attempt.outcome import Outcome
 from edge.worker.flow.batch import Batch
@@ -45,16 +45,16 @@ FULL = OSError(28, "No space left on device")
 
 @dataclass
 class Disk:
-    """Refuses what a test tells it to."""
+    """Refuses the calls that a test chooses."""
 
     full: bool = False  # every call
     refuse: set[str] = field(default_factory=set)  # calls by name
-    once: dict[str, int] = field(default_factory=dict)  # calls by name: the so many-th from now
+    once: dict[str, int] = field(default_factory=dict)  # by name: ordinal of the refused call, from now on
     lost: set[str] = field(default_factory=set)  # results whose commit is refused
-    meanwhile: dict[str, Callable[[], None]] = field(default_factory=dict)  # what happens within a call, once
+    meanwhile: dict[str, Callable[[], None]] = field(default_factory=dict)  # called once inside a call
 
     def use(self, call: str) -> None:
-        """The worker makes this call. Raises OSError."""
+        """Make this call of the worker, which may be refused. Raises OSError."""
         self.meanwhile.pop(call, lambda: None)()
         if call in self.once:
             self.once[call] -= 1
@@ -64,8 +64,8 @@ class Disk:
         if self.full or call in self.refuse:
             raise FULL
 
-    def well(self) -> None:
-        """It takes everything again."""
+    def recover(self) -> None:
+        """Accept all calls again."""
         self.full = False
         self.refuse.clear()
         self.once.clear()
@@ -80,27 +80,27 @@ class PlayedResults(Results):
         self.disk = disk
 
     def has(self, job_id: str) -> bool:
-        """As the real one."""
+        """Act as the real object does."""
         self.disk.use("has")
         return super().has(job_id)
 
     def announce(self, job_id: str) -> None:
-        """As the real one."""
+        """Act as the real object does."""
         self.disk.use("announce")
         super().announce(job_id)
 
     def stage(self, job_id: str) -> Staging:
-        """As the real one."""
+        """Act as the real object does."""
         self.disk.use("stage")
         return super().stage(job_id)
 
     def write(self, result: Result, staging: Staging | None = None) -> Written:
-        """As the real one."""
+        """Act as the real object does."""
         self.disk.use("write")
         return super().write(result, staging)
 
     def commit(self, members: Sequence[Written]) -> list[OSError | None]:
-        """As the real one, but for the members that the disk loses."""
+        """Commit as the real object does, except the members that the disk loses."""
         try:
             self.disk.use("commit")
         except OSError as err:
@@ -123,35 +123,35 @@ class PlayedAttempts(AttemptsStore):
         self.disk = disk
 
     def read(self, job_id: str) -> Attempts | None:
-        """As the real one."""
+        """Deliver as many messages as the prefetch allows."""
         self.disk.use("read-attempts")
         return super().read(job_id)
 
     def write(self, attempts: Attempts) -> None:
-        """As the real one."""
+        """Act as the real object does."""
         self.disk.use("write-attempts")
         super().write(attempts)
 
 
 class PlayedPower:
-    """Stands where the watcher does: what is told is read at the next look."""
+    """Plays the watcher. A new report is read at the next `look`."""
 
     def __init__(self, state: PowerState) -> None:
         self.next_status = self.status = PowerStatus(state, "", "the test says so")
         self.version = 0
         self.expires_in_s = None
 
-    def tell(self, state: PowerState, **readings: float) -> None:
-        """The governor speaks."""
+    def report(self, state: PowerState, **readings: float) -> None:
+        """Set the next report of the governor."""
         seen = tuple(Reading("test", what, value) for what, value in readings.items())
         self.next_status = PowerStatus(state, "", "the test says so", readings=seen)
 
     def look(self) -> bool:
-        """As the real one."""
-        news = self.next_status is not self.status
+        """Act as the real object does."""
+        changed = self.next_status is not self.status
         self.status = self.next_status
-        self.version += news
-        return news
+        self.version += changed
+        return changed
 
 
 @dataclass
@@ -165,11 +165,11 @@ class Message:
 
 
 class PlayedBroker:
-    """One connection to the broker, its channel and its consumers, as one thing."""
+    """Plays one connection to the broker, with its channel and its consumers."""
 
     def __init__(self, on_ack: Callable[[str], None]) -> None:
         self.queues: dict[str, list[Message]] = {queue: [] for queue in (*QUEUES, "edge.dead")}
-        self.returned: dict[str, list[Message]] = {queue: [] for queue in self.queues}  # these come first, in order
+        self.returned: dict[str, list[Message]] = {queue: [] for queue in self.queues}  # delivered first, in order
         self.unacked: dict[int, tuple[str, Message]] = {}
         self.acked: list[str] = []
         self.back: list[str] = []
@@ -177,7 +177,7 @@ class PlayedBroker:
         self.settling_frames: list[str] = []  # the kinds of frames that settled something
         self.frames = 0
         self.others: dict[str, int] = {}
-        self.meanwhile: Callable[[], None] | None = None  # what happens while a queue is closed, once
+        self.meanwhile: Callable[[], None] | None = None  # called once while a queue is closed
         self.on_ack = on_ack
         self.accept: Callable[..., None] = lambda *_: None
         self._consumers: dict[str, int] = {}
@@ -188,29 +188,29 @@ class PlayedBroker:
         self.queues[queue].append(Message(job_id, task, edge))
 
     def lose(self) -> None:
-        """The connection ends: all that is unacknowledged comes again."""
+        """End the connection. All unacknowledged messages come again."""
         self._requeue(list(self.unacked))
         self._consumers.clear()
         self._tag = 0
 
-    # as QueueConsumers
+    # --- the methods of QueueConsumers
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the queues consumed from."""
+        """The names of the queues that are consumed."""
         return tuple(sorted(self._consumers))
 
     def prefetch(self, queue: str) -> int:
-        """As the real one."""
+        """Act as the real object does."""
         return self._consumers.get(queue, 0)
 
     def open(self, queue: str, *, prefetch: int) -> None:
-        """As the real one."""
+        """Act as the real object does."""
         self._consumers[queue] = prefetch
         self.opened.append((queue, prefetch))
 
     def close_queue(self, queue: str) -> None:
-        """As the real one: what was on its way comes before the answer."""
+        """Close a queue. Messages that are on their way arrive before the broker's answer."""
         happens, self.meanwhile = self.meanwhile, None
         if happens is not None:
             happens()
@@ -218,7 +218,7 @@ class PlayedBroker:
         self._consumers.pop(queue, None)
 
     def count(self, queue: str) -> int:
-        """As the real one."""
+        """Act as the real object does."""
         return 1 + self.others.get(queue, 0)
 
     def read(self) -> None:
@@ -231,10 +231,10 @@ class PlayedBroker:
                 self.accept(queue, self._wire(message, self._tag))
                 message.deliveries += 1
 
-    # as an AMQP channel
+    # --- the methods of an AMQP channel
 
     def basic_ack(self, delivery_tag: int, multiple: bool = False) -> None:
-        """Let messages go."""
+        """Acknowledge messages."""
         self.frames += 1
         self.settling_frames.append("ack")
         for tag in self._tags(delivery_tag, multiple):
@@ -243,7 +243,7 @@ class PlayedBroker:
             self.on_ack(message.id)
 
     def send_method(self, sig: Any, _format: str, args: tuple[Any, ...]) -> None:
-        """`basic.nack`."""
+        """Handle a `basic.nack`."""
         assert sig == (60, 120)
         tag, multiple, requeue = args
         assert requeue
@@ -256,7 +256,7 @@ class PlayedBroker:
         return [each for each in self.unacked if each <= tag] if multiple else [tag]
 
     def ready(self, queue: str = NORMAL) -> list[str]:
-        """Ids of the messages that nobody has in hand."""
+        """Return the ids of the messages that no worker has in hand."""
         return [message.id for message in (*self.returned[queue], *self.queues[queue])]
 
     def _in_hand(self, queue: str) -> int:
@@ -284,7 +284,7 @@ class PlayedBroker:
 
 
 class PlayedConsumers:
-    """The consumers' side of the broker."""
+    """The consumers of a played broker."""
 
     def __init__(self, broker: PlayedBroker) -> None:
         self.queues_of = broker
@@ -293,25 +293,25 @@ class PlayedConsumers:
 
     @property
     def queues(self) -> tuple[str, ...]:
-        """As the real one."""
+        """Act as the real object does."""
         return self.queues_of.names
 
 
 class Bodies:
-    """An executor: bodies end at once, as the test says."""
+    """An executor whose bodies end at once, as the test decides."""
 
     def __init__(self, board: Board) -> None:
         self.board = board
         self.free_slots = 1
         self.began: list[str] = []
-        self.wrong: list[str] = []  # began against the word of the governor
+        self.wrong: list[str] = []  # jobs that began against the report of the governor
         self.ends: dict[str, Outcome] = {}
         self.files: dict[str, str] = {}
         self.meanwhile: dict[str, Callable[[], None]] = {}
         self.cancelled: list[str] = []
 
     def begin(self, attempt: Attempt, power: PowerStatus) -> None:
-        """As the real one."""
+        """Act as the real object does."""
         state = self.board.power.status.state
         if QUEUES.get(attempt.delivery.queue) not in ALLOWED[state] or power.state is not state:
             self.wrong.append(attempt.id)
@@ -327,111 +327,111 @@ class Bodies:
         attempt.end(outcome, Energy(seconds=outcome.seconds, cpu_seconds=0.0))
 
     def ended(self) -> tuple[Attempt, ...]:
-        """As the real one."""
+        """Act as the real object does."""
         return ()
 
-    elsewhere = False
+    in_threads = False
 
     @property
     def busy(self) -> bool:
-        """As the real one."""
+        """Act as the real object does."""
         return self.free_slots < 1
 
-    def admits(self, company: int) -> bool:
-        """As the real one."""
-        return company >= 0
+    def admits(self, parallel_limit: int) -> bool:
+        """Act as the real object does."""
+        return parallel_limit >= 0
 
     def runs(self, job_id: str) -> bool:
-        """As the real one."""
+        """Act as the real object does."""
         return not job_id
 
     def join(self, delivery: Delivery) -> bool:
-        """As the real one."""
+        """Act as the real object does."""
         return delivery is None
 
-    def heed(self, power: PowerStatus) -> None:
-        """As the real one."""
+    def apply_power(self, power: PowerStatus) -> None:
+        """Act as the real object does."""
 
     def due_in_s(self) -> float | None:
-        """As the real one."""
+        """Act as the real object does."""
         return None
 
     def cancel(self, job_id: str) -> None:
-        """As the real one."""
+        """Act as the real object does."""
         self.cancelled.append(job_id)
 
 
 class ThreadBodies(Bodies):
-    """An executor whose bodies run elsewhere, until the test ends them in any order."""
+    """An executor whose bodies run in threads, until the test ends them in any order."""
 
-    elsewhere = True
+    in_threads = True
 
     def __init__(self, board: Board, slots: int) -> None:
         super().__init__(board)
         self.free_slots = slots
         self.running: dict[str, Attempt] = {}
-        self.companies: dict[str, int] = {}
+        self.parallel_limits: dict[str, int] = {}
         self.over: list[Attempt] = []
         self.heard: list[PowerState] = []
 
     @property
     def busy(self) -> bool:
-        """As the real one."""
+        """Act as the real object does."""
         return bool(self.running)
 
     def begin(self, attempt: Attempt, power: PowerStatus) -> None:
-        """As the real one."""
+        """Act as the real object does."""
         state = self.board.power.status.state
         if QUEUES.get(attempt.delivery.queue) not in ALLOWED[state] or power.state is not state:
             self.wrong.append(attempt.id)
         assert attempt.id not in self.running, "two bodies of one job"
         self.began.append(attempt.id)
         self.running[attempt.id] = attempt
-        if company := company_of(attempt.earlier.suspects if attempt.earlier is not None else 0):
-            self.companies[attempt.id] = company
+        if parallel_limit := parallel_limit_of(attempt.earlier.suspects if attempt.earlier is not None else 0):
+            self.parallel_limits[attempt.id] = parallel_limit
         self.free_slots -= 1
 
     def finish(self, *ids: str) -> None:
-        """These bodies end."""
+        """End these bodies."""
         self.over += [self.running[job_id] for job_id in ids]
 
     def ended(self) -> tuple[Attempt, ...]:
-        """As the real one."""
+        """Act as the real object does."""
         over, self.over = tuple(self.over), []
         for attempt in over:
             del self.running[attempt.id]
-            self.companies.pop(attempt.id, None)
+            self.parallel_limits.pop(attempt.id, None)
             self.free_slots += 1
             outcome = self.ends.get(attempt.id, Outcome(value=1, encoded=msgspec.Raw(b"1"), seconds=0.001))
             attempt.end(outcome, Energy(seconds=outcome.seconds, cpu_seconds=0.0))
             self.board.history.end(attempt.id)
         return over
 
-    def admits(self, company: int) -> bool:
-        """As the real one."""
-        if not company:
-            return not self.companies
-        return len(self.companies) == len(self.running) < min((company, *self.companies.values()))
+    def admits(self, parallel_limit: int) -> bool:
+        """Act as the real object does."""
+        if not parallel_limit:
+            return not self.parallel_limits
+        return len(self.parallel_limits) == len(self.running) < min((parallel_limit, *self.parallel_limits.values()))
 
     def runs(self, job_id: str) -> bool:
-        """As the real one."""
+        """Act as the real object does."""
         return job_id in self.running
 
     def join(self, delivery: Delivery) -> bool:
-        """As the real one."""
+        """Act as the real object does."""
         attempt = self.running[delivery.id]
         if delivery.failures > attempt.delivery.failures:
             return False
         attempt.join(delivery)
         return True
 
-    def heed(self, power: PowerStatus) -> None:
-        """As the real one."""
+    def apply_power(self, power: PowerStatus) -> None:
+        """Act as the real object does."""
         self.heard.append(power.state)
 
 
 class Board:
-    """All parts of a worker; with `threads`, of one that runs so many bodies at once."""
+    """All parts of a worker. With `threads` it runs this number of bodies at once."""
 
     def __init__(self, config: Config, *, state: PowerState = PowerState.NORMAL, threads: int = 0) -> None:
         config.run.mkdir(parents=True, exist_ok=True)
@@ -491,28 +491,28 @@ class Board:
         self.emptied += 1
 
     def connect(self) -> None:
-        """A connection, and its loop about to run."""
+        """Make a connection whose event loop is about to run."""
         self.intake.attach(cast("Any", PlayedConsumers(self.broker)), self.broker, QUEUES)
         self.intake.open()
 
     def disconnect(self) -> None:
-        """The connection breaks."""
+        """Break the connection."""
         self.intake.connection_lost()
         self.broker.lose()
 
     def know(self, *tasks: str, seconds: float = 0.001) -> None:
-        """Jobs of these kinds have run before, and took so long."""
+        """Make the worker know these kinds of job, with this mean duration."""
         for task in tasks:
             for _ in range(3):
                 self.averages.note(task, Energy(seconds=seconds, cpu_seconds=0.0))
 
     def turn(self) -> None:
-        """One turn of the loop: what came over the wire, then the wakeup."""
+        """Run one turn of the loop: read from the connection, then handle the wakeup."""
         self.broker.read()
         self.intake.step()
 
     def turns(self, count: int = 200) -> None:
-        """Turns until nothing moves any more."""
+        """Run turns of the loop until nothing changes any more."""
         for _ in range(count):
             before = len(self.broker.acked), len(self.bodies.began), len(self.broker.unacked), len(self.broker.opened)
             self.turn()
@@ -521,26 +521,26 @@ class Board:
                 return
 
     def pass_time(self) -> float:
-        """The next timer fires, and the loop has its turn; how long that took."""
+        """Fire the next timer and run one turn of the loop. Return the delay of the timer in seconds."""
         delay_s, call = self.timers.pop(0)
         call()
         self.turn()
         return delay_s
 
     def later(self, delay_s: float, call: Callable[[], None]) -> Any:
-        """As the loop."""
+        """Schedule a call, as the event loop does."""
         self.timers.append((delay_s, call))
         return SimpleNamespace(cancel=lambda: None)
 
     def durable(self, job_id: str) -> bool:
-        """True when what became of the job is on the disk."""
+        """Return True if the result or the failure of the job is durable."""
         if Results.has(self.results, job_id):
             return True
         record = AttemptsStore.read(self.attempts, job_id)
         return record is not None and record.failures > 0
 
     def record(self, job_id: str) -> dict[str, Any]:
-        """The result file's payload."""
+        """Return the content of the result file."""
         payload = Results.read_bytes(self.results, job_id)
         assert payload is not None
         return cast("dict[str, Any]", json.loads(payload))
@@ -564,7 +564,7 @@ class Board:
 
 
 def failed(message: str = "boom") -> Outcome:
-    """A body that raised."""
+    """Return the outcome of a body that raised."""
     from edge.model import FailureCode
 
     return Outcome(failure=Failure(FailureCode.EXCEPTION, message, "RuntimeError"), error=RuntimeError(message))

@@ -1,4 +1,4 @@
-"""Orders of the gateway reach the worker, also when the kernel forgets some."""
+"""Orders of the gateway reach the worker, even if the kernel loses some events."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from tests.running_worker import until
 
 
 class Forgetful(Watch):
-    """Loses what came, and says so as the kernel does."""
+    """Loses events and reports it as the kernel does."""
 
     def read(self) -> Changes:
-        """What happened, as of a queue that ran over."""
+        """Return the changes of a queue of events that overflowed."""
         super().read()
         return Changes(overflow=True)
 
 
 def order_watch(config: Config) -> OrderWatch:
-    """A watch whose orders are never carried out by itself: the tests see to that."""
+    """Return a watch that cannot carry out orders. The tests replace `_carry_out`."""
     return OrderWatch(
         config.layout,
         results=cast("Any", None),
@@ -42,7 +42,7 @@ def order_watch(config: Config) -> OrderWatch:
 
 
 def test_orders_that_the_kernel_forgot_are_carried_out(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Thousands of removals at once overflow the queue of events; the folder is looked at then."""
+    """Thousands of removals at once overflow the queue of events. Then the folder is read."""
     monkeypatch.setattr("edge.worker.orders.Watch", Forgetful)
     watch = order_watch(config)
     carried: set[tuple[Order, str]] = set()
@@ -69,7 +69,7 @@ def test_orders_that_the_kernel_forgot_are_carried_out(config: Config, monkeypat
 
 
 def test_a_new_order_comes_once(config: Config) -> None:
-    """A second time the body that it ended would run no more, and the job would count as cancelled before it ran."""
+    """At a second report the interrupted body has ended, and the job would count as cancelled before it ran."""
     running, interrupted, results = RunningJobs(), threading.Event(), Results(config.layout)
 
     def interrupt(job_id: str) -> None:
@@ -77,7 +77,7 @@ def test_a_new_order_comes_once(config: Config) -> None:
         interrupted.set()
 
     class Running(RunningJobs):
-        """Whose lock the interruption does not need."""
+        """Running jobs whose `locked` takes no lock, because the interruption is called inside."""
 
         @contextmanager
         def locked(self, job_id: str) -> Iterator[bool]:

@@ -1,4 +1,4 @@
-"""What a body may ask of its worker."""
+"""What the body of a task may do by its `Job`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from edge.worker.process.status import StatusFile
 
 
 def test_a_local_job_needs_no_worker(tmp_path: Path) -> None:
-    """For people's unit tests: files, settings, checkpoints, all in one folder."""
+    """For unit tests of task files: artifacts, settings and checkpoints are in one folder."""
     job = Job.local(tmp_path, settings={"colour": "blue"})
     job.file("a.txt").write_text("x")
     job.progress(1, 2)
@@ -38,23 +38,23 @@ def test_a_local_job_needs_no_worker(tmp_path: Path) -> None:
 
 
 def test_a_body_finds_the_files_that_it_was_given(tmp_path: Path) -> None:
-    """By the names that its kind knows them by; any other name is an error that lists these."""
+    """It finds an input file by its name. Any other name is an error that lists the inputs."""
     clip = tmp_path / "clip.mov"
     job = Job.local(tmp_path, inputs={"clip": clip})
     assert job.input("clip") == clip
-    with pytest.raises(UsageError, match=r"'sound': this job was given clip$"):
+    with pytest.raises(UsageError, match=r"'sound': the inputs of this job are: clip$"):
         job.input("sound")
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "", ".hidden", "a/b", "a\0b", "x" * 300])
 def test_an_artifact_stays_in_its_folder(tmp_path: Path, name: str) -> None:
-    """Path tricks are refused."""
+    """A name that leads out of the folder is refused."""
     with pytest.raises(ValueError, match="file name"):
         Job.local(tmp_path).file(name)
 
 
 def test_a_checkpoint_is_written_when_it_pays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not at once, then no more often than the card deserves; always when told to."""
+    """It is not written at once, and then not too often for the card. `now=True` always writes it."""
     clock = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     checkpoint = Checkpoint(tmp_path / "c" / "1.json")
@@ -78,7 +78,7 @@ def test_a_checkpoint_is_written_when_it_pays(tmp_path: Path, monkeypatch: pytes
 
 
 def test_power_that_falls_within_a_checkpoint_finds_it_saved(tmp_path: Path) -> None:
-    """Whoever holds the body there can have the state saved first, although it was not yet time to."""
+    """A caller that holds the body there can have the state saved before, although it is not yet time for a save."""
     asked: list[dict[str, Any]] = []
     job = Job(
         "a",
@@ -95,7 +95,7 @@ def test_power_that_falls_within_a_checkpoint_finds_it_saved(tmp_path: Path) -> 
 
 
 def test_a_disk_that_takes_no_checkpoint_costs_no_job(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The progress is lost, said once; a state that JSON cannot carry is the job's own fault."""
+    """The progress is lost and this is logged once. A state that JSON cannot represent is an error of the job."""
     (tmp_path / "c").write_text("no folder")
     checkpoint = Checkpoint(tmp_path / "c" / "1.json", every_s=0)
     assert not checkpoint.save(1)
@@ -108,7 +108,10 @@ def test_a_disk_that_takes_no_checkpoint_costs_no_job(tmp_path: Path, caplog: py
 def test_two_processes_save_the_checkpoint_of_one_job_side_by_side(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two workers may meet over one job: neither writes through, nor takes away, what the other is about to name."""
+    """Two workers may run one job.
+
+    Neither writes into the other's temporary file, or removes it before it is renamed.
+    """
     path = tmp_path / "a.json"
     real = os.fsync
     other = f"from edge.worker.api.checkpoint import Checkpoint as C; C(Path({str(path)!r})).save('theirs', now=True)"
@@ -126,13 +129,13 @@ def test_two_processes_save_the_checkpoint_of_one_job_side_by_side(
 
 
 def test_a_torn_checkpoint_is_a_fresh_start(tmp_path: Path) -> None:
-    """And said in the log, not raised."""
+    """The job starts from its beginning. The damage is logged and not raised."""
     (tmp_path / "1.json").write_text('{"step": ')
     assert Checkpoint(tmp_path / "1.json").read() is None
 
 
 class Loop:
-    """Stands for the event loop's timers."""
+    """Plays the timers of the event loop."""
 
     def __init__(self) -> None:
         self.calls: list[Any] = []
@@ -147,18 +150,18 @@ class Loop:
 
 
 def test_status_is_written_when_it_changes_and_lasts(config: Config) -> None:
-    """Jobs that follow each other at once are not each told of."""
+    """Short jobs that follow each other at once are not all written."""
     config.run.mkdir(parents=True)
     loop = Loop()
     status = StatusFile(config.layout, "main", loop.later)
     path = config.layout.worker("main")
-    status.say(state=WorkerState.DISCONNECTED)
-    status.say_open(("edge.normal",), PowerState.NORMAL)
+    status.update(state=WorkerState.DISCONNECTED)
+    status.update_queues(("edge.normal",), PowerState.NORMAL)
     written = path.stat().st_ino
-    status.say_open(("edge.normal",), PowerState.NORMAL)
+    status.update_queues(("edge.normal",), PowerState.NORMAL)
     assert path.stat().st_ino == written  # nothing new: nothing written
-    assert status.begin(RunningJob("a", "echo", 0.0)) > 0.2  # told of after that time
-    status.rest()
+    assert status.begin(RunningJob("a", "echo", 0.0)) > 0.2  # written after that time
+    status.finished()
     status.begin(RunningJob("b", "echo", 0.0))
     loop.run()
     assert path.stat().st_ino == written
@@ -168,24 +171,24 @@ def test_status_is_written_when_it_changes_and_lasts(config: Config) -> None:
     assert b'"done":1,' in path.read_bytes()
     status.progress(Progress(2, 2))
     assert b'"done":1,' in path.read_bytes()  # too soon
-    status.rest()
+    status.finished()
     loop.run()
     assert b'"idle"' in path.read_bytes()
-    status.say_open((), PowerState.LOW)
+    status.update_queues((), PowerState.LOW)
     assert b'"paused"' in path.read_bytes()
 
 
 def test_a_status_that_cannot_be_written_stops_nothing(config: Config) -> None:
-    """The job matters more than the word about it."""
-    StatusFile(config.layout, "main", Loop().later).say(state=WorkerState.IDLE)
+    """The job matters more than its status."""
+    StatusFile(config.layout, "main", Loop().later).update(state=WorkerState.IDLE)
 
 
 def test_a_task_is_the_plain_function_when_called(tmp_path: Path) -> None:
-    """No configuration, no broker, and its options are kept."""
+    """The call needs no configuration and no broker, and the options of `@task` are kept."""
 
     @task(name="plain_test", power="surplus", retries=3, time_limit_s=4)
     def plain(number: int, job: Job) -> int:
-        """Give twice the number."""
+        """Return twice the number."""
         return 2 * number
 
     try:
@@ -203,7 +206,7 @@ def test_a_task_is_the_plain_function_when_called(tmp_path: Path) -> None:
     "options", [{"power": "sun"}, {"retries": -1}, {"retries": 101}, {"time_limit_s": 0}, {"time_limit_s": 1e9}]
 )
 def test_options_out_of_range_are_refused_at_the_import(options: dict[str, Any]) -> None:
-    """With the place in the person's file."""
+    """The error names the place in the task file."""
     with pytest.raises(TypeError, match=r"test_job\.py:\d+: odd\(\)"):
 
         @task(**options)
@@ -212,7 +215,7 @@ def test_options_out_of_range_are_refused_at_the_import(options: dict[str, Any])
 
 
 def test_a_name_is_taken_once() -> None:
-    """Two modules cannot both have a task of one name."""
+    """Two modules cannot both have a task with the same name."""
     from tasks import solve  # noqa: F401 - registers it
 
     with pytest.raises(TypeError, match="'solve' is in tasks"):
@@ -222,7 +225,7 @@ def test_a_name_is_taken_once() -> None:
 
 
 def test_importing_tasks_reads_no_configuration() -> None:
-    """`from tasks import solve` is cheap, and works where EDGE_CONFIG names nothing."""
+    """`from tasks import solve` is cheap, and works even if EDGE_CONFIG names no file."""
     import subprocess
     import sys
 

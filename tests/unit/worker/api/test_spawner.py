@@ -1,4 +1,4 @@
-"""What a body spawns: checked, grouped, durable before anything builds on it, the same in each attempt."""
+"""Spawned jobs are checked, written in groups, durable before anything uses them, and the same in each attempt."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ FULL = OSError(28, "No space left on device")
 
 @task(name="spawned_echo", power="always", retries=2, time_limit_s=9)
 def echo(text: str, times: int = 1) -> str:
-    """Give the text back."""
+    """Return the text."""
     return text * times
 
 
 class Taken:
-    """Where spawned jobs go, in memory; refuses them while `fault` says so."""
+    """A receiver of spawned jobs in memory. It refuses jobs while `fault` is set."""
 
     def __init__(self) -> None:
         self.files: list[SpawnedJobs] = []
         self.fault: Exception | None = None
 
     def known(self, parent: str) -> list[SpawnedJobs]:
-        """As the folder."""
+        """Return the jobs of earlier attempts, as the folder does."""
         return [each for each in self.files if each.id == parent]
 
     def write(self, spawned: SpawnedJobs, *, number: int) -> None:
-        """As the folder."""
+        """Add the jobs, as the folder does."""
         if self.fault is not None:
             raise self.fault
         assert number == len(self.files)
@@ -51,7 +51,7 @@ class Taken:
 
     @property
     def texts(self) -> list[Any]:
-        """First argument of each job, file after file."""
+        """The first argument of each job, file by file."""
         return [job.args[0] for each in self.files for job in each.jobs]
 
 
@@ -62,7 +62,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Taken:
 
 
 def spawner(taken: HandOver, *, max_bytes: int = 1000) -> Spawner:
-    """As another attempt gets it."""
+    """Return a spawner as another attempt gets it."""
     kinds: Callable[[], Any] = lambda: {"spawned_echo": app.tasks["spawned_echo"]}  # noqa: E731
     return Spawner(PARENT, submitter="me", kinds=kinds, hand_over=taken, max_bytes=max_bytes)
 
@@ -72,7 +72,7 @@ def call(made: Spawner, text: object, *, key: str | None = None) -> str:
 
 
 def test_a_job_has_the_settings_of_its_kind_and_its_parents_submitter(taken: Taken) -> None:
-    """Task by object or name; power, retries and limit are those of `@task`."""
+    """The task is passed as an object or a name. Power, retries and time limit are those of `@task`."""
     made = spawner(taken)
     first, second = call(made, "a"), made.spawn("spawned_echo", [], {"text": "b"}, key="k")
     made.flush()
@@ -84,7 +84,7 @@ def test_a_job_has_the_settings_of_its_kind_and_its_parents_submitter(taken: Tak
 
 
 def test_jobs_share_a_file(taken: Taken) -> None:
-    """256 make one full; the rest goes with the end."""
+    """A file is full with 256 jobs. The others are written at the end of the body."""
     made = spawner(taken, max_bytes=10_000)
     for number in range(600):
         call(made, str(number))
@@ -96,7 +96,7 @@ def test_jobs_share_a_file(taken: Taken) -> None:
 
 
 def test_large_jobs_fill_a_file_sooner(taken: Taken) -> None:
-    """A file of a megabyte is large enough."""
+    """A file of one megabyte is full."""
     made = spawner(taken, max_bytes=1 << 20)
     for _ in range(3):
         call(made, "x" * 500_000)
@@ -104,7 +104,7 @@ def test_large_jobs_fill_a_file_sooner(taken: Taken) -> None:
 
 
 def test_what_waits_goes_by_itself(tmp_path: Path) -> None:
-    """A body that spawns and then computes for an hour holds nothing back."""
+    """A body that spawns and then computes for an hour does not delay its jobs."""
     config = Config(root=tmp_path)
     made = spawner(SpawnedFiles(config.layout))
     call(made, "a")
@@ -115,7 +115,7 @@ def test_what_waits_goes_by_itself(tmp_path: Path) -> None:
 
 
 def test_a_key_of_a_subclass_of_str_is_handed_in_as_text(tmp_path: Path) -> None:
-    """What could not be encoded would end the worker when the file is written."""
+    """A key that cannot be encoded would end the worker when the file is written."""
     folder = Config(root=tmp_path).layout
     made = spawner(SpawnedFiles(folder))
     job_id = made.spawn(echo, ["a"], {}, key=type("Text", (str,), {})("k"))
@@ -125,7 +125,7 @@ def test_a_key_of_a_subclass_of_str_is_handed_in_as_text(tmp_path: Path) -> None
 
 
 def test_a_text_that_no_file_can_hold_is_refused_at_the_call(taken: Taken) -> None:
-    """A lone surrogate is no text in UTF-8."""
+    """UTF-8 cannot represent a lone surrogate."""
     made = spawner(taken)
     with pytest.raises(BadArguments, match="not plain JSON"):
         call(made, "\udc80")
@@ -134,7 +134,7 @@ def test_a_text_that_no_file_can_hold_is_refused_at_the_call(taken: Taken) -> No
 
 
 def test_a_forked_process_spawns_nothing(taken: Taken, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it handed in would be lost with its memory."""
+    """The jobs of a child would be lost with its memory."""
     made = spawner(taken)
     monkeypatch.setattr(os, "getpid", lambda: -1)
     with pytest.raises(UsageError, match="forked"):
@@ -142,7 +142,7 @@ def test_a_forked_process_spawns_nothing(taken: Taken, monkeypatch: pytest.Monke
 
 
 def test_another_attempt_makes_nothing_twice(taken: Taken) -> None:
-    """It gets the same ids, hands in what is new alone, and names all."""
+    """It gets the same ids, writes only the new jobs, and names all children."""
     first = spawner(taken)
     ids = [call(first, "a"), call(first, "b", key="k")]
     first.flush()
@@ -156,7 +156,7 @@ def test_another_attempt_makes_nothing_twice(taken: Taken) -> None:
 
 @pytest.mark.parametrize("key", [None, "k"])
 def test_another_job_in_the_same_place_is_refused(taken: Taken, key: str | None) -> None:
-    """In the attempt itself, by its key; in the next one by its place, too."""
+    """In the same attempt a key must not name another job. In a later attempt the ordinal of a call must not either."""
     first = spawner(taken)
     call(first, "a", key=key)
     if key is not None:
@@ -184,7 +184,7 @@ def test_another_job_in_the_same_place_is_refused(taken: Taken, key: str | None)
 def test_arguments_are_checked_at_the_call(
     taken: Taken, args: list[Any], kwargs: dict[str, Any], sentence: str
 ) -> None:
-    """And a call that failed is none: the next one takes its place."""
+    """A call that failed does not count, so the next call has its ordinal."""
     made = spawner(taken)
     with pytest.raises(BadArguments, match=sentence):
         made.spawn(echo, args, kwargs, key=None)
@@ -192,7 +192,7 @@ def test_arguments_are_checked_at_the_call(
 
 
 def test_deep_arguments_are_refused(taken: Taken) -> None:
-    """As where jobs are submitted."""
+    """The limit is that of submitted jobs."""
     deep: list[Any] = []
     for _ in range(200):
         deep = [deep]
@@ -201,7 +201,7 @@ def test_deep_arguments_are_refused(taken: Taken) -> None:
 
 
 def test_unknown_kinds_and_odd_tasks_are_refused(taken: Taken) -> None:
-    """A name that no module registers, something that is no task, a key that cannot be one."""
+    """A name that no module registers, an object that is no task, and a text that is no key are refused."""
     made = spawner(taken)
     with pytest.raises(UnknownTask, match="unknown task 'nobody': known are spawned_echo"):
         made.spawn("nobody", [], {}, key=None)
@@ -213,7 +213,7 @@ def test_unknown_kinds_and_odd_tasks_are_refused(taken: Taken) -> None:
 
 
 def test_the_number_of_children_is_bounded(taken: Taken, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The result names each."""
+    """The number is limited, because the result names each child."""
     monkeypatch.setattr(spawners, "MOST_CHILDREN", 2)
     made = spawner(taken)
     call(made, "a")
@@ -224,7 +224,7 @@ def test_the_number_of_children_is_bounded(taken: Taken, monkeypatch: pytest.Mon
 
 
 def test_a_disk_that_refuses_ends_no_body(taken: Taken) -> None:
-    """What was spawned waits for it, and so does the parent's result."""
+    """The spawned jobs wait for the disk, and the parent's result waits for them."""
     made = spawner(taken, max_bytes=10_000)
     taken.fault = FULL
     for number in range(600):
@@ -239,7 +239,7 @@ def test_a_disk_that_refuses_ends_no_body(taken: Taken) -> None:
 
 
 def test_memory_for_what_waits_is_bounded(taken: Taken, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Then the body learns of the disk."""
+    """When the limit is reached, `spawn` raises the disk error."""
     monkeypatch.setattr(spawners, "_WAITING_BYTES", 2 << 20)
     made = spawner(taken, max_bytes=1 << 20)
     taken.fault = FULL
@@ -249,7 +249,7 @@ def test_memory_for_what_waits_is_bounded(taken: Taken, monkeypatch: pytest.Monk
 
 
 def test_a_head_that_knows_another_job_ends_the_body(taken: Taken) -> None:
-    """It answers after the call: the next one raises, or the end of the body."""
+    """The head answers after the call. So the next call raises, or the end of the body does."""
     made = spawner(taken)
     call(made, "a")
     taken.fault = SpawnedOtherwise("", 1, "id")
@@ -260,7 +260,7 @@ def test_a_head_that_knows_another_job_ends_the_body(taken: Taken) -> None:
 
 
 def test_a_thread_that_outlives_its_body_spawns_nothing(taken: Taken) -> None:
-    """The job's result would not name it."""
+    """The job's result would not name the child."""
     made = spawner(taken)
     made.settle()
     with pytest.raises(UsageError, match="the job has ended"):
@@ -268,7 +268,7 @@ def test_a_thread_that_outlives_its_body_spawns_nothing(taken: Taken) -> None:
 
 
 def test_threads_may_spawn(taken: Taken) -> None:
-    """By keys: each job is there once."""
+    """With keys each job is spawned once."""
     made = spawner(taken)
 
     def work() -> None:
@@ -286,7 +286,7 @@ def test_threads_may_spawn(taken: Taken) -> None:
 
 
 def test_progress_is_saved_after_what_was_spawned(tmp_path: Path, taken: Taken) -> None:
-    """A checkpoint says "spawned up to here": it is not written while that is not durable."""
+    """A checkpoint implies that the jobs before it are spawned. It is not written until they are durable."""
     made = spawner(taken)
     checkpoint = Checkpoint(tmp_path / "c.json", every_s=0.0, before=made.saved)
     job = Job("a", folder=tmp_path, files=tmp_path.joinpath, checkpoint=checkpoint, spawner=made)
@@ -300,14 +300,14 @@ def test_progress_is_saved_after_what_was_spawned(tmp_path: Path, taken: Taken) 
 
 
 def test_a_job_that_cannot_spawn_says_so(tmp_path: Path) -> None:
-    """One made by hand."""
+    """A `Job` made without a spawner raises UsageError."""
     job = Job("a", folder=tmp_path, files=tmp_path.joinpath, checkpoint=Checkpoint(tmp_path / "c.json"))
     with pytest.raises(UsageError, match="cannot spawn"):
         job.spawn(echo, "a")
 
 
 def test_a_local_job_notes_what_it_would_spawn(tmp_path: Path) -> None:
-    """For people's unit tests; `task` and `key` may be names of the task's own arguments by place."""
+    """For unit tests of task files. The task may have positional arguments named `task` and `key`."""
     job = Job.local(tmp_path)
     made = [job.spawn(echo, "a", times=2), job.spawn("any", 1, key="k")]
     with pytest.raises(BadArguments, match="'text' is missing"):

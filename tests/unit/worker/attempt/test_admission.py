@@ -1,4 +1,4 @@
-"""What becomes of a delivery, by what is known of its job."""
+"""The decision about a delivery depends on what is known of its job."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from edge.broker.topology import DEAD_NAME
 from edge.config import WorkerConfig
 from edge.model import Attempts, FailureCode, Power
-from edge.worker.attempt.admission import Hand, Kinds, Old, Refuse, Run, admit
+from edge.worker.attempt.admission import Defer, Kinds, Old, Refuse, Run, admit
 from edge.worker.attempt.delivery import Delivery
 from tests.unit.worker.played_worker import NORMAL
 
@@ -20,13 +20,13 @@ CONFIG = WorkerConfig()
 
 
 def delivery(queue: str = NORMAL, **fields: Any) -> Delivery:
-    """A delivery of the job `a`."""
+    """Return a delivery of the job `a`."""
     return Delivery(cast("Any", None), queue, "a", "echo", **fields)
 
 
 @pytest.mark.parametrize("crashes", [0, CONFIG.max_crashes - 1, CONFIG.max_crashes])
 def test_a_job_runs_until_it_has_crashed_as_often_as_allowed(crashes: int) -> None:
-    """`worker.max_crashes` is how often its worker may die; not once more."""
+    """After `worker.max_crashes` crashes the job does not run any more."""
     decision = admit(delivery(), Attempts("a", deliveries=crashes, crashes=crashes), KINDS, CONFIG)
     if crashes < CONFIG.max_crashes:
         assert isinstance(decision, Run)
@@ -36,18 +36,18 @@ def test_a_job_runs_until_it_has_crashed_as_often_as_allowed(crashes: int) -> No
 
 
 def test_a_message_of_a_limited_kind_that_passed_the_gateway_by_goes_to_it() -> None:
-    """Only the gateway knows how many are at work; what came through it runs."""
+    """Only the gateway knows how many jobs of the kind run. A message that came through the gateway runs."""
     kind = SimpleNamespace(edge_power=Power.SURPLUS, edge_retries=2, edge_time_limit_s=3.0, **vars(_TASK))
     kinds = Kinds(cast("Any", {"echo": kind}), {}, frozenset({"echo"}))
     decision = admit(delivery(), None, kinds, CONFIG)
-    assert isinstance(decision, Hand)
+    assert isinstance(decision, Defer)
     (job,) = decision.jobs
     assert (job.own_id, job.power, job.retries, job.time_limit_s) == ("a", Power.NORMAL, 2, 3.0)
     assert isinstance(admit(delivery(headers={"edge": {}}), None, kinds, CONFIG), Run)
 
 
 def test_a_dead_letter_does_not_run() -> None:
-    """The broker gave up on it; the failure says why."""
+    """The broker gave up on the message. The failure says why."""
     decision = admit(
         delivery(DEAD_NAME, headers={"x-death": [{"reason": "expired", "queue": "q"}]}), None, KINDS, CONFIG
     )
@@ -58,5 +58,5 @@ def test_a_dead_letter_does_not_run() -> None:
 
 @pytest.mark.parametrize(("known", "kind"), [(0, Run), (1, Run), (2, Old)])
 def test_a_copy_of_an_attempt_that_failed_is_old(known: int, kind: type) -> None:
-    """Its retry is another message, which knows of as many failures as are on record."""
+    """The retry is another message. Its number of failures is the recorded one."""
     assert isinstance(admit(delivery(failures=1), Attempts("a", failures=known), KINDS, CONFIG), kind)

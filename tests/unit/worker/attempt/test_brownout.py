@@ -1,4 +1,4 @@
-"""A job that the power leaves soon after its start, again and again, is told from one that lives on a weak board."""
+"""A job that causes power cuts soon after its start is told apart from a job on a weak board."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _delivery(**fields: Any) -> Delivery:
 
 
 class Boots:
-    """A board that is switched on again and again: another boot id, and nothing in its run folder."""
+    """A board that is switched on again and again, each time with another boot id and an empty run folder."""
 
     def __init__(self, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
         self.config, self._patch, self.count = config, monkeypatch, 0
@@ -43,12 +43,12 @@ class Boots:
 
     @contextmanager
     def run(self, **options: Any) -> Iterator[tuple[AttemptHistory, Attempts | None]]:
-        """Power on, and the body begins; at the end of the block the power goes."""
+        """Switch the power on and begin the body. At the end of the block the power is cut."""
         booted = self.on(**options)
         earlier = booted.look(_delivery(redeliveries=self.count - 1))
         booted.begin("a")
         yield booted, earlier
-        booted._uptime_marker.rest()  # the process is gone
+        booted._uptime_marker.stop()  # the process is gone
 
     def cut(self) -> Attempts | None:
         with self.run() as (_, earlier):
@@ -61,7 +61,7 @@ def boots(config: Config, monkeypatch: pytest.MonkeyPatch) -> Boots:
 
 
 def test_five_cuts_after_a_start_are_suspicious(boots: Boots) -> None:
-    """The first two attempts prove nothing: no start was recorded for them; then each cut counts."""
+    """The first two attempts do not count, because no start was recorded for them. Then each cut counts."""
     counts = [earlier.early_cuts if (earlier := boots.cut()) else None for _ in range(7)]
     assert counts == [None, 0, 1, 2, 3, 4, 5]
     earlier = boots.cut()
@@ -75,7 +75,7 @@ def test_five_cuts_after_a_start_are_suspicious(boots: Boots) -> None:
 
 @pytest.mark.parametrize(("cuts", "limit"), [(4, 5), (4_000, 0)])
 def test_below_the_limit_or_without_one_it_runs_on(cuts: int, limit: int) -> None:
-    """0 turns it off."""
+    """The limit 0 switches the check off."""
     earlier = Attempts("a", deliveries=cuts, early_cuts=cuts)
     assert brownout.suspected(earlier, WorkerConfig(max_early_cuts=limit)) is None
 
@@ -86,7 +86,7 @@ def test_a_first_attempt_is_never_suspected() -> None:
 
 
 def test_a_job_that_saves_something_between_cuts_is_never_suspected(boots: Boots, config: Config) -> None:
-    """Two hundred cuts: the checkpoint moves on in every second run."""
+    """Two hundred cuts do no harm if the checkpoint changes in every second run."""
     for number in range(200):
         with boots.run() as (_, earlier):
             assert earlier is None or earlier.early_cuts <= 2
@@ -95,7 +95,7 @@ def test_a_job_that_saves_something_between_cuts_is_never_suspected(boots: Boots
 
 
 def test_a_save_that_says_the_same_is_no_progress(boots: Boots, config: Config) -> None:
-    """The content counts, not that a file was written."""
+    """A new content counts, not a new file."""
     for _ in range(7):
         with boots.run() as (_, earlier):
             assert Checkpoint(config.layout.checkpoints / "a.json").save("again", now=True)
@@ -104,7 +104,7 @@ def test_a_save_that_says_the_same_is_no_progress(boots: Boots, config: Config) 
 
 
 def test_a_cut_late_in_a_run_is_not_early(boots: Boots, config: Config) -> None:
-    """The run lasted: that is durable before the cut, and clears what was before."""
+    """That the body ran for long is durable before the cut. It clears the earlier cuts."""
     store = AttemptsStore(config.layout)
     for _ in range(5):
         boots.cut()
@@ -131,7 +131,7 @@ def test_nothing_is_noted_of_a_body_that_ended(boots: Boots, config: Config) -> 
 
 
 def test_a_stop_in_order_is_no_cut(boots: Boots) -> None:
-    """Whatever boot comes next."""
+    """This holds in any later boot."""
     for _ in range(5):
         boots.cut()
     with boots.run() as (booted, earlier):
@@ -143,7 +143,7 @@ def test_a_stop_in_order_is_no_cut(boots: Boots) -> None:
 
 
 def test_a_crash_in_between_is_counted_as_one(boots: Boots) -> None:
-    """It has a limit of its own."""
+    """Crashes have their own limit."""
     for _ in range(4):
         boots.cut()
     with boots.run():
@@ -156,7 +156,7 @@ def test_a_crash_in_between_is_counted_as_one(boots: Boots) -> None:
 
 
 def test_a_copy_that_another_worker_runs_beside_it_hides_no_cut(boots: Boots, config: Config) -> None:
-    """The outbox sends again what it does not know as confirmed, so two workers of a board may run one job at once."""
+    """The outbox sends unconfirmed jobs again, so two workers of a board may run one job at once."""
     for _ in range(4):
         boots.cut()
     with boots.run() as (_, earlier):
@@ -164,16 +164,16 @@ def test_a_copy_that_another_worker_runs_beside_it_hides_no_cut(boots: Boots, co
         assert earlier.early_cuts == 3
         second = AttemptHistory(config.layout, "second")
         second.recover()
-        beside = second.look(_delivery(redeliveries=1))
-        assert beside is not None
-        assert (beside.early_cuts, beside.begun) == (3, earlier.begun)
+        second_look = second.look(_delivery(redeliveries=1))
+        assert second_look is not None
+        assert (second_look.early_cuts, second_look.begun) == (3, earlier.begun)
     earlier = boots.cut()
     assert earlier is not None
     assert earlier.early_cuts == 4
 
 
 def test_what_a_dead_worker_was_writing_goes(config: Config) -> None:
-    """What a live one is writing stays."""
+    """The unfinished file of a dead worker is removed; that of a living one stays."""
     for folder in (config.layout.attempts, config.layout.checkpoints):
         folder.mkdir(parents=True)
         (folder / ".a.json.4194305.tmp").touch()
@@ -184,7 +184,7 @@ def test_what_a_dead_worker_was_writing_goes(config: Config) -> None:
 
 
 def test_a_broker_that_lost_its_count_hides_no_cut(boots: Boots) -> None:
-    """The job comes anew from the ledger, as a first delivery: its recorded start still had no end."""
+    """The job comes again from the ledger as a first delivery, but its recorded start has no end."""
     for _ in range(3):
         boots.cut()
     earlier = boots.on().look(_delivery())
@@ -193,7 +193,7 @@ def test_a_broker_that_lost_its_count_hides_no_cut(boots: Boots) -> None:
 
 
 def test_a_disk_that_refuses_between_look_and_body_costs_no_attempt(boots: Boots) -> None:
-    """The same delivery is looked at again every 30 s while the card is full."""
+    """While the card is full, the same delivery is tried again every 30 s."""
     boots.cut()
     booted = boots.on()
     first = booted.look(_delivery(redeliveries=1))
@@ -201,7 +201,7 @@ def test_a_disk_that_refuses_between_look_and_body_costs_no_attempt(boots: Boots
 
 
 def test_an_old_copy_of_a_retried_job_is_no_start(boots: Boots, config: Config) -> None:
-    """Its body never runs, so a cut that follows is none of it."""
+    """The body of an old copy never runs, so a later cut does not count for it."""
     earlier = Attempts("a", deliveries=1, failures=1)
     AttemptsStore(config.layout).write(earlier)
     assert boots.on().look(_delivery(redeliveries=1)) == earlier
@@ -219,6 +219,6 @@ def test_a_failure_clears_the_suspicion(boots: Boots) -> None:
 
 
 def test_what_is_cut_early_saves_earlier() -> None:
-    """A board that stays up for 3 s at a time gets something done as well."""
+    """A board that stays up for only 3 s at a time makes progress too."""
     assert [checkpoint.every_s(cuts) for cuts in (0, 1, 2)] == [5.0, 1.25, 0.3125]
     assert 0 < checkpoint.every_s(1000) < 0.001

@@ -1,4 +1,4 @@
-"""Messages are read without trusting a byte of them."""
+"""Messages are read without trusting any byte of them."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ def _message(body: Any, headers: Any = None, properties: Any = None, info: Any =
 
 
 def test_files_of_a_job_are_read_from_its_headers() -> None:
-    """By the names that its kind knows them by."""
-    told = {"clip": {"sha256": "0" * 64, "name": "a.mov", "bytes": 7}}
-    delivery = read(_message([[], {}, {}], {"task": "t", "id": "i", "edge": {"files": told}}), "edge.normal")
+    """They have the names by which the kind of job knows them."""
+    files = {"clip": {"sha256": "0" * 64, "name": "a.mov", "bytes": 7}}
+    delivery = read(_message([[], {}, {}], {"task": "t", "id": "i", "edge": {"files": files}}), "edge.normal")
     assert delivery.problem is None
     assert delivery.files == {"clip": InputFile("0" * 64, "a.mov", 7)}
 
 
 def test_files_that_cannot_be_read_are_a_failure_of_the_job() -> None:
     """A body that runs without its files could return a wrong value."""
-    told = {"clip": {"sha256": "../../etc/passwd"}}
-    delivery = read(_message([[], {}, {}], {"task": "t", "id": "i", "edge": {"files": told}}), "edge.normal")
+    files = {"clip": {"sha256": "../../etc/passwd"}}
+    delivery = read(_message([[], {}, {}], {"task": "t", "id": "i", "edge": {"files": files}}), "edge.normal")
     assert delivery.problem is not None
     assert "sha256" in delivery.problem.message
 
@@ -54,7 +54,7 @@ def test_files_that_cannot_be_read_are_a_failure_of_the_job() -> None:
 def test_any_message_has_an_id_that_names_a_file_and_a_result_that_can_be_written(
     body: Any, headers: Any, properties: Any, info: Any
 ) -> None:
-    """Whatever stood in it."""
+    """The content of the message does not matter."""
     delivery = read(_message(body, headers, properties, info), "edge.normal")
     check_job_id(delivery.id)
     for text in (delivery.task, delivery.original_id, delivery.problem.message if delivery.problem else ""):
@@ -65,7 +65,7 @@ def test_any_message_has_an_id_that_names_a_file_and_a_result_that_can_be_writte
 
 
 def test_protocol_2_is_read() -> None:
-    """As the gateway publishes it."""
+    """The gateway publishes such messages."""
     headers = {
         "id": "a-1",
         "task": "echo",
@@ -80,7 +80,7 @@ def test_protocol_2_is_read() -> None:
 
 
 def test_the_content_gives_an_id_that_redelivery_does_not_change() -> None:
-    """The broker adds headers of its own when it delivers again."""
+    """The broker adds headers to a redelivered message."""
     error = ValueError("no")
     first = read(_message(error, {"a": 1}), "q")
     again = read(_message(error, {"a": 1, "x-delivery-count": 1, "x-death": []}), "q")
@@ -90,8 +90,8 @@ def test_the_content_gives_an_id_that_redelivery_does_not_change() -> None:
     assert first.problem.code is FailureCode.UNDECODABLE
 
 
-def test_what_celery_could_do_and_we_do_not_is_said() -> None:
-    """A callback, a chord or a broken chain left out in silence would be a wrong answer."""
+def test_a_feature_of_celery_that_is_missing_here_is_refused() -> None:
+    """To ignore a callback, a chord or a broken chain in silence would give a wrong answer."""
     headers = {"id": "a", "task": "echo"}
     for embed, says in (
         ({"chain": [1]}, "a chain with a step that names no task"),
@@ -111,7 +111,7 @@ def test_what_celery_could_do_and_we_do_not_is_said() -> None:
 
 
 def test_a_message_with_one_key_twice_is_not_run() -> None:
-    """Celery writes `{1: 2, "1": 3}` so; a body would get one of the two."""
+    """Celery writes `{1: 2, "1": 3}` in this way. The body would get only one of the two values."""
     for body in (b'[[{"1": 2, "1": 3}], {}, {"chain": null}]', '[[], {"x": 1, "x": 2}, {}]'):
         message = SimpleNamespace(
             headers={"id": "a", "task": "echo"},
@@ -127,7 +127,7 @@ def test_a_message_with_one_key_twice_is_not_run() -> None:
 
 
 def test_what_is_no_number_is_no_count() -> None:
-    """`true` is a number to Python, and would be one retry."""
+    """Python counts `True` as 1, which would be one retry."""
     headers = {"task": "t", "id": "a", "edge": {"retries": True, "failures": True}}
     delivery = read(_message([[], {}, {}], headers), "q")
     assert (delivery.retries, delivery.failures) == (0, 0)

@@ -1,4 +1,4 @@
-"""Results of a board without a broker: each worker keeps its own until the head has them."""
+"""Results of a board without a broker: each worker keeps its results until the head has them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edge.worker.attempt.head import Head, HeadAttempts, HeadResults, HeadSpawne
 
 
 class Taker:
-    """Stands where the head does; remembers what it was handed."""
+    """Plays the head, and remembers the uploads that it received."""
 
     def __init__(self) -> None:
         self.taken: list[tuple[str, ...]] = []
@@ -29,7 +29,7 @@ class Taker:
         self.most_args = 10
 
     def put(self, *path: str, body: bytes | BinaryIO, **_: object) -> None:
-        """As the head's."""
+        """Receive an upload, as the head does."""
         if self.away:
             raise Unreachable("no route to host")
         job_id, what = path[1:3]
@@ -47,7 +47,10 @@ class Taker:
 
 
 def test_a_worker_that_starts_leaves_the_files_of_another_alone(tmp_path: Path) -> None:
-    """They were gone from its result, in silence; what it left itself, a crash ago, goes."""
+    """It removes only the files that it left itself before a crash.
+
+    Otherwise files would be missing from a result in silence.
+    """
     layout, head = Layout(tmp_path / "state", tmp_path / "run"), Taker()
     first, second = (HeadResults(layout, cast("Head", head), name) for name in ("one", "two"))
     staging, stale = first.stage("job-1"), second.stage("job-2")
@@ -59,8 +62,8 @@ def test_a_worker_that_starts_leaves_the_files_of_another_alone(tmp_path: Path) 
     assert [path.name for path in layout.results.rglob("*") if path.is_file()] == []
 
 
-def test_a_failure_that_the_head_was_not_told_of_is_none_yet(tmp_path: Path) -> None:
-    """After a power cut the job's message was taken for one whose retry is known, and let go: nobody knew of it."""
+def test_a_failure_that_the_head_does_not_have_is_not_recorded(tmp_path: Path) -> None:
+    """If it were recorded here, its message would count as an old copy after a power cut, and the job would be lost."""
     layout, head = Layout(tmp_path / "state", tmp_path / "run"), Taker()
     store = HeadAttempts(layout, cast("Head", head))
     failed = Attempts("job-1", deliveries=1, failures=1, last_error="boom")
@@ -75,7 +78,7 @@ def test_a_failure_that_the_head_was_not_told_of_is_none_yet(tmp_path: Path) -> 
 
 
 def test_what_the_head_knows_is_noted_without_it(tmp_path: Path) -> None:
-    """The start of a further attempt, and that it ran for a while, concern this board alone."""
+    """The start of a further attempt, and a long run of it, concern only this board."""
     layout, head = Layout(tmp_path / "state", tmp_path / "run"), Taker()
     store = HeadAttempts(layout, cast("Head", head))
     store.write(Attempts("job-1", failures=1))
@@ -87,18 +90,18 @@ def test_what_the_head_knows_is_noted_without_it(tmp_path: Path) -> None:
 
 @pytest.fixture
 def taker() -> Taker:
-    """The head of `results`."""
+    """Return the head of `results`."""
     return Taker()
 
 
 @pytest.fixture
 def results(tmp_path: Path, taker: Taker) -> HeadResults:
-    """Results of a node."""
+    """Return the results of a node."""
     return HeadResults(Layout(tmp_path / "state", tmp_path / "run"), cast("Head", taker), "one")
 
 
 def group(results: HeadResults, *jobs: str, files: dict[str, int] | None = None, **fields: object) -> list[Written]:
-    """Results that are to be handed in together, some with a file of so many bytes."""
+    """Return results that are committed together, some of them with a file of this number of bytes."""
     members = []
     for job in jobs:
         staging = results.stage(job)
@@ -113,7 +116,7 @@ def group(results: HeadResults, *jobs: str, files: dict[str, int] | None = None,
 def test_one_member_that_the_head_does_not_take_now_holds_up_no_other(
     results: HeadResults, taker: Taker, err: Unreachable | NotAllowed
 ) -> None:
-    """Its message stays, those of the others go; handed in again later, it is taken with the same files."""
+    """Its message stays unacknowledged, the others are acknowledged. Later it is uploaded again with the same files."""
     taker.refuses["job-2"] = err
     members = group(results, "job-1", "job-2", "job-3", files={"job-2": 10})
     assert results.commit(members) == [None, err, None]
@@ -125,7 +128,10 @@ def test_one_member_that_the_head_does_not_take_now_holds_up_no_other(
 
 
 def test_one_member_that_the_head_never_takes_ends_alone(results: HeadResults, taker: Taker) -> None:
-    """Its files are more than the head allows: the worker ended of it, and the last job of the group got the blame."""
+    """Its files are larger than the head allows.
+
+    That must not end the worker, nor count as a crash of the last job of the group.
+    """
     taker.most_bytes = 100
     members = group(results, "job-1", "job-2", "job-3", files={"job-1": 100, "job-2": 101})
     assert results.commit(members) == [None, None, None]
@@ -141,7 +147,7 @@ def test_one_member_that_the_head_never_takes_ends_alone(results: HeadResults, t
 
 
 def test_a_failure_that_the_head_finds_too_large_stays_what_it_was(results: HeadResults, taker: Taker) -> None:
-    """The files go; why the job failed is what its submitter needs to know."""
+    """The files are dropped, but the submitter must learn why the job failed."""
     taker.most_bytes = 100
     failure = Failure(FailureCode.EXCEPTION, "boom", "RuntimeError")
     staging = results.stage("job-1")
@@ -151,14 +157,14 @@ def test_a_failure_that_the_head_finds_too_large_stays_what_it_was(results: Head
 
 
 def test_arguments_that_the_head_finds_too_large_are_left_out(results: HeadResults, taker: Taker) -> None:
-    """From plain Celery anything may come; the job must end all the same."""
+    """Plain Celery may send any arguments, and the job must end all the same."""
     taker.most_args = 2
     assert results.commit(group(results, "job-1", args=[1, 2, 3])) == [None]
     assert (taker.results["job-1"].state, taker.results["job-1"].args) == (JobState.FAILED, [])
 
 
 def test_a_head_that_goes_away_while_it_refuses_is_asked_again(results: HeadResults, taker: Taker) -> None:
-    """Nothing is let go before the head has the failure."""
+    """The result is kept until the head has the failure."""
     taker.most_bytes = 100
     away = Unreachable("no route to host")
     taker.refuses["job-1"] = away
@@ -167,15 +173,15 @@ def test_a_head_that_goes_away_while_it_refuses_is_asked_again(results: HeadResu
 
 
 class Refuser(Taker):
-    """A head that has another job in the place of one."""
+    """A head that has another job in the same place."""
 
     def put(self, *path: str, **_: object) -> None:
-        """As the head's."""
+        """Refuse an upload, as the head does."""
         raise KeyReused.reported("spawn, call 1 without a key: another task", key="", job_id="job-9")
 
 
 def test_what_a_body_spawns_goes_to_the_head(tmp_path: Path) -> None:
-    """A head that is away is an error of the disk; one that knows another job there says so in the body."""
+    """An unreachable head is like a disk error. A head that has another job in the place raises in the body."""
     token = tmp_path / "token"
     token.write_text("secret")
     store = HeadSpawned(NodeConfig(head_url="http://127.0.0.1:1", token_file=token))

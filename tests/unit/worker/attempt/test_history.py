@@ -1,4 +1,4 @@
-"""How earlier deliveries ended, told from what they left behind."""
+"""How earlier deliveries ended is found out from the marks and records that they left."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _leave(config: Config, name: str, mark: RunningMark) -> None:
 
 
 def test_a_first_delivery_writes_nothing(history: AttemptHistory, config: Config) -> None:
-    """The card is spared."""
+    """This spares the card."""
     assert history.look(_delivery()) is None
     history.begin("a")
     history.end()
@@ -59,7 +59,7 @@ def test_a_first_delivery_writes_nothing(history: AttemptHistory, config: Config
 def test_a_redelivery_is_recorded_with_its_reason(
     history: AttemptHistory, config: Config, mark: RunningMark | None, how: str, crashes: int
 ) -> None:
-    """Durably, before the body runs again."""
+    """The record is durable before the body runs again."""
     if mark is not None:
         _leave(config, "other", mark)
     earlier = history.look(_delivery(redeliveries=1))
@@ -69,7 +69,7 @@ def test_a_redelivery_is_recorded_with_its_reason(
 
 
 def test_a_mark_outlives_its_worker_until_its_job_is_back(config: Config, history: AttemptHistory) -> None:
-    """The next worker of the name runs other jobs first, and the crash still counts, once."""
+    """The next worker with the same name runs other jobs first. The crash still counts, and only once."""
     history.begin("a")
     successor = AttemptHistory(config.layout, "main")
     successor.recover()
@@ -81,19 +81,24 @@ def test_a_mark_outlives_its_worker_until_its_job_is_back(config: Config, histor
         assert (earlier.crashes, earlier.ended) == (1, ("crash", "interrupted")[:count])
 
 
-@pytest.mark.parametrize(("word", "how"), [("oom-kill\n", "out-of-memory"), ("signal\n", "crash"), (None, "crash")])
+@pytest.mark.parametrize(("reason", "how"), [("oom-kill\n", "out-of-memory"), ("signal\n", "crash"), (None, "crash")])
 def test_the_unit_tells_how_the_worker_before_ended(
-    config: Config, history: AttemptHistory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str | None, how: str
+    config: Config,
+    history: AttemptHistory,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    reason: str | None,
+    how: str,
 ) -> None:
-    """Its word counts for the job that ran then, and no further."""
-    told = tmp_path / "edge-worker.ended"
-    monkeypatch.setenv("EDGE_ENDED", str(told))
+    """The reason counts only for the job that ran then."""
+    reason_file = tmp_path / "edge-worker.ended"
+    monkeypatch.setenv("EDGE_ENDED", str(reason_file))
     history.begin("a")
-    if word is not None:
-        told.write_text(word)
+    if reason is not None:
+        reason_file.write_text(reason)
     successor = AttemptHistory(config.layout, "main")
     successor.recover()
-    assert not told.exists()
+    assert not reason_file.exists()
     earlier = successor.look(_delivery(redeliveries=1))
     assert earlier is not None
     assert (earlier.crashes, earlier.ended) == (1, (how,))
@@ -106,7 +111,7 @@ def test_the_unit_tells_how_the_worker_before_ended(
 
 
 def test_a_delivery_that_went_back_unbegun_is_no_attempt(history: AttemptHistory, config: Config) -> None:
-    """Unless somebody else had it in between."""
+    """But it counts if another worker had the message in between."""
     history.give_back(_delivery(redeliveries=2))
     assert history.look(_delivery(redeliveries=3)) is None
     history.give_back(_delivery(redeliveries=3))
@@ -116,7 +121,7 @@ def test_a_delivery_that_went_back_unbegun_is_no_attempt(history: AttemptHistory
 
 
 def test_a_failure_is_counted(history: AttemptHistory, config: Config) -> None:
-    """So that an old copy of the message is known as old."""
+    """So an old copy of the message is recognised."""
     history.failed(_delivery(failures=1), None, "E: x")
     earlier = AttemptsStore(config.layout).read("a")
     assert earlier is not None
@@ -124,7 +129,7 @@ def test_a_failure_is_counted(history: AttemptHistory, config: Config) -> None:
 
 
 def test_the_record_does_not_grow_for_ever(history: AttemptHistory) -> None:
-    """Hundreds of power cuts are fine."""
+    """Hundreds of power cuts do no harm."""
     for count in range(1, 80):
         earlier = history.look(_delivery(redeliveries=count))
     assert earlier is not None
@@ -132,7 +137,7 @@ def test_the_record_does_not_grow_for_ever(history: AttemptHistory) -> None:
 
 
 def test_what_is_kept_of_jobs_that_ended_on_another_board_goes(config: Config, history: AttemptHistory) -> None:
-    """A node never hears of their end, and its card filled up; while the head is away all stays."""
+    """A node does not learn of their end, and its card would fill up. While the head is away, everything stays."""
     for job_id in ("over", "open"):
         AttemptsStore(config.layout).write(Attempts(job_id, deliveries=1))
         Checkpoint(config.layout.checkpoints / f"{job_id}.json", every_s=0.0).save(1)
@@ -150,34 +155,34 @@ def test_what_is_kept_of_jobs_that_ended_on_another_board_goes(config: Config, h
 
 
 def _crashed(config: Config, ran: int, *ids: str) -> None:
-    """A worker of threads died while these bodies ran, of `ran` in all."""
+    """Leave the mark of a worker of threads that died while these bodies ran, `ran` bodies in all."""
     _leave(config, "io.1234", RunningMark(ids[0], boot_id(), DEAD_PID, others=ids[1:], ran=ran))
 
 
 def test_a_crash_beside_others_counts_for_none(history: AttemptHistory, config: Config) -> None:
-    """Nobody knows who it was: it runs again beside half as many."""
+    """Nobody knows which body caused it. They run again, and at most half as many at once."""
     _crashed(config, 8, "b", "a", "c")
-    assert history.company(_delivery(redeliveries=1)) == 4
+    assert history.parallel_limit(_delivery(redeliveries=1)) == 4
     known = history.look(_delivery(redeliveries=1))
     assert known is not None
     assert (known.crashes, known.suspects, known.ended) == (0, 8, ("crash",))
-    assert history.company(_delivery(redeliveries=2)) == 4
+    assert history.parallel_limit(_delivery(redeliveries=2)) == 4
     left = msgspec.json.decode((config.layout.running / "io.1234.json").read_bytes(), type=RunningMark)
     assert (left.ids, left.ran) == (("b", "c"), 8)
 
 
 def test_a_crash_alone_counts(history: AttemptHistory, config: Config) -> None:
-    """It is the body's, and it runs alone from then on."""
+    """The body caused it, and it runs alone from then on."""
     _crashed(config, 1, "a")
     known = history.look(_delivery(redeliveries=1))
     assert known is not None
     assert (known.crashes, known.suspects) == (1, 1)
-    assert history.company(_delivery(redeliveries=2)) == 1
+    assert history.parallel_limit(_delivery(redeliveries=2)) == 1
     assert not list(config.layout.running.glob("io.1234*"))
 
 
 def test_a_suspect_that_went_back_is_one_still(config: Config) -> None:
-    """Its message was given back before anybody looked."""
+    """Its message went back before its history was read."""
     history = AttemptHistory(config.layout, "io", many=True)
     history.recover()
     _crashed(config, 8, "a")
@@ -188,16 +193,16 @@ def test_a_suspect_that_went_back_is_one_still(config: Config) -> None:
 
 
 def test_a_cut_makes_no_suspects(history: AttemptHistory, config: Config) -> None:
-    """The mark of another boot says that the power went."""
+    """A mark of another boot means a power cut."""
     _leave(config, "io.1234", RunningMark("b", "another boot", 1, others=("a",), ran=2))
-    assert history.company(_delivery(redeliveries=1)) == 0
+    assert history.parallel_limit(_delivery(redeliveries=1)) == 0
     known = history.look(_delivery(redeliveries=1))
     assert known is not None
     assert (known.suspects, known.ended) == (0, ("power-cut",))
 
 
 def test_all_bodies_that_run_are_marked(config: Config) -> None:
-    """In one file, which is empty when nothing runs."""
+    """They are in one file, which is empty while no body runs."""
     history = AttemptHistory(config.layout, "io", many=True)
     history.recover()
     path = config.layout.running / "io.json"

@@ -1,4 +1,4 @@
-"""A body begins only when the files of its job are there; one that can never be there ends the job."""
+"""A body begins only when its input files are here; a file that can never be had ends the job."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CLIP = InputFile(sha256(CONTENT).hexdigest(), "a.mov", len(CONTENT))
 
 
 class PlayedHead:
-    """Gives out a file, with a fault at its first times."""
+    """Plays a head that sends a file, after faults in its first answers."""
 
     def __init__(self, *faults: Exception | None) -> None:
         self.faults, self.starts = list(faults), list[int]()
@@ -31,7 +31,7 @@ class PlayedHead:
         self.go_on.set()
 
     def content(self, _sha256: str, start: int) -> Iterator[bytes]:
-        """As `Head.content`."""
+        """Yield the content, as `Head.content` does."""
         self.starts.append(start)
         fault = self.faults.pop(0) if self.faults else None
         if isinstance(fault, UnknownFile):
@@ -48,7 +48,7 @@ def head_inputs(tmp_path: Path, head: PlayedHead) -> HeadInputs:
 
 
 def looked(inputs: HeadInputs, within_s: float = 10.0) -> Any:
-    """What `look` says once it no longer waits; the error it raises is returned, too."""
+    """Return the answer of `look` once it no longer waits, or the error that it raised."""
     deadline = time.monotonic() + within_s
     while True:
         try:
@@ -62,7 +62,7 @@ def looked(inputs: HeadInputs, within_s: float = 10.0) -> Any:
 
 
 def test_files_of_a_board_of_its_own_are_there_or_the_job_ends(tmp_path: Path) -> None:
-    """Missing, or of another size."""
+    """The job ends if a file is missing or has another size."""
     inputs = LocalInputs(Inputs(tmp_path))
     failure = inputs.look({"clip": CLIP})
     assert isinstance(failure, Failure)
@@ -76,7 +76,7 @@ def test_files_of_a_board_of_its_own_are_there_or_the_job_ends(tmp_path: Path) -
 
 
 def test_a_node_fetches_and_checks(tmp_path: Path) -> None:
-    """It says how far it is, and the file has its name only at the end."""
+    """The reason shows the progress, and the file gets its name only at the end."""
     head = PlayedHead()
     head.go_on.clear()
     inputs = head_inputs(tmp_path, head)
@@ -88,7 +88,7 @@ def test_a_node_fetches_and_checks(tmp_path: Path) -> None:
 
 
 def test_a_connection_that_breaks_is_an_error_once_and_then_goes_on(tmp_path: Path) -> None:
-    """The job stays; no byte comes twice."""
+    """The job waits, and no byte is fetched twice."""
     head = PlayedHead(LinkError("the connection was lost"))
     inputs = head_inputs(tmp_path, head)
     assert isinstance(looked(inputs), Unreachable)
@@ -105,7 +105,7 @@ def test_a_file_that_the_head_does_not_have_ends_the_job(tmp_path: Path) -> None
 
 
 def test_two_workers_of_a_node_fetch_a_file_once(tmp_path: Path) -> None:
-    """The second one waits for the first."""
+    """The second worker waits for the first."""
     head = PlayedHead()
     head.go_on.clear()
     first, second = head_inputs(tmp_path, head), head_inputs(tmp_path, head)
@@ -121,7 +121,7 @@ def test_two_workers_of_a_node_fetch_a_file_once(tmp_path: Path) -> None:
 def test_a_content_with_another_hash_ends_the_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: bytes
 ) -> None:
-    """And nothing of it stays."""
+    """The content is removed."""
     head = PlayedHead()
     monkeypatch.setattr(head, "content", lambda _sha256, start: iter([damaged[start:]]))
     failure = looked(head_inputs(tmp_path, head))

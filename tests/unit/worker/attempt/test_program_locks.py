@@ -22,7 +22,7 @@ sys.stdin.read()
 
 @contextmanager
 def held_elsewhere(path: Path, job_id: str) -> Iterator[None]:
-    """Another process holds the lock of a job inside the block."""
+    """Let another process hold the lock of a job inside the block."""
     with subprocess.Popen(
         [sys.executable, "-c", _HOLDER, str(path), job_id], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as holder:

@@ -1,4 +1,4 @@
-"""Waiting for a result through Celery's own call."""
+"""Waiting for a result by Celery's `get`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge.worker.celery.backend import ResultFiles
 
 class TestWaitFor:
     def test_waits_longer_than_poll_can_count(self, config: Config) -> None:
-        """`get(timeout=...)` of two months; poll counts no more than 24 days."""
+        """`get(timeout=...)` accepts two months, although poll counts at most 24 days."""
         app = Celery()
         app.edge_config = config
         results = Results(config.layout)

@@ -1,10 +1,13 @@
-"""Attempts to break out of a sandbox and to smuggle options, as data. One that works does no harm: it is only seen."""
+"""Attempts to break out of a sandbox and to smuggle options, as data.
+
+A successful attempt does no harm; it is only noticed.
+"""
 
 from __future__ import annotations
 
 _PERL_CONNECT = "perl -MSocket -e 'socket(S,{domain},SOCK_STREAM,0) && connect(S,{address}) or exit 1'"
 
-#: Scripts that end with 0 where the attempt works. By kind: reads, writes, mounts, devices, kernel, identities,
+#: Scripts that end with 0 if the attempt works. By kind: reads, writes, mounts, devices, kernel, identities,
 #: processes, network, space.
 BREAK_OUTS = (
     # reads
@@ -97,7 +100,7 @@ BREAK_OUTS = (
     "kill -9 $PPID && sleep 0.2 && test ! -d /proc/1",
     "ls -d /proc/[0-9][0-9][0-9][0-9]*",
     "ps -e -o args | grep -q '[e]dge.worker'",
-    "ps -e -o args | grep -q '[p]ytest '",  # with the space: folders of tests have the word in their path
+    "ps -e -o args | grep -q '[p]ytest '",  # with the space, because folders of tests have this word in their path
     "tr '\\0' '\\n' </proc/1/environ | grep -q ^PYTEST",
     "env | grep -qi -e password -e token",
     "ls /proc/self/fd | grep -qv -e '^[0-3]$'",
@@ -120,7 +123,7 @@ BREAK_OUTS = (
     "truncate -s 10T fill",
 )
 
-#: What somebody may send as a text parameter of `tool --size {text} -- ...`, hoping that it is more than one word.
+#: Texts that an attacker may submit for `tool --size {text} -- ...`, in the hope that they become more than one word.
 SMUGGLED_TEXTS = (
     "-rf",
     "--help",
@@ -185,5 +188,5 @@ SMUGGLED_TEXTS = (
     "a" * 201,
 )
 
-#: And as a number.
+#: Values that an attacker may submit for a number.
 SMUGGLED_NUMBERS = ("1", "-1", -1, 63, 3841, 10**30, 1.5, True, None, [1], {"a": 1}, "1;id", "0x10", "٣")

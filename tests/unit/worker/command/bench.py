@@ -1,4 +1,4 @@
-"""A bench that runs a command as a worker would, with a host that the test plays."""
+"""A test bench that runs a command as a worker does, with a host that the test plays."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ needs_bubblewrap = pytest.mark.skipif(bubblewrap() is None, reason="bubblewrap i
 
 
 class PlayedHost:
-    """A host whose answers the test sets, at any time and from any thread."""
+    """A host whose answers the test sets at any time and from any thread."""
 
     def __init__(self, files: Path) -> None:
         self.files_folder = files
         self.ending = False
-        self.held = threading.Event()  # set: the program may go on
+        self.held = threading.Event()  # set while the program may continue
         self.held.set()
         self.holds = 0
         self.reported: list[Progress] = []
@@ -47,7 +47,7 @@ class PlayedHost:
         self._ring: Callable[[], None] = lambda: None
 
     def wake(self) -> None:
-        """Let the run ask what is to be done."""
+        """Make the run call `check`."""
         self._ring()
 
     def end_by(self, why: JobControl) -> None:
@@ -94,7 +94,7 @@ class PlayedHost:
 
 
 class Bench:
-    """Runs commands in a folder of its own."""
+    """Runs commands in its own folder."""
 
     def __init__(self, folder: Path) -> None:
         self.config = Config(root=folder / "root", run=folder / "run")
@@ -105,7 +105,7 @@ class Bench:
 
     @property
     def checkpoint_folder(self) -> Path:
-        """EDGE_CHECKPOINT of the job."""
+        """The folder EDGE_CHECKPOINT of the job."""
         return self.config.layout.checkpoints / f"{self.job_id}.d"
 
     def run(self, command: CommandConfig, values: JsonObject | None = None, *, attempt: int = 1) -> JsonValue:
@@ -122,7 +122,7 @@ class Bench:
         return run(command, values or {})
 
     def give(self, name: str, content: bytes, *, name_there: str | None = None) -> Path:
-        """Give the job a file, and return where it is stored."""
+        """Store an input file of the job, and return its path."""
         found = sha256(content).hexdigest()
         path = self.config.layout.files / found
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -132,13 +132,13 @@ class Bench:
         return path
 
     def left(self) -> list[str]:
-        """What is left in the folders of programs."""
+        """Return what is left in the folders of programs."""
         work = self.config.layout.work(self.config.worker.name)
         return sorted(path.name for path in work.iterdir()) if work.is_dir() else []
 
 
 def sh(script: str, *words: str, **fields: Any) -> CommandConfig:
-    """A command of the owner: a script for the shell, as an owner may write one."""
+    """Return a command that runs a shell script, as an owner may write one."""
     return CommandConfig(
         name="script", run=("sh", "-c", script.replace("{", "{{").replace("}", "}}"), "script", *words), **fields
     )

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of commands."""
+"""Fixtures for the tests of commands."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.unit.worker.command.bench import Bench
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    """A bench in a folder of its own."""
+    """Return a bench in its own folder."""
     return Bench(tmp_path)
 
 
 @pytest.fixture
 def disk_bench() -> Iterator[Bench]:
-    """The same on a disk: the kernel counts no bytes that are written to a tmpfs, where tests usually have theirs."""
+    """Return a bench on a disk. Tests usually use a tmpfs, on which the kernel counts no written bytes."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
         yield Bench(Path(folder))

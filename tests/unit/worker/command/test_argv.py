@@ -1,4 +1,4 @@
-"""Arguments from a template, also for a message that came past the gateway."""
+"""Arguments are made from a template, also for a message that did not come through the gateway."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_parameter_that_is_not_given_has_its_default() -> None:
 
 
 def test_a_missing_parameter_without_a_default_is_refused() -> None:
-    """Of a message that came past the gateway."""
+    """The message did not come through the gateway, which would have refused it."""
     with pytest.raises(ProgramFailed, match="'days' is missing"):
         made(("tool", "{days}"), {}, days=ParameterConfig(type="int", min=1))
 

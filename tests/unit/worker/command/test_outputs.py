@@ -1,4 +1,4 @@
-"""Names of files that a program leaves."""
+"""The names of files that a program leaves."""
 
 from __future__ import annotations
 

@@ -23,12 +23,12 @@ from edge.worker.process.control import JobCancelled, JobInterrupted, JobTimedOu
 from tests.unit.worker.command.attempts import BREAK_OUTS
 from tests.unit.worker.command.bench import Bench, needs_bubblewrap, needs_cgroup, sh, until
 
-#: Both ways in which a program may be kept; each has its own means to end all of it.
+#: The two ways to contain a program. Each has its own means to end all processes of it.
 WAYS = [
     pytest.param({}, marks=needs_bubblewrap, id="sandbox"),
     pytest.param({"sandbox": False, "network": True}, marks=needs_cgroup, id="cgroup"),
 ]
-#: A daemon as the books make it: forks twice, leaves its session and its group, and closes what it has.
+#: A daemon as textbooks describe it: it forks twice, leaves its session and group, and closes its descriptors.
 DAEMON = "(setsid sh -c 'exec <&- >&- 2>&-; trap \"\" TERM HUP; (while :; do touch beat; sleep 0.05; done) &' &) ; "
 
 
@@ -44,7 +44,7 @@ def failure(bench: Bench, command: CommandConfig, **values: Any) -> ProgramFaile
 
 @pytest.mark.parametrize("way", WAYS)
 class TestEitherWay:
-    """What holds with a sandbox and without."""
+    """The behaviour that is the same with a sandbox and without one."""
 
     def test_tells_exit_code_and_last_lines(self, bench: Bench, way: dict[str, Any]) -> None:
         found = value(bench.run(sh("echo out; echo err >&2", **way)))
@@ -194,11 +194,11 @@ class TestEitherWay:
 
     @pytest.mark.parametrize("place", [".", "$EDGE_CHECKPOINT"])
     def test_folders_deeper_than_any_path_do_no_harm(self, bench: Bench, way: dict[str, Any], place: str) -> None:
-        """They are removed, and nothing of the worker's follows them by recursion."""
+        """The folders are removed, and no code of the worker follows them by recursion."""
         script = f'cd {place}; exec perl -e \'for (1..3000) {{ mkdir "d" or die; chdir "d" or die }}\''
         try:
             bench.run(sh(script, **way))
-        except ProgramFailed as err:  # where it was measured meanwhile
+        except ProgramFailed as err:  # the disk was measured meanwhile
             assert err.failure.code is FailureCode.TOO_LARGE  # noqa: PT017 - one of two ends
         assert bench.left() == []
         forget(bench.config.layout.checkpoints, bench.job_id)
@@ -250,7 +250,7 @@ class TestEitherWay:
 
 @needs_bubblewrap
 class TestSandbox:
-    """What a program cannot do in its sandbox."""
+    """The things that a program cannot do in its sandbox."""
 
     @pytest.mark.parametrize(
         "attempt",
@@ -271,7 +271,7 @@ class TestSandbox:
         bench.config.root.mkdir(exist_ok=True)
         (bench.config.root / "tokens.json").write_text("secret")
         (tmp_path / "clip").write_text("clip")
-        tmp_path.chmod(0o755)  # where root runs the worker, programs run as nobody
+        tmp_path.chmod(0o755)  # if root runs the worker, programs run as nobody
         script = f"cat {tmp_path}/clip; cat {tmp_path}/root/tokens.json || echo none"
         assert value(bench.run(sh(script, reads=(str(tmp_path),))))["stdout"] == "clipnone\n"
 
@@ -335,7 +335,7 @@ class TestSandbox:
         assert "1 to 200 of letters" in found.message
 
     @pytest.mark.parametrize("argv", [["echo", "é" * 100_000], ["echo", *["x" * 30_000] * 200]])
-    def test_arguments_that_are_too_long_are_told(self, bench: Bench, argv: list[str]) -> None:
+    def test_arguments_that_are_too_long_are_reported(self, bench: Bench, argv: list[str]) -> None:
         found = failure(bench, any_program(), argv=argv).failure
         assert found.code is FailureCode.BAD_ARGUMENTS
         assert "longer than the kernel takes" in found.message
@@ -346,7 +346,7 @@ class TestSandbox:
         assert found["stdout"] == "".join(f"{word}|" for word in words[2:])
 
     def test_any_program_is_not_seen_where_only_the_worker_is(self, bench: Bench, tmp_path: Path) -> None:
-        """A submitter must not bring a file of the board into the sandbox by calling it a program."""
+        """A submitter must not bring a file of the board into the sandbox by naming it as the program."""
         program = tmp_path / "program"
         program.write_text("#!/bin/sh\necho secret\n")
         program.chmod(0o755)
@@ -366,7 +366,7 @@ class TestSandbox:
         bench.run(any_program(), {"argv": ["cp", "clip.mov", "copy.mov"]})
         assert [path.name for path in bench.host.files_folder.iterdir()] == ["copy.mov"]
 
-    def test_memory_peak_and_written_bytes_are_told(self, disk_bench: Bench) -> None:
+    def test_memory_peak_and_written_bytes_are_reported(self, disk_bench: Bench) -> None:
         disk_bench.run(sh("head -c 20000000 /dev/zero | sort | wc -c; head -c 3000000 /dev/urandom >f; sync f"))
         usage = disk_bench.host.usage
         assert usage is not None
@@ -401,11 +401,11 @@ class TestParameters:
 
 @needs_bubblewrap
 class TestReads:
-    """`reads` opens what the owner names, and never state or secrets."""
+    """`reads` opens the paths that the owner names, and never state or secrets."""
 
     @pytest.mark.parametrize("name", ["/etc/shadow", "/etc/ssh", "ROOT", "ROOT/files", "RUN", "LINK"])
     def test_state_and_secrets_are_refused(self, bench: Bench, tmp_path: Path, name: str) -> None:
-        """Also by a link."""
+        """This holds for links to them too."""
         layout = bench.config.layout
         (layout.root / "files").mkdir(parents=True)
         layout.run.mkdir()
@@ -417,12 +417,12 @@ class TestReads:
         assert "secret" in found.message
 
     def test_a_folder_around_secrets_shows_none(self, bench: Bench) -> None:
-        """`/etc` again is no way to its shadow."""
+        """To name `/etc` again does not show its shadow file."""
         assert failure(bench, sh("grep -q . /etc/shadow", reads=("/etc",))).failure.code is FailureCode.EXIT
 
 
 def test_a_change_below_a_folder_is_noted(bench: Bench) -> None:
-    """Programs that keep a tree are seen to get further, too."""
+    """Progress is also noticed if a program changes files in a tree of folders."""
     if bubblewrap() is None:
         pytest.skip("bubblewrap is not installed")
     bench.run(sh("mkdir -p $EDGE_CHECKPOINT/a/b; echo 1 >$EDGE_CHECKPOINT/a/b/at"))

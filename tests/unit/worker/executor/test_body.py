@@ -1,4 +1,4 @@
-"""A body in a thread: what reaches it, where, and what happens when nothing does."""
+"""A body in a thread: how an interruption reaches it, where it does, and what happens if none does."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PATIENCE_S = 20.0
 
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bodies are pressed at once."""
+    """Make the steps of an interruption follow each other at once."""
     monkeypatch.setattr(module, "ASK_S", 0.0)
     monkeypatch.setattr(module, "AGAIN_S", 0.02)
 
@@ -60,10 +60,10 @@ class Thread:
         return self._call()
 
     def pressed(self) -> Thread:
-        """Press the body until its thread has ended."""
+        """Interrupt the body until its thread has ended."""
         deadline = time.monotonic() + _PATIENCE_S
         while self.thread.is_alive() and time.monotonic() < deadline:
-            self.body.press(time.monotonic())
+            self.body.interrupt_if_due(time.monotonic())
             time.sleep(0.005)
         assert not self.thread.is_alive()
         return self
@@ -86,7 +86,7 @@ def _ask(body: Body) -> None:
 
 
 def test_what_is_due_is_raised_where_the_body_asks() -> None:
-    """Cancels, limits, stops."""
+    """A cancel, a limit or a stop is raised in the next call of the `Job`."""
     body = _body()
     thread = Thread(body, lambda: _ask(body))
     body.cancel()
@@ -101,7 +101,7 @@ def test_what_is_due_is_raised_where_the_body_asks() -> None:
 
 
 def test_a_body_that_never_asks_is_interrupted_in_its_own_code() -> None:
-    """With the reason in the exception."""
+    """The exception has the reason."""
     body = _body()
     thread = Thread(body, _spin)
     body.cancel()
@@ -111,7 +111,7 @@ def test_a_body_that_never_asks_is_interrupted_in_its_own_code() -> None:
 
 
 def test_nothing_is_raised_in_code_that_threads_share() -> None:
-    """A lock of the logging module would stay taken for ever."""
+    """Otherwise a lock of the logging module would stay taken for ever."""
     body, release = _body(), threading.Event()
 
     def call() -> None:
@@ -121,7 +121,7 @@ def test_nothing_is_raised_in_code_that_threads_share() -> None:
     thread = Thread(body, call)
     body.cancel()
     for _ in range(10):
-        body.press(time.monotonic())
+        body.interrupt_if_due(time.monotonic())
         time.sleep(0.01)
     assert thread.thread.is_alive()
     release.set()
@@ -129,7 +129,7 @@ def test_nothing_is_raised_in_code_that_threads_share() -> None:
 
 
 def test_nothing_is_raised_within_a_shield() -> None:
-    """What came due is raised at its end."""
+    """An exception that came due is raised at its end."""
     body, entered, reached = _body(), threading.Event(), threading.Event()
 
     def call() -> None:
@@ -149,7 +149,7 @@ def test_nothing_is_raised_within_a_shield() -> None:
 
 @pytest.mark.parametrize("why", [JobCancelled, JobTimedOut])
 def test_a_body_that_swallows_does_not_get_away_with_it(why: type[JobControl]) -> None:
-    """It returns, and its job has ended as it was told to."""
+    """The body returns a value, but its job ends by the cancel or the limit all the same."""
     body = _body(limit_s=0.01 if why is JobTimedOut else None)
 
     def call() -> str:
@@ -166,7 +166,7 @@ def test_a_body_that_swallows_does_not_get_away_with_it(why: type[JobControl]) -
 
 
 def test_exceptions_from_outside_never_leave_the_body() -> None:
-    """However often one is raised just as the body returns, it comes out of `run` or not at all."""
+    """An exception that is raised just as the body returns comes out of `run`, or not at all."""
     for turn in range(100):
         body = _body()
 
@@ -181,21 +181,21 @@ def test_exceptions_from_outside_never_leave_the_body() -> None:
 
 
 def test_a_body_is_held_and_goes_on() -> None:
-    """Its limit does not count the time; the status says why."""
+    """The time does not count for its limit, and the status gives the reason."""
     resumed = threading.Event()
     body = _body(limit_s=60.0, on_resume=resumed.set)
     thread = Thread(body, lambda: _went_on(body))
     thread.thread.join(_PATIENCE_S)
     assert thread.value == "went on"
     held = _body(limit_s=60.0, on_resume=resumed.set)
-    held.heed(LOW, grace_s=1.0)
+    held.apply_power(LOW, grace_s=1.0)
     thread = Thread(held, lambda: _went_on(held))
     deadline = time.monotonic() + _PATIENCE_S
     while held.running_job.held is None:
         assert time.monotonic() < deadline
     assert held.running_job.held.until == "the sun shines"
-    assert held.press(time.monotonic()) is None
-    held.heed(GOOD, grace_s=1.0)
+    assert held.interrupt_if_due(time.monotonic()) is None
+    held.apply_power(GOOD, grace_s=1.0)
     thread.thread.join(_PATIENCE_S)
     assert thread.value == "went on"
     assert resumed.is_set()
@@ -204,9 +204,9 @@ def test_a_body_is_held_and_goes_on() -> None:
 
 
 def test_a_held_body_is_cancelled_at_once() -> None:
-    """It wakes up over it."""
+    """The cancel wakes it."""
     body = _body()
-    body.heed(LOW, grace_s=1.0)
+    body.apply_power(LOW, grace_s=1.0)
     thread = Thread(body, body.check)
     body.cancel()
     thread.thread.join(_PATIENCE_S)
@@ -214,29 +214,29 @@ def test_a_held_body_is_cancelled_at_once() -> None:
 
 
 def test_critical_power_gives_a_grace_that_can_be_taken_back() -> None:
-    """What is saved leaves at once; nothing else before the grace is over."""
+    """A body with saved progress ends at once. Any other one ends after the grace time."""
     body = _body()
-    body.heed(CRITICAL, grace_s=60.0)
+    body.apply_power(CRITICAL, grace_s=60.0)
     assert body.stopping()
     body.check()
     with pytest.raises(JobInterrupted, match="power is critical"):
         body.check(saved=True)
-    body.heed(GOOD, grace_s=60.0)
+    body.apply_power(GOOD, grace_s=60.0)
     assert not body.stopping()
     body.check(saved=True)
-    body.heed(CRITICAL, grace_s=0.0)
+    body.apply_power(CRITICAL, grace_s=0.0)
     with pytest.raises(JobInterrupted):
         body.check()
 
 
-def test_a_body_that_would_not_end_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody takes what it returns, and its `Job` does nothing for it any more."""
-    monkeypatch.setattr(module, "LET_GO_S", 0.05)
+def test_a_body_that_would_not_end_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its value is dropped, and its `Job` raises from then on."""
+    monkeypatch.setattr(module, "ABANDON_S", 0.05)
     body, release = _body(), threading.Event()
     thread = Thread(body, lambda: release.wait(_PATIENCE_S))
     assert body.give_up(time.monotonic()) is None
     body.cancel()
-    body.press(time.monotonic())
+    body.interrupt_if_due(time.monotonic())
     time.sleep(0.06)
     assert isinstance(body.give_up(time.monotonic()), JobCancelled)
     release.set()

@@ -1,4 +1,4 @@
-"""How a body's end becomes a value or a failure."""
+"""The end of a body becomes a value or a failure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edge.worker.process.control import Control
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
-    """Run a body with a limit of 100 bytes, without taking this process's signals."""
+    """Run a body with a limit of 100 bytes, without handling the signals of this process."""
     control = Control(stop_grace_s=0, on_stop=lambda: None, on_stubborn=lambda _why: None)
     monkeypatch.setattr(control, "install", lambda: None)
     return lambda body: execute(control, "a", body, limit_s=None, max_bytes=100)
@@ -25,14 +25,14 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
 
 @pytest.fixture
 def run_at_length(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
-    """As `run`, with room for a megabyte."""
+    """Run a body with a limit of one megabyte."""
     control = Control(stop_grace_s=0, on_stop=lambda: None, on_stubborn=lambda _why: None)
     monkeypatch.setattr(control, "install", lambda: None)
     return lambda body: execute(control, "a", body, limit_s=None, max_bytes=1 << 20)
 
 
 def test_a_value_is_encoded_once(run: Callable[..., Outcome]) -> None:
-    """As it will stand in the result."""
+    """It is encoded as it will be in the result."""
     outcome = run(lambda: {"a": (1, 2)})
     assert outcome.encoded is not None
     assert bytes(outcome.encoded) == b'{"a":[1,2]}'
@@ -41,7 +41,7 @@ def test_a_value_is_encoded_once(run: Callable[..., Outcome]) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), {"a": [None, (1.0, float("-inf"))]}])
 def test_a_number_that_json_lacks_is_no_result(run: Callable[..., Outcome], value: Any) -> None:
-    """It would have become a null that nobody asked for; a null that somebody did ask for stays."""
+    """It would become a null that the body did not return. A None of the body stays."""
     failure = run(lambda: value).failure
     assert failure is not None
     assert failure.code is FailureCode.NOT_SERIALISABLE
@@ -52,7 +52,7 @@ def test_a_number_that_json_lacks_is_no_result(run: Callable[..., Outcome], valu
 
 @pytest.mark.parametrize("value", [{1: 2, "1": 3}, [{"a": {1.5: "x", "1.5": "y"}}]])
 def test_keys_that_collide_in_json_are_no_result(run: Callable[..., Outcome], value: Any) -> None:
-    """One of two values would have been lost, with state succeeded."""
+    """One of two values would be lost, with the state `succeeded`."""
     failure = run(lambda: value).failure
     assert failure is not None
     assert failure.code is FailureCode.NOT_SERIALISABLE
@@ -109,7 +109,7 @@ def _endless() -> Any:
 def test_every_end_has_its_failure(
     run: Callable[..., Outcome], body: Callable[[], Any], code: FailureCode, words: str
 ) -> None:
-    """With a message that can be written down, and is not endless."""
+    """Its message can be written to a file and has a limited length."""
     failure = run(body).failure
     assert failure is not None
     assert failure.code is code
@@ -121,7 +121,7 @@ def test_every_end_has_its_failure(
 
 
 def test_the_traceback_begins_in_the_persons_code(run: Callable[..., Outcome]) -> None:
-    """Ours would only be in the way; causes are kept."""
+    """Frames of the worker are left out; causes are kept."""
 
     def body() -> None:
         try:
@@ -140,7 +140,7 @@ def test_the_traceback_begins_in_the_persons_code(run: Callable[..., Outcome]) -
 def test_a_value_nested_too_deep_is_no_result(
     run_at_length: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch, levels: int, fits: bool
 ) -> None:
-    """Whoever reads it runs out of stack, even when the body raised the limit on its own."""
+    """Its readers would run out of stack, even if the body raised its own recursion limit."""
     before = sys.getrecursionlimit()
     value: Any = 'brackets in strings [[[ {{{ "\\" do not count'
     for level in range(levels):
@@ -164,6 +164,6 @@ def test_a_value_nested_too_deep_is_no_result(
 
 
 def test_many_brackets_that_are_not_deep_are_fine(run_at_length: Callable[..., Outcome]) -> None:
-    """A long table, and a text full of brackets."""
+    """A long table and a text full of brackets are results."""
     assert run_at_length(lambda: [[[n]] for n in range(5000)]).failure is None
     assert run_at_length(lambda: '[{"' * 5000).failure is None

@@ -1,4 +1,4 @@
-"""Threads that start when they are needed and end when they are not."""
+"""Threads start when they are needed and end when they idle."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _until_threads(count: int) -> None:
 
 
 def test_calls_run_at_once_and_their_threads_end() -> None:
-    """As many threads as calls, and none once they have idled."""
+    """Each call has a thread, and after some idle time there is none."""
     before = threading.active_count()
     pool, meet = ThreadPool(idle_s=0.02), threading.Barrier(9)
 
@@ -34,7 +34,7 @@ def test_calls_run_at_once_and_their_threads_end() -> None:
 
 
 def test_a_thread_that_idles_takes_the_next_call() -> None:
-    """No further one starts."""
+    """No further thread starts."""
     pool, seen = ThreadPool(idle_s=_PATIENCE_S), list[int]()
     for _ in range(5):
         ended = threading.Event()
@@ -52,7 +52,7 @@ def test_a_thread_that_idles_takes_the_next_call() -> None:
 
 
 def test_no_call_is_lost_while_threads_end() -> None:
-    """A call that comes as its thread is about to end is run all the same."""
+    """A call that comes while its thread is about to end still runs."""
     pool, count = ThreadPool(idle_s=0.0005), 0
     lock = threading.Lock()
 
@@ -71,7 +71,7 @@ def test_no_call_is_lost_while_threads_end() -> None:
 
 
 def test_a_deep_recursion_in_c_code_ends_in_an_exception() -> None:
-    """Not in a crash of the process, which many bodies share."""
+    """It must not crash the process, in which many bodies run."""
     errors = list[type[BaseException]]()
     ended = threading.Event()
 
@@ -92,14 +92,14 @@ def test_a_deep_recursion_in_c_code_ends_in_an_exception() -> None:
 
 
 def test_the_size_of_other_threads_stacks_stays() -> None:
-    """It is a setting of the whole process."""
+    """The stack size is a setting of the whole process."""
     before = threading.stack_size()
     ThreadPool(idle_s=0.01).submit(lambda: None)
     assert threading.stack_size() == before
 
 
-def test_a_thread_that_cannot_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To whoever submits."""
+def test_a_thread_that_cannot_start_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`submit` raises the error."""
 
     def fail(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")

@@ -1,4 +1,4 @@
-"""When ended attempts become durable."""
+"""The moment at which ended attempts become durable."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_an_empty_batch_is_never_due(clock: list[float]) -> None:
 
 @pytest.mark.parametrize(("count", "size", "most"), [(MOST, 1, MOST), (2, MOST_BYTES // 2, MOST), (1, 1, 1)])
 def test_it_is_due_at_a_number_or_a_size(clock: list[float], count: int, size: int, most: int) -> None:
-    """Not one before."""
+    """It is not due one attempt or one byte before."""
     batch = Batch(most=most)
     for _ in range(count):
         assert not batch.due()
@@ -43,7 +43,7 @@ def test_it_is_due_at_a_number_or_a_size(clock: list[float], count: int, size: i
 
 
 def test_the_first_waits_no_longer_than_a_moment(clock: list[float]) -> None:
-    """Nor for a body that would take longer."""
+    """It does not wait for a body that would take longer either."""
     batch = Batch()
     batch.add(_ended())
     clock[0] += WAIT_S / 2

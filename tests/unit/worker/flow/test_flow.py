@@ -1,4 +1,4 @@
-"""An attempt goes on from its stage, whatever call the disk refused: nothing is let go, nothing runs too often."""
+"""An attempt continues from its stage, whatever call the disk refused. Nothing is lost, and nothing runs too often."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _attempt(*, redeliveries: int = 0, retries: int = 0) -> Attempt:
 @pytest.mark.parametrize("files", [False, True])
 @pytest.mark.parametrize("call", CALLS)
 def test_a_refused_call_is_made_again_from_its_stage(board: Board, call: str, files: bool) -> None:
-    """One result in the end; the body runs again only where the disk may have lost its files."""
+    """In the end there is one result. The body runs again only if the disk may have lost its files."""
     if files:
         board.bodies.files["a"] = "kept"
     attempt = _attempt()
@@ -55,7 +55,7 @@ def test_a_refused_call_is_made_again_from_its_stage(board: Board, call: str, fi
     assert board.flow.commit() == []
     assert (attempt.stage, list(board.flow.blocked)) == (CALLS[call], [attempt])
     assert not board.durable("a")
-    board.disk.well()
+    board.disk.recover()
     for blocked in board.flow.blocked.take():
         if board.flow.resume(blocked, board.power.status):
             board.flow.advance(blocked, board.power.status)
@@ -71,14 +71,14 @@ def test_a_refused_call_is_made_again_from_its_stage(board: Board, call: str, fi
 
 @pytest.mark.parametrize("call", ["has", "announce"])
 def test_a_result_that_was_there_is_announced_before_its_message_goes(board: Board, call: str) -> None:
-    """Its first announcement may have been cut short."""
+    """Its first announcement may have been interrupted."""
     board.flow.advance(_attempt(), board.power.status)
     board.flow.commit()
     copy = _attempt(redeliveries=1)
     board.disk.refuse = {call}
     board.flow.advance(copy, board.power.status)
     assert list(board.flow.blocked) == [copy]
-    board.disk.well()
+    board.disk.recover()
     (blocked,) = board.flow.blocked.take()
     assert board.flow.resume(blocked, board.power.status)
     board.flow.advance(blocked, board.power.status)
@@ -87,27 +87,30 @@ def test_a_result_that_was_there_is_announced_before_its_message_goes(board: Boa
 
 
 def test_a_redelivery_that_cannot_be_recorded_does_not_begin(board: Board) -> None:
-    """Its start is durable before its body runs; it counts once, however often the disk refused the record."""
+    """Its start is durable before its body runs. It counts once, even if the disk refused the record several times."""
     attempt = _attempt(redeliveries=1)
     board.disk.refuse = {"write-attempts"}
     for _ in range(3):
         board.flow.advance(attempt, board.power.status)
         assert board.flow.blocked.take() == [attempt]
     assert board.bodies.began == []
-    board.disk.well()
+    board.disk.recover()
     board.flow.advance(attempt, board.power.status)
     board.flow.commit()
     assert board.record("a")["attempts"] == 2
 
 
-def test_a_failure_that_cannot_be_recorded_is_not_let_go(board: Board) -> None:
-    """The gateway publishes the job again only for a durable record; the body does not run again for the disk."""
+def test_the_message_of_a_failure_that_cannot_be_recorded_is_kept(board: Board) -> None:
+    """The gateway publishes the job again only after a durable record.
+
+    The body does not run again because of the disk.
+    """
     board.bodies.ends["a"] = failed()
     attempt = _attempt(retries=1)
     board.disk.refuse = {"write-attempts"}
     board.flow.advance(attempt, board.power.status)
     assert (attempt.stage, board.flow.commit()) == (Stage.RETRYING, [])
-    board.disk.well()
+    board.disk.recover()
     (blocked,) = board.flow.blocked.take()
     assert not board.flow.resume(blocked, board.power.status)
     assert [delivery.id for delivery in board.flow.commit()] == ["a"]
@@ -116,7 +119,7 @@ def test_a_failure_that_cannot_be_recorded_is_not_let_go(board: Board) -> None:
 
 
 def test_the_record_of_a_failure_outlives_an_old_copy(board: Board) -> None:
-    """A stale message is acknowledged; what is known of the job stays for its retry."""
+    """The old message is acknowledged, but the record stays for the retry."""
     board.bodies.ends["a"] = failed()
     board.flow.advance(_attempt(retries=1), board.power.status)
     board.flow.commit()
@@ -127,7 +130,7 @@ def test_the_record_of_a_failure_outlives_an_old_copy(board: Board) -> None:
 
 
 def test_an_interrupted_attempt_is_not_acknowledged(board: Board) -> None:
-    """Its worker leaves, and its message comes again."""
+    """Its worker ends, and its message comes again."""
     board.bodies.ends["a"] = Outcome(interrupted=True)
     attempt = _attempt()
     board.flow.advance(attempt, board.power.status)
@@ -136,7 +139,7 @@ def test_an_interrupted_attempt_is_not_acknowledged(board: Board) -> None:
 
 
 def test_a_full_disk_is_blamed_once(board: Board) -> None:
-    """Where there is room all the same, the job may have filled the disk itself: that is its failure."""
+    """If the disk has room after all, the job may have filled the disk itself. Then that is its failure."""
     board.bodies.ends["a"] = Outcome(
         error=OSError(28, "No space left on device"), failure=failed("No space left on device").failure
     )
@@ -153,7 +156,7 @@ def test_a_full_disk_is_blamed_once(board: Board) -> None:
 def test_what_a_head_did_not_take_is_handed_in_again_with_its_files(
     board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the body made is well: it does not run again because a network is down."""
+    """The artifacts are intact, so the body does not run again because of the network."""
     board.bodies.files["a"] = "kept"
     attempt = _attempt()
     board.flow.advance(attempt, board.power.status)
@@ -168,7 +171,7 @@ def test_what_a_head_did_not_take_is_handed_in_again_with_its_files(
 
 
 def test_a_library_that_a_body_broke_counts_as_its_crash(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worker ends of it, and the mark of the job stays behind."""
+    """The worker ends because of it, and the mark of the job stays."""
     board.flow.advance(_attempt(), board.power.status)
     monkeypatch.setattr("os.fsync", None)
     with pytest.raises(TypeError):
@@ -177,17 +180,17 @@ def test_a_library_that_a_body_broke_counts_as_its_crash(board: Board, monkeypat
 
 
 def test_power_parks_nothing_that_is_over(board: Board) -> None:
-    """A job that was cancelled while it waited for a cooler board goes."""
+    """A job that was cancelled while it waited for a cooler board is acknowledged."""
     board.flow.advance(_attempt(), board.power.status)
     board.flow.commit()
     hot = Attempt(Delivery(message=cast("Any", None), queue=NORMAL, id="a", task="echo", max_temp_c=30))
-    board.power.tell(PowerState.NORMAL)
+    board.power.report(PowerState.NORMAL)
     board.flow.advance(hot, board.power.status)
     assert hot.stage is Stage.DONE
 
 
 def test_a_body_is_marked_from_its_begin_to_its_end(board: Board) -> None:
-    """Whatever ends the process meanwhile, the next worker knows whose body it was."""
+    """If anything ends the process meanwhile, the next worker knows which body ran."""
     mark = board.config.layout.running / "main.json"
     seen: list[bytes] = []
     board.bodies.meanwhile["a"] = lambda: seen.append(mark.read_bytes())
@@ -213,7 +216,7 @@ def test_files_over_the_limit_are_dropped_and_the_job_says_so(config: Config) ->
 def test_a_job_that_uses_up_all_files_is_marked_when_its_worker_ends(
     board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No file can be opened for three rounds: the worker is started anew, and that counts as a crash of the job."""
+    """No file can be opened in three rounds. Then the worker ends, and that counts as a crash of the job."""
     left: list[set[str]] = []
     monkeypatch.setattr(played_worker, "FULL", OSError(errno.EMFILE, "Too many open files"))
     monkeypatch.setattr(board.flow.blocked, "_leave", lambda: left.append(_marked(board)))
@@ -228,19 +231,19 @@ def test_a_job_that_uses_up_all_files_is_marked_when_its_worker_ends(
 
 
 def test_files_that_come_back_blame_no_job(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The mark goes with the result."""
+    """The mark is removed with the result."""
     monkeypatch.setattr(played_worker, "FULL", OSError(errno.EMFILE, "Too many open files"))
     board.disk.refuse = {"write"}
     board.broker.put("a")
     board.turn()
-    board.disk.well()
+    board.disk.recover()
     board.pass_time()
     assert board.durable("a")
     assert _marked(board) == set()
 
 
 def test_a_full_disk_never_ends_the_worker(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is nobody's fault in this process."""
+    """Nothing in this process caused it."""
     monkeypatch.setattr(board.flow.blocked, "_leave", lambda: pytest.fail("the worker ends"))
     board.disk.refuse = {"write"}
     board.broker.put("a")
@@ -256,7 +259,7 @@ def _marked(board: Board) -> set[str]:
 
 
 def test_a_program_that_another_worker_runs_waits_for_it(config: Config) -> None:
-    """Two copies of one message may be with two workers after a power cut. Their programs share EDGE_CHECKPOINT."""
+    """After a power cut two workers may have a copy of one message. Their programs would share EDGE_CHECKPOINT."""
     board = Board(msgspec.structs.replace(config, commands=(CommandConfig(name="echo", run=("true",)),)))
     attempt = _attempt()
     with held_elsewhere(config.layout.program_locks, "a"):

@@ -1,4 +1,4 @@
-"""Acknowledgements wait for others: not too many of them, and not for long."""
+"""Acknowledgements wait for others, but not too many of them and not for long."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def deliveries(count: int) -> list[Any]:
 
 
 def test_none_is_never_due(late: LateAcks, clock: Clock) -> None:
-    """However long ago the last one was."""
+    """It does not matter how long ago the last one was."""
     clock.now_s += 100
     assert not late
     assert not late.due
 
 
 def test_enough_of_them_are_due(late: LateAcks) -> None:
-    """So many at most come again when the power goes."""
+    """At most this number of messages comes again after a power cut."""
     late.add(deliveries(MOST - 1))
     assert late
     assert not late.due
@@ -48,7 +48,7 @@ def test_enough_of_them_are_due(late: LateAcks) -> None:
 
 
 def test_the_first_of_them_waits_so_long(late: LateAcks, clock: Clock) -> None:
-    """Others that came later do not make it wait longer."""
+    """Later ones do not make it wait longer."""
     late.add(deliveries(1))
     clock.now_s += WAIT_S / 2
     late.add(deliveries(1))
@@ -58,7 +58,7 @@ def test_the_first_of_them_waits_so_long(late: LateAcks, clock: Clock) -> None:
 
 
 def test_what_is_taken_is_gone(late: LateAcks, clock: Clock) -> None:
-    """In the order in which they were done; the next one starts to wait anew."""
+    """They are returned in the order in which they were done. The time of the next one begins anew."""
     done = deliveries(3)
     late.add(done[:2])
     late.add(done[2:])

@@ -1,4 +1,4 @@
-"""Many deliveries are settled by one frame where that says the same, and never one too many."""
+"""One frame settles many deliveries if it means the same, and never one delivery too many."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge.worker.flow.settlement import Settlement
 
 
 class Channel:
-    """Settles as RabbitMQ does; an unknown tag is an error."""
+    """Settles deliveries as RabbitMQ does. An unknown tag is an error."""
 
     def __init__(self, tags: int) -> None:
         self.open = set(range(1, tags + 1))
@@ -23,11 +23,11 @@ class Channel:
         self.frames = 0
 
     def basic_ack(self, delivery_tag: int, multiple: bool = False) -> None:
-        """As RabbitMQ."""
+        """Acknowledge, as RabbitMQ does."""
         self.acked |= self._settled(delivery_tag, multiple)
 
     def send_method(self, _sig: Any, _format: str, args: tuple[Any, ...]) -> None:
-        """As RabbitMQ."""
+        """Handle a `basic.nack`, as RabbitMQ does."""
         self.back |= self._settled(args[0], args[1])
 
     def _settled(self, tag: int, multiple: bool) -> set[int]:
@@ -50,7 +50,7 @@ def _deliveries(count: int, settlement: Settlement) -> list[Delivery]:
 
 @given(st.lists(st.sampled_from(["ack", "back", "keep"]), max_size=40), st.lists(st.integers(0, 39), max_size=6))
 def test_exactly_what_was_asked_for_is_settled(fates: list[str], cuts: list[int]) -> None:
-    """Whatever is parked or blocked between, and in whatever portions."""
+    """This holds whatever is parked or blocked between them, and in any portions."""
     channel, settlement = Channel(len(fates)), Settlement()
     settlement.attach(channel)
     made = _deliveries(len(fates), settlement)
@@ -65,7 +65,7 @@ def test_exactly_what_was_asked_for_is_settled(fates: list[str], cuts: list[int]
 
 
 def test_a_group_costs_one_frame() -> None:
-    """That is what the window is for."""
+    """This is the purpose of the window."""
     channel, settlement = Channel(32), Settlement()
     settlement.attach(channel)
     settlement.acknowledge(_deliveries(32, settlement))
@@ -73,7 +73,7 @@ def test_a_group_costs_one_frame() -> None:
 
 
 def test_a_delivery_of_a_lost_connection_is_not_settled_on_the_next() -> None:
-    """The same tag is another message there."""
+    """There the same tag belongs to another message."""
     first, second, settlement = Channel(1), Channel(1), Settlement()
     settlement.attach(first)
     (old,) = _deliveries(1, settlement)

@@ -1,6 +1,6 @@
-"""Random words of the governor over a full window: nothing starts against power, and what went back runs once.
+"""Random reports of the governor over a full window: nothing starts against power, and messages run only once.
 
-`EDGE_WINDOW_SEQUENCES` says how many sequences (`make windows`: 1,000), `EDGE_WINDOW_SEED` from which seed.
+`EDGE_WINDOW_SEQUENCES` is the number of sequences (1,000 in `make windows`), and `EDGE_WINDOW_SEED` is the first seed.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from tests.unit.worker.played_worker import QUEUES, Board
 SEQUENCES = int(os.environ.get("EDGE_WINDOW_SEQUENCES", "40"))
 SEED = int(os.environ.get("EDGE_WINDOW_SEED", "20261128"))
 _STATES = (PowerState.SURPLUS, PowerState.NORMAL, PowerState.LOW, PowerState.UNKNOWN, PowerState.PAUSED)
-#: Where the governor may speak while a worker is at work with a job that it has admitted, or has just begun to admit.
+#: Calls in which the governor may report while the worker handles a job.
 _CALLS = ("has", "stage", "read-attempts", "write", "commit", "announce")
 
 
 class Window:
-    """A worker with as many messages in hand as it takes, and a governor without manners."""
+    """A worker with a full window, and a governor that may report at any moment."""
 
     def __init__(self, folder: Path, rng: random.Random) -> None:
         (folder / "edge.yaml").write_text("root: state\nrun: run\n")
         self.rng = rng
         self.board = Board(load(folder / "edge.yaml", env={}).config, state=PowerState.SURPLUS)
         self.board.know("echo")
-        self.late: list[str] = []  # began although the last word, which it could have known, forbade it
-        self._on_its_way: PowerState | None = None  # told while a job was being admitted
+        self.late: list[str] = []  # jobs that began although the last report that the worker could know forbade it
+        self._on_its_way: PowerState | None = None  # reported while a job was admitted
         self._begin = self.board.bodies.begin
         self.board.bodies.begin = self._watched  # type: ignore[method-assign]
         self.jobs: list[str] = []
         for queue in self._queues():
-            for _ in range(6):  # their kinds are known to be short: from now on the queue hands out all it may
+            for _ in range(6):  # after these short jobs the queue delivers its largest prefetch
                 self._put(queue)
         self.board.turns()
         self.full: Counter[str] = Counter()
@@ -60,34 +60,34 @@ class Window:
         self.board.broker.put(self.jobs[-1], queue)
 
     def _watched(self, attempt: Attempt, power: Any) -> None:
-        told = self.board.power.next_status.state
-        if QUEUES[attempt.delivery.queue] not in ALLOWED[told] and told is not self._on_its_way:
-            self.late.append(f"{attempt.id} of {attempt.delivery.queue} at {told}")
+        reported = self.board.power.next_status.state
+        if QUEUES[attempt.delivery.queue] not in ALLOWED[reported] and reported is not self._on_its_way:
+            self.late.append(f"{attempt.id} of {attempt.delivery.queue} at {reported}")
         self._on_its_way = None
         self._begin(attempt, power)
 
-    def _tell(self, *, on_its_way: bool = False) -> None:
+    def _report(self, *, on_its_way: bool = False) -> None:
         state = self.rng.choice(_STATES)
         self._on_its_way = state if on_its_way else None
-        self.board.power.tell(state)
+        self.board.power.report(state)
 
     def happen(self) -> None:
-        """One thing."""
+        """Let one random event happen."""
         board, rng = self.board, self.rng
-        match rng.choice(("turn", "turn", "tell", "body", "call", "close", "lasts", "timer", "lost")):
+        match rng.choice(("turn", "turn", "report", "body", "call", "close", "lasts", "timer", "lost")):
             case "turn":
                 for _ in range(rng.randint(1, 3)):
                     board.turn()
-            case "tell":
-                self._tell()
+            case "report":
+                self._report()
             case "body" if left := [job for job in self.jobs if job not in board.bodies.began]:
-                board.bodies.meanwhile[rng.choice(left[:40])] = self._tell
+                board.bodies.meanwhile[rng.choice(left[:40])] = self._report
             case "call":
-                board.disk.meanwhile[rng.choice(_CALLS)] = lambda: self._tell(on_its_way=True)
+                board.disk.meanwhile[rng.choice(_CALLS)] = lambda: self._report(on_its_way=True)
             case "close":
-                board.broker.meanwhile = self._tell
+                board.broker.meanwhile = self._report
             case "lasts" if left := [job for job in self.jobs if job not in board.bodies.began]:
-                board.bodies.meanwhile[rng.choice(left[:40])] = board.intake.tend
+                board.bodies.meanwhile[rng.choice(left[:40])] = board.intake.commit_and_give_back
             case "timer" if board.timers:
                 board.pass_time()
             case "lost" if rng.random() < 0.2:
@@ -95,19 +95,19 @@ class Window:
                 board.connect()
 
     def end(self) -> None:
-        """Power is good for good."""
+        """Report good power from now on."""
         board = self.board
         board.disk.meanwhile.clear()
         board.bodies.meanwhile.clear()
         board.broker.meanwhile = None
         self._on_its_way = None
-        board.power.tell(PowerState.SURPLUS)
+        board.power.report(PowerState.SURPLUS)
         board.turns(2000)
 
 
 @pytest.mark.timeout(300 + 5 * SEQUENCES)
 def test_random_power_over_a_full_window() -> None:
-    """Each job begins once, is acknowledged once, has its result, and no return to the queue counts as an attempt."""
+    """Each job begins once, is acknowledged once and has its result. No return to the queue counts as an attempt."""
     given_back = 0
     for number in range(SEQUENCES):
         rng = random.Random(f"{SEED}/{number}")

@@ -1,4 +1,4 @@
-"""What may be consumed at which power."""
+"""The queues that are consumed at each power state."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ ALL = frozenset({"edge.always", "edge.normal", "edge.surplus"})
     ],
 )
 def test_the_queues_follow_the_power(state: PowerState, queues: set[str]) -> None:
-    """What the broker gave up on is looked at while anything is."""
+    """The dead-letter queue is consumed while any other queue is."""
     gate = Gate.of(PowerStatus(state, "", ""), ALL)
     assert gate.queues == queues
     assert all(gate.allows(queue) == (queue in queues) for queue in (*ALL, "edge.dead"))
 
 
 def test_a_worker_of_one_queue_consumes_no_other() -> None:
-    """`-Q edge.normal`."""
+    """The worker was started with `-Q edge.normal`."""
     gate = Gate.of(PowerStatus(PowerState.SURPLUS, "", ""), {"edge.normal"})
     assert gate.queues == {"edge.normal", "edge.dead"}
 
 
 def test_a_closed_gate_lets_nothing_in() -> None:
-    """Before a governor has spoken."""
+    """It holds before the first report of a governor."""
     assert Gate.closed().queues == frozenset()

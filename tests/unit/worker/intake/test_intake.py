@@ -1,4 +1,4 @@
-"""What a worker has in hand: nothing of it begins without power, whatever held it up, and nothing of it is lost."""
+"""No message in hand begins without power, whatever delayed it, and no message is lost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def board(config: Config) -> Board:
 
 @pytest.fixture(params=["look", "body"])
 def refused(board: Board, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Board:
-    """A board whose full disk stops a job before its body, or ends the body itself."""
+    """Return a board on which a full disk stops a job before its body, or ends the body itself."""
     if request.param == "look":
         board.disk.full = True
     else:
@@ -29,13 +29,13 @@ def refused(board: Board, request: pytest.FixtureRequest, monkeypatch: pytest.Mo
 
 
 def _well(board: Board) -> None:
-    board.disk.well()
+    board.disk.recover()
     board.bodies.ends.clear()
     board.bodies.began.clear()
 
 
 def test_a_job_that_a_full_disk_held_is_begun_once_there_is_room(refused: Board) -> None:
-    """It is tried ever more seldom; then all is as if nothing had been."""
+    """The pauses between the tries grow. After a success they begin anew."""
     board = refused
     board.broker.put("job-1")
     board.turn()
@@ -58,15 +58,15 @@ def test_a_job_that_a_full_disk_held_is_begun_once_there_is_room(refused: Board)
 
 
 def test_a_job_that_a_full_disk_held_is_not_begun_after_power_fell(refused: Board) -> None:
-    """It goes back to its queue: there was room again, but no power for it."""
+    """It goes back to its queue, because there is room again but no power for it."""
     board = refused
     board.broker.put("job-1")
     board.turn()
     _well(board)
-    board.power.tell(PowerState.LOW)
+    board.power.report(PowerState.LOW)
     _fire(board)
     assert (board.bodies.began, board.broker.back) == ([], ["job-1"])
-    board.power.tell(PowerState.NORMAL)
+    board.power.report(PowerState.NORMAL)
     board.broker.returned[NORMAL].clear()
     board.broker.put("job-2")
     board.turns()
@@ -74,11 +74,11 @@ def test_a_job_that_a_full_disk_held_is_not_begun_after_power_fell(refused: Boar
 
 
 def test_a_job_that_a_full_disk_held_longer_than_power_lasted_is_not_begun(refused: Board) -> None:
-    """The gate has long been changed when there is room: no news come that would send the job back."""
+    """The gate changed long before there was room, so no new report comes that would send the job back."""
     board = refused
     board.broker.put("job-1")
     board.turn()
-    board.power.tell(PowerState.LOW)
+    board.power.report(PowerState.LOW)
     board.turn()
     _well(board)
     _fire(board)
@@ -86,12 +86,12 @@ def test_a_job_that_a_full_disk_held_longer_than_power_lasted_is_not_begun(refus
 
 
 def test_queues_are_open_again_at_once_when_there_is_room(board: Board) -> None:
-    """What ended meanwhile is acknowledged first, for a queue of which something is in hand stays closed."""
+    """Ended jobs are acknowledged first, because a queue with a message in hand stays closed."""
     warm(board)
     board.disk.full = True
     board.broker.put("a")
     board.turn()
-    board.disk.well()
+    board.disk.recover()
     while board.flow.blocked:
         _, call = board.timers.pop(0)
         call()  # and no turn of the loop after it
@@ -100,7 +100,7 @@ def test_queues_are_open_again_at_once_when_there_is_room(board: Board) -> None:
 
 
 def test_a_held_job_whose_message_was_lost_is_begun_when_it_comes_again(refused: Board) -> None:
-    """Begun for a message that is gone it would be begun twice."""
+    """If it began for the lost message, it would begin twice."""
     board = refused
     board.broker.put("job-1")
     board.turn()
@@ -114,14 +114,14 @@ def test_a_held_job_whose_message_was_lost_is_begun_when_it_comes_again(refused:
 
 
 def _fire(board: Board) -> None:
-    """Let the timers fire until the blocked one did."""
+    """Let timers fire until the blocked one has fired."""
     while board.timers and board.flow.blocked:
         board.pass_time()
     board.turn()
 
 
 def test_jobs_that_end_at_once_are_acknowledged_together(board: Board) -> None:
-    """A queue whose jobs are known to be short hands out many; a group of them costs one commit and one frame."""
+    """A queue of short jobs delivers many messages. A group of them costs one commit and one frame."""
     board.know("echo")
     jobs = [f"job-{number}" for number in range(200)]
     for job in jobs:
@@ -134,7 +134,7 @@ def test_jobs_that_end_at_once_are_acknowledged_together(board: Board) -> None:
 
 
 def warm(board: Board) -> None:
-    """The queue's jobs are known to be short, and nothing is in hand."""
+    """Return a board whose queue is known to have short jobs, with no message in hand."""
     board.know("echo")
     for number in range(10):
         board.broker.put(f"warm-{number}")
@@ -144,7 +144,7 @@ def warm(board: Board) -> None:
 
 
 def lone(board: Board, *jobs: str) -> None:
-    """Each job comes once the one before it has its result."""
+    """Return a board on which each job arrives after the result of the one before."""
     for job in jobs:
         board.broker.put(job)
         board.turn()
@@ -152,7 +152,10 @@ def lone(board: Board, *jobs: str) -> None:
 
 
 def test_jobs_that_come_one_by_one_share_an_acknowledgement(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each one alone would cost the broker a sync of its log; the eighth takes all along."""
+    """Each single one would cost the broker a sync of its log.
+
+    The eighth is acknowledged together with all before it.
+    """
     monkeypatch.setattr("edge.worker.flow.late_acks.WAIT_S", 60.0)  # also on a busy machine
     warm(board)
     frames = board.broker.frames
@@ -163,7 +166,7 @@ def test_jobs_that_come_one_by_one_share_an_acknowledgement(board: Board, monkey
 
 
 def test_a_late_acknowledgement_waits_half_a_second(board: Board) -> None:
-    """After that nobody seems to come."""
+    """After that time no further job seems to come."""
     warm(board)
     lone(board, "a", "b")
     (delay_s, call), *others = board.timers
@@ -174,16 +177,16 @@ def test_a_late_acknowledgement_waits_half_a_second(board: Board) -> None:
 
 
 def test_a_pause_sends_late_acknowledgements(board: Board) -> None:
-    """Nothing is in hand after it."""
+    """No message is in hand after it."""
     warm(board)
     lone(board, "a", "b")
-    board.power.tell(PowerState.LOW)
+    board.power.report(PowerState.LOW)
     board.turn()
     assert (board.broker.acked, board.broker.unacked, board.broker.back) == (["a", "b"], {}, [])
 
 
 def test_a_stop_sends_late_acknowledgements(board: Board) -> None:
-    """Else their messages would come once more."""
+    """Otherwise their messages would come again."""
     warm(board)
     lone(board, "a", "b")
     board.intake.release()
@@ -191,7 +194,7 @@ def test_a_stop_sends_late_acknowledgements(board: Board) -> None:
 
 
 def test_before_a_long_body_late_acknowledgements_go(board: Board) -> None:
-    """It may last for hours."""
+    """The body may last for hours."""
     warm(board)
     board.know("slow", seconds=60)
     lone(board, "a")
@@ -203,7 +206,7 @@ def test_before_a_long_body_late_acknowledgements_go(board: Board) -> None:
 
 
 def test_a_job_whose_late_acknowledgement_was_lost_is_not_run_again(board: Board) -> None:
-    """Its message comes again over the next connection, and finds the result."""
+    """Its message comes again over the next connection, and the result is found."""
     warm(board)
     lone(board, "a", "b")
     board.disconnect()
@@ -215,14 +218,14 @@ def test_a_job_whose_late_acknowledgement_was_lost_is_not_run_again(board: Board
 
 
 def test_a_queue_that_hands_out_one_gets_its_acknowledgement_at_once(board: Board) -> None:
-    """Nothing more would come before it."""
+    """The queue delivers no further message before it."""
     board.know("echo", seconds=5)
     lone(board, "a")
     assert board.broker.acked == ["a"]
 
 
 def test_a_queue_that_another_worker_consumes_hands_out_few(board: Board) -> None:
-    """Two workers on one queue share it."""
+    """Two workers share the queue."""
     board.know("echo")
     board.broker.others[NORMAL] = 1
     for number in range(50):
@@ -232,7 +235,7 @@ def test_a_queue_that_another_worker_consumes_hands_out_few(board: Board) -> Non
 
 
 def test_a_queue_whose_jobs_are_not_known_hands_out_one(board: Board) -> None:
-    """What is in hand here no other worker can run."""
+    """No other worker can run a message that is in hand here."""
     seen = []
     board.bodies.meanwhile = {f"job-{n}": lambda: seen.append(len(board.broker.unacked)) for n in range(5)}
     board.know("echo", seconds=5)
@@ -243,7 +246,7 @@ def test_a_queue_whose_jobs_are_not_known_hands_out_one(board: Board) -> None:
 
 
 def test_before_a_long_body_all_else_is_settled(board: Board) -> None:
-    """What ended is committed and acknowledged, what waits behind it goes back, and comes again after it."""
+    """Ended jobs are committed and acknowledged. Waiting messages go back, and come again after the body."""
     board.know("echo")
     for number in range(10):
         board.broker.put(f"job-{number}")
@@ -264,8 +267,8 @@ def test_before_a_long_body_all_else_is_settled(board: Board) -> None:
     assert not list(board.config.layout.attempts.glob("*")), "a message that went back unbegun is no attempt"
 
 
-def test_a_short_kind_that_lasts_lets_go_of_what_waits(board: Board) -> None:
-    """The mean said short and this one is not: after a moment nothing waits for it."""
+def test_a_short_kind_that_lasts_gives_waiting_messages_back(board: Board) -> None:
+    """The kind is short on average but this job is not. After a moment no message waits for it."""
     board.know("echo")
     for number in range(10):
         board.broker.put(f"job-{number}")
@@ -273,7 +276,7 @@ def test_a_short_kind_that_lasts_lets_go_of_what_waits(board: Board) -> None:
     seen: list[tuple[int, list[str]]] = []
 
     def lasts() -> None:
-        board.intake.tend()
+        board.intake.commit_and_give_back()
         seen.append((len(board.broker.unacked), list(board.broker.acked)))
 
     board.bodies.meanwhile["lasts"] = lasts
@@ -286,12 +289,15 @@ def test_a_short_kind_that_lasts_lets_go_of_what_waits(board: Board) -> None:
 
 
 def test_a_pause_settles_the_window(board: Board) -> None:
-    """Closed, committed, acknowledged, given back; nothing begins after it, and nothing was an attempt."""
+    """Queues are closed, jobs committed and acknowledged, messages given back.
+
+    Nothing begins after it, and nothing counts as an attempt.
+    """
     board.know("echo")
     for number in range(10):
         board.broker.put(f"job-{number}")
     board.turns()
-    board.bodies.meanwhile["c"] = lambda: board.power.tell(PowerState.LOW)
+    board.bodies.meanwhile["c"] = lambda: board.power.report(PowerState.LOW)
     for job in "abcdef":
         board.broker.put(job)
     board.turns()
@@ -301,28 +307,28 @@ def test_a_pause_settles_the_window(board: Board) -> None:
     assert board.broker.unacked == {}
     assert board.broker.settling_frames[-2:] == ["ack", "nack"]
     assert board.status.status.queues == ("edge.always", "edge.dead")
-    board.power.tell(PowerState.NORMAL)
+    board.power.report(PowerState.NORMAL)
     board.turns()
     assert board.broker.acked[-3:] == ["d", "e", "f"]
     assert not list(board.config.layout.attempts.glob("*"))
 
 
 def test_a_long_job_that_went_back_does_not_make_its_queue_slow(board: Board) -> None:
-    """Power fell within the body before it: it goes back before it counts as one that begins."""
+    """Power fell in the body before it. So it goes back before it counts as a long job of its queue."""
     warm(board)
-    board.bodies.meanwhile["a"] = lambda: board.power.tell(PowerState.LOW)
+    board.bodies.meanwhile["a"] = lambda: board.power.report(PowerState.LOW)
     board.broker.put("a")
     board.broker.put("long", task="slow")
     board.turns()
     assert board.broker.ready() == ["long"]
     board.broker.opened.clear()
-    board.power.tell(PowerState.NORMAL)
+    board.power.report(PowerState.NORMAL)
     board.turn()
     assert board.broker.opened[0] == (NORMAL, 64)
 
 
 def test_a_copy_in_the_window_does_not_run_again(board: Board) -> None:
-    """Its job has ended but is not committed yet: that comes first."""
+    """Its job has ended but is not committed yet. The commit comes first."""
     board.know("echo")
     for number in range(10):
         board.broker.put(f"job-{number}")
@@ -335,7 +341,7 @@ def test_a_copy_in_the_window_does_not_run_again(board: Board) -> None:
 
 
 def test_of_what_was_in_hand_at_a_crash_only_the_first_counts_as_begun(board: Board) -> None:
-    """The others had not begun as far as anybody knows: no attempt, no record on the card."""
+    """The others probably had not begun, so there is no attempt and no record on the card for them."""
     for job in "abcd":
         board.broker.put(job)
     for message in board.broker.queues[NORMAL]:
@@ -347,7 +353,7 @@ def test_of_what_was_in_hand_at_a_crash_only_the_first_counts_as_begun(board: Bo
 
 
 def test_redelivered_messages_are_committed_one_by_one(board: Board) -> None:
-    """One of them may be what ends this process: it must be the first to come again."""
+    """One of them may end this process. Then it must be the first to come again."""
     board.know("echo")
     for number in range(10):
         board.broker.put(f"job-{number}")
@@ -365,7 +371,7 @@ def test_redelivered_messages_are_committed_one_by_one(board: Board) -> None:
 
 
 def test_a_stop_gives_back_what_is_in_hand(board: Board) -> None:
-    """At once, not when the broker notices."""
+    """They go back at once, not only when the broker notices the lost connection."""
     board.know("echo")
     for number in range(10):
         board.broker.put(f"job-{number}")
@@ -380,8 +386,8 @@ def test_a_stop_gives_back_what_is_in_hand(board: Board) -> None:
     assert board.broker.ready() == ["b", "c"]
 
 
-def test_a_fault_of_ours_is_not_the_jobs_failure(board: Board) -> None:
-    """It is tried again; when it has gone the job ends as ever."""
+def test_a_fault_of_the_worker_is_not_the_jobs_failure(board: Board) -> None:
+    """The worker tries again. Without the fault the job ends as usual."""
     board.fault = TypeError("a bug")
     board.broker.put("a")
     board.turn()
@@ -394,8 +400,8 @@ def test_a_fault_of_ours_is_not_the_jobs_failure(board: Board) -> None:
     assert board.record("a")["state"] == "succeeded"
 
 
-def test_a_fault_of_ours_that_stays_ends_as_internal(board: Board, caplog: pytest.LogCaptureFixture) -> None:
-    """Three times; its traceback stands in the log once, and the jobs behind it run."""
+def test_a_fault_of_the_worker_that_stays_ends_as_internal(board: Board, caplog: pytest.LogCaptureFixture) -> None:
+    """It is tried three times. Its traceback is logged once, and the jobs after it run."""
     board.fault = TypeError("a bug")
     board.broker.put("a")
     board.turn()
@@ -416,7 +422,7 @@ def test_a_fault_of_ours_that_stays_ends_as_internal(board: Board, caplog: pytes
 
 
 def test_a_refused_member_is_blocked_and_the_others_go(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The group is tried one by one: what the disk took is acknowledged, the rest stays."""
+    """Members that the disk accepts are acknowledged. The others stay."""
     monkeypatch.setattr("edge.worker.flow.batch.WAIT_S", 60.0)  # one group, also on a busy machine
     board.know("echo")
     for number in range(10):
@@ -428,7 +434,7 @@ def test_a_refused_member_is_blocked_and_the_others_go(board: Board, monkeypatch
     board.turns()
     assert board.broker.acked[-3:] == ["a", "c", "d"]
     assert [message.id for _, message in board.broker.unacked.values()] == ["b"]
-    board.disk.well()
+    board.disk.recover()
     while board.flow.blocked:
         board.pass_time()
     board.turns()
@@ -438,7 +444,7 @@ def test_a_refused_member_is_blocked_and_the_others_go(board: Board, monkeypatch
 
 
 def test_nothing_begins_while_the_disk_refuses(board: Board) -> None:
-    """What its body made would be lost, too."""
+    """The disk would refuse the result of another body too."""
     board.disk.refuse = {"write"}
     for job in "ab":
         board.broker.put(job)
@@ -450,47 +456,47 @@ def test_nothing_begins_while_the_disk_refuses(board: Board) -> None:
 
 
 def test_the_reason_stands_as_long_as_the_disk_refuses(board: Board) -> None:
-    """Also between two tries of a job that has ended."""
+    """This includes the time between two tries of a job that has ended."""
     board.disk.refuse = {"write"}
     board.broker.put("a")
     board.turn()
     board.pass_time()
     assert "cannot write" in board.status.status.reason
-    board.disk.well()
+    board.disk.recover()
     _fire(board)
     assert board.status.status.reason == ""
 
 
-def test_news_of_power_let_a_parked_job_look_again(board: Board) -> None:
-    """A cooler board is such news, though what may run stays the same."""
+def test_a_new_power_report_lets_a_parked_job_try_again(board: Board) -> None:
+    """A report of a cooler board counts, although the open queues stay the same."""
     board.broker.put("a", max_temp_c=60.0)
-    board.power.tell(PowerState.NORMAL, temperature=75.0)
+    board.power.report(PowerState.NORMAL, temperature=75.0)
     board.turns()
     assert ([parked.id for parked in board.status.status.parked], board.bodies.began) == (["a"], [])
-    board.power.tell(PowerState.NORMAL, temperature=50.0)
+    board.power.report(PowerState.NORMAL, temperature=50.0)
     board.turns()
     assert (board.status.status.parked, board.bodies.began) == ((), ["a"])
 
 
 def test_nothing_of_a_queue_overtakes_its_parked_job(board: Board) -> None:
-    """Its place in the queue is kept, also where the queue gives many at a time; other queues go on."""
+    """It keeps its place in its queue, even if the queue delivers many messages at once. Other queues continue."""
     board.know("echo")
     for number in range(10):
         board.broker.put(f"job-{number}")
     board.turns()
-    board.power.tell(PowerState.NORMAL, temperature=75.0)
+    board.power.report(PowerState.NORMAL, temperature=75.0)
     board.broker.put("hot", max_temp_c=60.0)
     board.broker.put("behind")
     board.broker.put("beside", "edge.always")
     board.turns()
     assert board.bodies.began[10:] == ["beside"]
-    board.power.tell(PowerState.NORMAL, temperature=50.0)
+    board.power.report(PowerState.NORMAL, temperature=50.0)
     board.turns()
     assert board.bodies.began[10:] == ["beside", "hot", "behind"]
 
 
 def test_what_had_not_begun_when_the_connection_broke_is_no_attempt(board: Board) -> None:
-    """It was in hand, and the first of it is the first to come again."""
+    """The messages were in hand, and the first of them comes again first."""
     board.know("echo")
     for number in range(10):
         board.broker.put(f"job-{number}")
@@ -509,7 +515,7 @@ def test_what_had_not_begun_when_the_connection_broke_is_no_attempt(board: Board
 
 @pytest.mark.parametrize("where", ["close", "commit"])
 def test_power_that_falls_before_a_long_body_keeps_it_from_beginning(board: Board, where: str) -> None:
-    """Settling the window takes its time, in which the governor may speak."""
+    """To settle the window takes time, in which a new report may come."""
     board.know("echo")
     for number in range(10):
         board.broker.put(f"job-{number}")
@@ -518,9 +524,9 @@ def test_power_that_falls_before_a_long_body_keeps_it_from_beginning(board: Boar
     board.broker.put("long", task="slow")
     board.broker.put("b")
     if where == "close":
-        board.broker.meanwhile = lambda: board.power.tell(PowerState.PAUSED)
+        board.broker.meanwhile = lambda: board.power.report(PowerState.PAUSED)
     else:
-        board.disk.meanwhile["commit"] = lambda: board.power.tell(PowerState.PAUSED)
+        board.disk.meanwhile["commit"] = lambda: board.power.report(PowerState.PAUSED)
     board.turns()
     assert board.bodies.began[-1] == "a"
     assert sorted(board.broker.ready()) == ["b", "long"]
@@ -528,24 +534,24 @@ def test_power_that_falls_before_a_long_body_keeps_it_from_beginning(board: Boar
 
 
 def test_queues_are_closed_before_the_acknowledgement_that_lets_more_in(board: Board) -> None:
-    """Power fell while a group was committed: the next message stays in its queue."""
+    """Power fell during the commit of a group. The next message stays in its queue."""
     board.broker.put("a")
     board.broker.put("b")
-    board.disk.meanwhile["commit"] = lambda: board.power.tell(PowerState.PAUSED)
+    board.disk.meanwhile["commit"] = lambda: board.power.report(PowerState.PAUSED)
     board.turns()
     assert (board.broker.acked, board.broker.ready(), board.broker.back) == (["a"], ["b"], [])
 
 
-def test_news_that_come_while_queues_are_closed_are_acted_on(board: Board) -> None:
-    """The last word of the governor holds, however fast it speaks, also within a body."""
-    board.power.tell(PowerState.SURPLUS)
+def test_reports_that_come_while_queues_are_closed_are_applied(board: Board) -> None:
+    """The last report of the governor decides, even if reports follow each other fast or come during a body."""
+    board.power.report(PowerState.SURPLUS)
     board.turn()
     seen = []
 
     def lasts() -> None:
-        board.power.tell(PowerState.LOW)
-        board.broker.meanwhile = lambda: board.power.tell(PowerState.PAUSED)
-        board.intake.tend()
+        board.power.report(PowerState.LOW)
+        board.broker.meanwhile = lambda: board.power.report(PowerState.PAUSED)
+        board.intake.commit_and_give_back()
         seen.append((board.broker.names, board.status.status.queues))
 
     board.bodies.meanwhile["a"] = lasts
@@ -555,24 +561,24 @@ def test_news_that_come_while_queues_are_closed_are_acted_on(board: Board) -> No
 
 
 def test_what_went_back_at_a_pause_is_no_attempt_when_it_comes_first(board: Board) -> None:
-    """Not even over another connection, where the first of a queue counts as begun."""
+    """This holds over another connection too, where the first message of a queue counts as begun."""
     board.know("echo")
     for number in range(10):
         board.broker.put(f"job-{number}")
     board.turns()
-    board.bodies.meanwhile["a"] = lambda: board.power.tell(PowerState.LOW)
+    board.bodies.meanwhile["a"] = lambda: board.power.report(PowerState.LOW)
     for job in "abc":
         board.broker.put(job)
     board.turns()
     board.disconnect()
     board.connect()
-    board.power.tell(PowerState.NORMAL)
+    board.power.report(PowerState.NORMAL)
     board.turns()
     assert [board.record(job).get("attempts", 1) for job in "abc"] == [1, 1, 1]
 
 
 def _ended(board: Board, job: str) -> None:
-    """A job whose body has ended, and whose result waits for company."""
+    """Return a board with a job that has ended and whose result waits for others."""
     board.broker.put(job)
     board.broker.read()
     board.flow.advance(board.intake._window._waiting.popleft(), board.power.status)
@@ -580,21 +586,24 @@ def _ended(board: Board, job: str) -> None:
 
 
 def test_what_has_ended_when_the_worker_leaves_is_acknowledged(board: Board) -> None:
-    """Given back it would go to a worker that has to find out that it is over."""
+    """If it went back, another worker would have to find out that the job has ended."""
     _ended(board, "a")
     board.intake.release()
     assert (board.broker.acked, board.broker.back) == (["a"], [])
 
 
 def test_what_has_ended_when_the_connection_breaks_is_made_durable(board: Board) -> None:
-    """The broker may be away for days, and a body that took power would have to run again after a cut."""
+    """The broker may be away for days. After a power cut the body would have to run again."""
     _ended(board, "a")
     board.disconnect()
     assert board.durable("a")
 
 
 def test_a_body_that_closes_what_it_finds_costs_no_result(board: Board) -> None:
-    """Neither its own nor those that wait for it in the group; the number may be another file's by then."""
+    """Neither its own result nor those that wait in the group are lost.
+
+    A closed descriptor's number may be used by another file by then.
+    """
     board.know("echo")
     for number in range(10):
         board.broker.put(f"job-{number}")

@@ -1,4 +1,4 @@
-"""The intake of a worker whose bodies run elsewhere and end in any order."""
+"""The intake of a worker whose bodies run in threads and end in any order."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ DEAD_PID = 2**22 + 1
 
 @pytest.fixture
 def board(config: Config) -> Board:
-    """A worker of four threads."""
+    """Return a worker with four threads."""
     return Board(config, threads=4)
 
 
 def put(board: Board, *ids: str, **how: Any) -> ThreadBodies:
-    """Publish jobs and let the worker turn."""
+    """Publish jobs and run one turn of the loop."""
     for job_id in ids:
         board.broker.put(job_id, **how)
     board.turns()
@@ -35,7 +35,7 @@ def put(board: Board, *ids: str, **how: Any) -> ThreadBodies:
 
 
 def test_as_many_begin_as_there_are_threads(board: Board) -> None:
-    """Each end lets another one in."""
+    """Each end of a body lets another one begin."""
     bodies = put(board, *"abcdef")
     assert bodies.began == list("abcd")
     bodies.finish("c")
@@ -45,7 +45,7 @@ def test_as_many_begin_as_there_are_threads(board: Board) -> None:
 
 
 def test_bodies_that_end_together_are_committed_together(board: Board) -> None:
-    """In one group; with one frame where they are the oldest, else one each."""
+    """They are one group. They take one frame if they are the oldest, otherwise one frame each."""
     bodies = put(board, *"abcd")
     frames = board.broker.frames
     bodies.finish("b", "a")
@@ -61,21 +61,21 @@ def test_bodies_that_end_together_are_committed_together(board: Board) -> None:
 
 
 def test_a_pause_gives_back_what_has_not_begun(board: Board) -> None:
-    """And tells the bodies; their messages stay."""
+    """Running bodies get the report, and their messages stay in hand."""
     bodies = put(board, *"abcd")
     put(board, "x", queue="edge.surplus")
-    board.power.tell(PowerState.PAUSED)
+    board.power.report(PowerState.PAUSED)
     board.turns()
     assert bodies.heard[-1] is PowerState.PAUSED
     assert {message.id for _, message in board.broker.unacked.values()} == set("abcd")
     assert board.broker.names == ()
-    board.power.tell(PowerState.NORMAL)
+    board.power.report(PowerState.NORMAL)
     board.turns()
     assert NORMAL in board.broker.names  # though messages of it are in hand
 
 
 def test_a_body_that_runs_meets_its_message_again(board: Board) -> None:
-    """The connection was lost: no second body begins, and the new message is acknowledged at the end."""
+    """After a lost connection no second body begins. The new message is acknowledged at the end."""
     bodies = put(board, "a", "b")
     board.disconnect()
     board.connect()
@@ -88,7 +88,7 @@ def test_a_body_that_runs_meets_its_message_again(board: Board) -> None:
 
 
 def test_bodies_end_while_there_is_no_connection(board: Board) -> None:
-    """Their results are durable, and their messages go when they come again."""
+    """Their results are durable. Their messages are acknowledged when they come again."""
     bodies = put(board, "a", "b")
     board.disconnect()
     bodies.finish("a")
@@ -101,7 +101,7 @@ def test_bodies_end_while_there_is_no_connection(board: Board) -> None:
 
 
 def test_the_message_of_a_later_retry_waits(board: Board) -> None:
-    """It is not settled with the attempt before it."""
+    """It is not settled together with the attempt before it."""
     bodies = put(board, "a")
     put(board, "a", failures=1, retries=3)
     assert bodies.began == ["a"]
@@ -114,7 +114,7 @@ def test_the_message_of_a_later_retry_waits(board: Board) -> None:
 
 
 def test_a_stop_waits_for_the_bodies_only(board: Board) -> None:
-    """What has not begun goes back at once; the loop ends with the last body."""
+    """Jobs that have not begun go back at once. The loop ends with the last body."""
     bodies = put(board, *"abcd")
     put(board, "x", queue="edge.always")
     board.control.stopping = True
@@ -128,7 +128,7 @@ def test_a_stop_waits_for_the_bodies_only(board: Board) -> None:
 
 
 def crashed(board: Board, *ids: str) -> None:
-    """A worker of threads died while these ran."""
+    """Leave the mark of a worker of threads that died while these bodies ran."""
     mark = RunningMark(ids[0], boot_id(), DEAD_PID, others=ids[1:], ran=len(ids))
     path = board.config.layout.running / f"main.{os.urandom(2).hex()}.json"
     path.write_bytes(msgspec.json.encode(mark))
@@ -138,7 +138,7 @@ def crashed(board: Board, *ids: str) -> None:
 
 
 def test_suspects_run_in_halves_and_apart(board: Board) -> None:
-    """Two of four at once, nobody else beside them; what is behind them in the queue waits."""
+    """Two of four run at once and no other body with them. Later messages of the queue wait."""
     crashed(board, *"abcd")
     bodies = put(board, "x")
     assert bodies.began == ["a", "b"]
@@ -156,7 +156,10 @@ def test_suspects_run_in_halves_and_apart(board: Board) -> None:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_day_ends_well(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
-    """Power, connection, ends and messages in any order: each job has one result, and nothing begins against power."""
+    """Power, connection, ends and messages come in any order.
+
+    Each job has one result, and nothing begins against power.
+    """
     from edge.config import load
 
     root = tmp_path_factory.mktemp("day")
@@ -172,14 +175,14 @@ def test_any_day_ends_well(tmp_path_factory: pytest.TempPathFactory, data: st.Da
             case "end" if left := sorted(set(board.threads.running) - {each.id for each in board.threads.over}):
                 board.threads.finish(data.draw(st.sampled_from(left)))
             case "power":
-                board.power.tell(data.draw(st.sampled_from(list(PowerState))))
+                board.power.report(data.draw(st.sampled_from(list(PowerState))))
             case "lose":
                 board.disconnect()
                 board.intake.serve_bodies()
                 board.connect()
         if data.draw(st.booleans()):
             board.turns()
-    board.power.tell(PowerState.SURPLUS)
+    board.power.report(PowerState.SURPLUS)
     for _ in range(jobs + 2):
         board.turns()
         board.threads.finish(*(set(board.threads.running) - {each.id for each in board.threads.over}))
@@ -196,14 +199,14 @@ def test_any_day_ends_well(tmp_path_factory: pytest.TempPathFactory, data: st.Da
 
 
 def test_a_record_that_cannot_be_read_ends_no_connection(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody knows whether the job is under suspicion, so it begins once no other body runs."""
+    """The job may be a suspect, so it begins when no other body runs."""
 
     def unreadable(_delivery: object) -> int:
         raise OSError(errno.EMFILE, "Too many open files")
 
     bodies = put(board, "a")
     with monkeypatch.context() as patch:
-        patch.setattr(board.history, "company", unreadable)
+        patch.setattr(board.history, "parallel_limit", unreadable)
         put(board, "b")
         assert bodies.began == ["a"]
         bodies.finish("a")

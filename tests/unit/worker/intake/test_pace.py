@@ -1,4 +1,4 @@
-"""A queue gives more at a time only while its jobs are short, and little where others consume it too."""
+"""A queue delivers more at a time only while its jobs are short, and few if others consume it too."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def _short(pace: Pace, count: int = 4) -> Pace:
 
 
 def test_a_queue_gives_many_after_some_short_jobs_in_a_row() -> None:
-    """Not before; and of another queue they tell nothing."""
+    """It does not before, and short jobs of another queue do not count."""
     pace = _short(Pace(), 3)
     assert pace.prefetch("q") == ONE
     pace.began("q", short=True)
@@ -20,7 +20,7 @@ def test_a_queue_gives_many_after_some_short_jobs_in_a_row() -> None:
 
 
 def test_one_long_job_ends_the_row() -> None:
-    """What is in hand behind it waits for it, and no other worker can run that."""
+    """The messages in hand wait for it, and no other worker can run them."""
     pace = _short(Pace())
     pace.began("q", short=False)
     assert pace.prefetch("q") == ONE
@@ -28,7 +28,7 @@ def test_one_long_job_ends_the_row() -> None:
 
 
 def test_a_queue_that_others_consume_gives_few() -> None:
-    """As long as they do."""
+    """This holds while they consume it."""
     pace = _short(Pace())
     pace.counted("q", 2)
     assert pace.prefetch("q") == FEW
@@ -37,5 +37,5 @@ def test_a_queue_that_others_consume_gives_few() -> None:
 
 
 def test_a_worker_that_takes_one_at_a_time_does() -> None:
-    """Whatever its jobs take."""
+    """The duration of its jobs does not matter."""
     assert _short(Pace(most=1), 50).prefetch("q") == ONE

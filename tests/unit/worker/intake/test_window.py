@@ -1,4 +1,4 @@
-"""Random days of a worker: messages, power, disk, broker and stops in any order keep every promise of the window."""
+"""Random days of a worker: messages, power, disk, broker and stops in any order keep all promises of the window."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _event = st.one_of(
     st.tuples(st.just("lasts")),
     st.tuples(st.just("refuse"), st.sampled_from(_CALLS), st.integers(1, 4)),
     st.tuples(st.just("full")),
-    st.tuples(st.just("well")),
+    st.tuples(st.just("recover")),
     st.tuples(st.just("turn"), st.integers(1, 5)),
     st.tuples(st.just("timer")),
     st.tuples(st.just("disconnect")),
@@ -40,7 +40,7 @@ _event = st.one_of(
 
 
 class Day:
-    """One worker, and another one after each stop."""
+    """One worker, and a new one after each stop."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -56,7 +56,7 @@ class Day:
         return board
 
     def do(self, event: tuple[object, ...]) -> None:
-        """One thing happens."""
+        """Let one event happen."""
         kind, *args = event
         getattr(self, str(kind).replace("-", "_"))(*args)
 
@@ -80,19 +80,19 @@ class Day:
         self.board.broker.put(job, queue, retries=1)
 
     def power(self, state: PowerState) -> None:
-        self.board.power.tell(state)
+        self.board.power.report(state)
 
     def power_within(self, state: PowerState) -> None:
-        self._within(lambda: self.board.power.tell(state))
+        self._within(lambda: self.board.power.report(state))
 
     def power_in(self, call: str, state: PowerState) -> None:
-        self.board.disk.meanwhile[call] = lambda: self.board.power.tell(state)
+        self.board.disk.meanwhile[call] = lambda: self.board.power.report(state)
 
     def power_at_close(self, state: PowerState) -> None:
-        self.board.broker.meanwhile = lambda: self.board.power.tell(state)
+        self.board.broker.meanwhile = lambda: self.board.power.report(state)
 
     def lasts(self) -> None:
-        self._within(self.board.intake.tend)
+        self._within(self.board.intake.commit_and_give_back)
 
     def _within(self, happens: Callable[[], None]) -> None:
         open_jobs = [job for job, *_ in self.jobs if job not in self.board.bodies.began]
@@ -105,8 +105,8 @@ class Day:
     def full(self) -> None:
         self.board.disk.full = True
 
-    def well(self) -> None:
-        self.board.disk.well()
+    def recover(self) -> None:
+        self.board.disk.recover()
 
     def turn(self, count: int) -> None:
         for _ in range(count):
@@ -129,7 +129,7 @@ class Day:
             self.board.intake.reconsider()
 
     def restart(self) -> None:
-        """The worker stops in order, and another one starts with the same queues."""
+        """Stop the worker regularly, and start another one with the same queues."""
         old = self.board
         old.control.stopping = True
         old.turn()
@@ -137,7 +137,7 @@ class Day:
         assert old.broker.unacked == {}, "all is settled or back"
         self._keep()
         self.board = self._start()
-        self.board.power.tell(old.power.next_status.state)
+        self.board.power.report(old.power.next_status.state)
         broker = self.board.broker
         for queue, messages in old.broker.queues.items():
             broker.queues[queue] = [*old.broker.returned[queue], *messages]
@@ -148,13 +148,13 @@ class Day:
         self.wrong += self.board.bodies.wrong
 
     def end(self) -> None:
-        """Power and disk are well for good."""
+        """Make power and disk good from now on."""
         board = self.board
-        board.disk.well()
+        board.disk.recover()
         board.disk.meanwhile.clear()
         board.broker.meanwhile = None
         board.bodies.meanwhile.clear()
-        board.power.tell(PowerState.SURPLUS)
+        board.power.report(PowerState.SURPLUS)
         for _ in range(400):
             board.turn()
             if board.timers and (board.flow.blocked or board.intake._window.parked):
@@ -175,7 +175,7 @@ def _config(folder: Path) -> Config:
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(_event, max_size=40))
 def test_any_day_ends_well(events: list[tuple[object, ...]]) -> None:
-    """No acknowledgement before a durable result or record; no start against power; each job ends, none is stuck."""
+    """No acknowledgement comes before a durable result or record. Nothing starts against power, and each job ends."""
     memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # nothing is cut here, so nothing has to be synced
     with tempfile.TemporaryDirectory(prefix="edge-window-", dir=memory) as folder:
         day = Day(_config(Path(folder)))
@@ -191,6 +191,6 @@ def test_any_day_ends_well(events: list[tuple[object, ...]]) -> None:
 
 
 def test_the_power_classes_are_those_of_the_queues() -> None:
-    """What this file plays is the product's own table."""
+    """The table of this file is the same as that of the product."""
     assert set(QUEUES.values()) == set(Power)
     assert msgspec.json.encode(sorted(QUEUES)) == b'["edge.always","edge.normal","edge.surplus"]'

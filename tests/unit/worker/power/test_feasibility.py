@@ -1,4 +1,4 @@
-"""What a job is held back for although its class may start."""
+"""The reasons for which a job waits although its class may start."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from edge.worker.power.feasibility import KindAverage, KindAverages, too_hot, to
 LONG = KindAverage(5, 3600.0, 7200.0)  # an hour, two watt-hours
 
 
-def said(state: PowerState = PowerState.NORMAL, **readings: float) -> PowerStatus:
-    """Normal power with these readings."""
+def report_of(state: PowerState = PowerState.NORMAL, **readings: float) -> PowerStatus:
+    """Return normal power with these readings."""
     return PowerStatus(state, "x", "x", readings=tuple(Reading("s", what, value) for what, value in readings.items()))
 
 
@@ -32,17 +32,20 @@ def said(state: PowerState = PowerState.NORMAL, **readings: float) -> PowerStatu
     ],
 )
 def test_heat_holds_until_it_is_clearly_cooler(limit: float | None, celsius: float, held: bool, hot: bool) -> None:
-    """A job that was held for heat waits for three degrees less: it would else heat itself up and down."""
-    assert bool(too_hot(limit, said(temperature=celsius), held=held)) is hot
+    """A job that was held for heat waits until the board is three degrees cooler.
+
+    Otherwise it would heat the board again at once.
+    """
+    assert bool(too_hot(limit, report_of(temperature=celsius), held=held)) is hot
 
 
 def test_without_a_sensor_nothing_is_too_hot() -> None:
-    """A board that cannot tell would hold for ever."""
-    assert too_hot(50.0, said(charge=50)) is None
+    """A board without a sensor would hold the job for ever."""
+    assert too_hot(50.0, report_of(charge=50)) is None
 
 
 def test_a_sensor_that_fell_silent_holds() -> None:
-    """A job that asked for a limit does not start because the wire came off."""
+    """A job with a limit does not start because the sensor's wire came off."""
     silent = PowerStatus(PowerState.LOW, "x", "x", readings=(Reading("soc", "temperature", reason="gone"),))
     held = too_hot(50.0, silent)
     assert held is not None
@@ -68,15 +71,15 @@ def test_a_sensor_that_fell_silent_holds() -> None:
 def test_what_does_not_fit_what_is_left(
     kind: KindAverage | None, state: str, readings: dict[str, Any], battery_wh: float | None, why: str
 ) -> None:
-    """Said with both numbers; what is not known holds nothing back."""
-    found = too_much(kind, said(PowerState(state), **readings), PowerConfig(battery_wh=battery_wh))
+    """The reason has both numbers. An unknown number holds no job."""
+    found = too_much(kind, report_of(PowerState(state), **readings), PowerConfig(battery_wh=battery_wh))
     assert (found.reason if found else "").startswith("jobs of its kind" if why else "")
     assert why in (found.reason if found else "")
     assert found is None or found.until
 
 
 def test_kinds_are_learned_and_kept(tmp_path: Path) -> None:
-    """From three runs on; newer ones count more; a file that is torn is forgotten."""
+    """They are used after three runs, and newer runs count more. A torn file is ignored."""
     kinds = KindAverages(tmp_path / "tasks" / ".kinds-main.json")
     for seconds in (1.0, 2.0):
         kinds.note("solve", Energy(seconds=seconds, cpu_seconds=1.0, joules=seconds * 2))
@@ -94,7 +97,10 @@ def test_kinds_are_learned_and_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("ends_in_s", "parked"), [(600.0, False), (-1.0, True)])
 def test_a_plan_that_counts_lets_a_job_use_more_of_the_battery(ends_in_s: float, parked: bool) -> None:
-    """Two watt-hours of 20 Wh are a tenth: there from 25 % down to a floor of 14 %, not down to 30 %."""
+    """Two watt-hours of 20 Wh are 10 %.
+
+    The plan allows them from 25 % down to a floor of 14 %; without a plan the threshold is 30 %.
+    """
     plan = Plan(Action.WORK, "above the floor", time.time() + ends_in_s, 14.0)
-    report = msgspec.structs.replace(said(charge=25), plan=plan)
+    report = msgspec.structs.replace(report_of(charge=25), plan=plan)
     assert (too_much(LONG, report, PowerConfig(battery_wh=20.0)) is not None) is parked

@@ -1,4 +1,4 @@
-"""When a body that may not continue is held."""
+"""The moment at which a body that may not continue is held."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ class Clock:
         self.now = 100.0
 
     def monotonic(self) -> float:
-        """Return the present time in seconds."""
+        """Return the current time in seconds."""
         return self.now
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock that `patience` reads."""
+    """Return the clock that `patience` reads."""
     clock = Clock()
     monkeypatch.setattr(patience, "time", clock)
     return clock
 
 
 def test_a_body_without_checkpoints_is_held_at_once(clock: Clock) -> None:
-    """Nothing better comes later."""
+    """No better moment comes later."""
     assert Patience().ends(wanted=True, patient=False)
     assert clock.now == 100.0
 
@@ -45,7 +45,7 @@ def test_a_body_with_checkpoints_is_held_at_the_next_one(clock: Clock) -> None:
 
 
 def test_power_that_came_back_begins_the_patience_anew(clock: Clock) -> None:
-    """The time counts from the last moment at which the body became unwanted."""
+    """The time counts from the last moment at which power stopped allowing the body."""
     waits = Patience()
     assert not waits.ends(wanted=True, patient=True)
     clock.now += PATIENCE_S

@@ -1,4 +1,4 @@
-"""What interrupts a body, and where it may."""
+"""How a body is interrupted, and where that may happen."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edge.worker.process.control import Control, JobCancelled, JobControl, JobIn
 
 
 class Seen:
-    """What the control called back."""
+    """The callbacks that the control called."""
 
     def __init__(self) -> None:
         self.stops = 0
@@ -30,7 +30,7 @@ def seen() -> Seen:
 
 @pytest.fixture
 def control(seen: Seen) -> Iterator[Control]:
-    """A control with 0.2 s of grace; this process gets its own signals back."""
+    """Return a control with a grace time of 0.2 s. The signal handlers of this process are restored."""
 
     def stop() -> None:
         seen.stops += 1
@@ -60,13 +60,13 @@ def _later(delay_s: float, call: object, *args: object) -> threading.Timer:
 
 
 def test_a_body_gives_its_value(control: Control) -> None:
-    """Nothing due, nothing raised; the alarm is off after it."""
+    """If nothing comes due, nothing is raised. The alarm is off after the body."""
     assert control.run("a", lambda: 7, limit_s=60) == 7
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
 
 
 def test_a_limit_ends_a_sleeping_and_a_busy_body(control: Control) -> None:
-    """Blocked in the kernel or in a loop."""
+    """The body waits in the kernel or runs in a loop."""
 
     def busy() -> None:
         while True:
@@ -80,7 +80,7 @@ def test_a_limit_ends_a_sleeping_and_a_busy_body(control: Control) -> None:
 
 
 def test_except_exception_lets_it_pass(control: Control) -> None:
-    """A careful body does not swallow it."""
+    """A body that is written with care does not swallow it."""
 
     def body() -> str:
         try:
@@ -96,7 +96,7 @@ def test_except_exception_lets_it_pass(control: Control) -> None:
 def test_a_swallowed_limit_is_raised_again_and_counts_in_the_end(
     control: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`except:` once does not buy the rest of the night."""
+    """One `except:` does not let the body run for the rest of the night."""
     monkeypatch.setattr(module, "AGAIN_S", 0.1)
     raised = 0
 
@@ -115,7 +115,7 @@ def test_a_swallowed_limit_is_raised_again_and_counts_in_the_end(
 
 
 def test_a_body_that_never_gives_in_is_given_up(control: Control, seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After so many times the worker hears of it (and ends its process)."""
+    """After `PATIENCE` tries the worker is notified, and it ends its process."""
     monkeypatch.setattr(module, "AGAIN_S", 0.01)
     monkeypatch.setattr(module, "PATIENCE", 3)
 
@@ -132,7 +132,7 @@ def test_a_body_that_never_gives_in_is_given_up(control: Control, seen: Seen, mo
 
 
 def test_a_cancel_hits_its_job_only(control: Control) -> None:
-    """One for another job passes by; one that came before the body counts."""
+    """A cancel of another job has no effect. One that came before the body counts."""
     control.install()
     control.cancel("b")
     timer = _later(0.05, control.cancel, "b")
@@ -148,7 +148,7 @@ def test_a_cancel_hits_its_job_only(control: Control) -> None:
 
 
 def test_a_stop_gives_its_grace(control: Control, seen: Seen) -> None:
-    """A body that ends within it ends as ever; a longer one is interrupted."""
+    """A body that ends in the grace time ends as usual. A longer one is interrupted."""
     control.install()
     timer = _later(0.05, os.kill, os.getpid(), signal.SIGTERM)
     assert control.run("a", lambda: _nap(0.15), limit_s=None) == "well"
@@ -159,7 +159,7 @@ def test_a_stop_gives_its_grace(control: Control, seen: Seen) -> None:
 
 
 def test_a_second_stop_has_no_grace(control: Control) -> None:
-    """Asked twice, the person means it."""
+    """A person who stops the worker twice wants it to end now."""
     control._grace_s = 60
     control.install()
 
@@ -183,7 +183,7 @@ def test_a_second_stop_has_no_grace(control: Control) -> None:
 
 
 def test_a_stop_is_taken_where_all_is_saved(control: Control) -> None:
-    """check(saved=True) does not wait for the grace to end; check() does."""
+    """`check(saved=True)` does not wait for the end of the grace time; `check()` does."""
     control._grace_s = 60
     control.stopping, control._stop_at = True, time.monotonic() + 60
 
@@ -196,7 +196,7 @@ def test_a_stop_is_taken_where_all_is_saved(control: Control) -> None:
 
 
 def test_nothing_is_raised_behind_a_shield(control: Control) -> None:
-    """What came due inside is raised at its end."""
+    """An exception that came due inside is raised at its end."""
     inside = False
 
     def body() -> None:
@@ -211,7 +211,7 @@ def test_nothing_is_raised_behind_a_shield(control: Control) -> None:
 
 
 def test_nothing_is_raised_outside_a_body(control: Control) -> None:
-    """A cancel or an alarm between two jobs is nobody's."""
+    """A cancel or an alarm between two jobs belongs to no body."""
     control.install()
     control._cancelled_id = "a"
     os.kill(os.getpid(), signal.SIGUSR1)
@@ -219,8 +219,8 @@ def test_nothing_is_raised_outside_a_body(control: Control) -> None:
     control.check()
 
 
-def test_a_body_that_lasts_is_told_of(control: Control, seen: Seen) -> None:
-    """Once, and only when asked for."""
+def test_a_body_that_lasts_is_reported(control: Control, seen: Seen) -> None:
+    """The callback is called once, and only if `lasting_s` is set."""
     control.run("a", lambda: time.sleep(0.3), limit_s=None, lasting_s=0.1)
     assert seen.lasted == 1
     control.run("a", lambda: None, limit_s=None, lasting_s=0.1)
@@ -229,7 +229,7 @@ def test_a_body_that_lasts_is_told_of(control: Control, seen: Seen) -> None:
 
 
 def test_a_body_may_not_keep_the_signals(control: Control) -> None:
-    """The next body is interruptible again."""
+    """The next body can be interrupted again."""
     control.run("a", lambda: signal.signal(signal.SIGALRM, signal.SIG_IGN), limit_s=None)
     with pytest.raises(JobTimedOut):
         control.run("b", lambda: time.sleep(30), limit_s=0.1)

@@ -39,15 +39,15 @@ class Node:
     def is_(self, state: WorkerState) -> None:
         self.file.note(WorkerStatus("main", os.getpid(), "", state))
 
-    def told(self) -> Backlog | None:
+    def content(self) -> Backlog | None:
         try:
             return msgspec.json.decode(self.path.read_bytes(), type=Backlog)
         except OSError:
             return None
 
-    def tells(self, *rows: OpenJobs) -> None:
-        """Return once the file has these. Fails after a deadline."""
-        until(lambda: (told := self.told()) is not None and told.rows == rows, lambda: f"{self.told()}")
+    def wait_for(self, *rows: OpenJobs) -> None:
+        """Wait until the file has these rows. Fails after a deadline."""
+        until(lambda: (content := self.content()) is not None and content.rows == rows, lambda: f"{self.content()}")
 
 
 def loaded(folder: Path, name: str, workers: str = WORKERS) -> Config:
@@ -66,30 +66,30 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
 
 def test_a_worker_that_works_asks_again_and_again_and_an_idle_one_takes_it_back(node: Node) -> None:
     node.is_(WorkerState.RUNNING)
-    node.tells(*ROWS)
-    assert (told := node.told()) is not None
-    assert told.pid == os.getpid()
+    node.wait_for(*ROWS)
+    assert (content := node.content()) is not None
+    assert content.pid == os.getpid()
     until(lambda: node.asked > 3, "it asks again")
     node.is_(WorkerState.IDLE)
-    node.tells()
+    node.wait_for()
     asked = node.asked
     assert not threading.Event().wait(0.1)
     assert node.asked == asked
 
 
 def test_a_head_that_is_away_has_no_backlog(node: Node, caplog: pytest.LogCaptureFixture) -> None:
-    """It is said once; the next answer counts."""
+    """The error is logged once, and the next answer counts."""
     node.is_(WorkerState.HELD)
-    node.tells(*ROWS)
+    node.wait_for(*ROWS)
     node.away = True
-    node.tells()
+    node.wait_for()
     asked = node.asked
     until(lambda: node.asked > asked + 2, "it asks again")
     assert [record.message for record in caplog.records] == [
-        "the head does not tell its backlog: cannot reach the gateway; no further worker is started for it"
+        "cannot get the head's backlog: cannot reach the gateway; no further worker is started for it"
     ]
     node.away = False
-    node.tells(*ROWS)
+    node.wait_for(*ROWS)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Log lines of short jobs go out together, in order, and none is lost."""
+"""The log lines of short jobs are written together and in order, and none is lost."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_child_writes_no_line_of_its_parent(journal: Journal) -> None:
 
 
 def test_only_plain_streams_are_grouped(journal: Journal, tmp_path: Path) -> None:
-    """Who follows a file expects each line at once."""
+    """A reader that follows a log file expects each line at once."""
     file, plain = logging.FileHandler(tmp_path / "worker.log"), logging.StreamHandler(journal)
     assert [type(each) for each in group_lines([file, plain], holds=lambda: True)] == [LogLines]
     assert isinstance(plain.stream, LogLines)

@@ -1,4 +1,4 @@
-"""What a process may change of itself for its bodies."""
+"""The changes that a worker makes to its own process for its bodies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def limits() -> Iterator[tuple[int, int]]:
 
 
 def test_the_limit_of_files_is_raised_as_far_as_it_goes(limits: tuple[int, int]) -> None:
-    """And never lowered."""
+    """It is never lowered."""
     hard = limits[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
     allow_files(300)

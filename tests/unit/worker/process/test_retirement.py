@@ -1,4 +1,4 @@
-"""Whether a worker is to end between two jobs."""
+"""The decision whether a worker must end between two jobs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from edge.worker.power.power_watcher import PowerWatcher
 from edge.worker.process.retirement import Retirement
 
 
-def told(layout: Layout, *workers: str, boot: str = "", entry: str = "extra") -> None:
+def decide(layout: Layout, *workers: str, boot: str = "", entry: str = "extra") -> None:
     layout.scaling.parent.mkdir(parents=True, exist_ok=True)
     entries = (ScaledWorkers(entry, len(workers), 0, "", workers),)
     layout.scaling.write_bytes(msgspec.json.encode(ScalingStatus(boot or boot_id(), 0.0, entries)))
 
 
 def nothing() -> None:
-    """Nobody waits."""
+    """Do nothing."""
 
 
 @pytest.fixture
@@ -30,14 +30,14 @@ def layout(tmp_path: Path) -> Layout:
 
 
 def test_it_ends_when_it_is_no_longer_named_and_stays_when_it_is_again(layout: Layout) -> None:
-    told(layout, "extra-1", "extra-2")
-    retirement = Retirement(layout, entry="extra", worker="extra-2", noted=nothing)
+    decide(layout, "extra-1", "extra-2")
+    retirement = Retirement(layout, entry="extra", worker="extra-2", on_change=nothing)
     due = [retirement.due]
-    told(layout, "extra-1")
+    decide(layout, "extra-1")
     due.append(retirement.due)  # nobody has said that the file changed
     retirement.note()
     due.append(retirement.due)
-    told(layout, "extra-2")
+    decide(layout, "extra-2")
     retirement.note()
     assert [*due, retirement.due] == [False, False, True, False]
 
@@ -47,26 +47,29 @@ def test_what_nobody_has_decided_ends_no_worker(layout: Layout, content: bytes |
     if content is not None:
         layout.scaling.parent.mkdir()
         layout.scaling.write_bytes(content)
-    assert not Retirement(layout, entry="extra", worker="extra-1", noted=nothing).due
+    assert not Retirement(layout, entry="extra", worker="extra-1", on_change=nothing).due
 
 
 def test_neither_another_boot_nor_another_entry_ends_it(layout: Layout) -> None:
-    told(layout, boot="another")
-    assert not Retirement(layout, entry="extra", worker="extra-1", noted=nothing).due
-    told(layout, entry="other")
-    assert not Retirement(layout, entry="extra", worker="extra-1", noted=nothing).due
+    decide(layout, boot="another")
+    assert not Retirement(layout, entry="extra", worker="extra-1", on_change=nothing).due
+    decide(layout, entry="other")
+    assert not Retirement(layout, entry="extra", worker="extra-1", on_change=nothing).due
 
 
 def test_a_change_that_is_read_in_passing_wakes_the_loop(layout: Layout) -> None:
-    """A look between the question and the end of a step takes the event; without a ring nobody would ask again."""
-    told(layout, "extra-1")
+    """A `look` after the loop has read `due` consumes the event.
+
+    Without the callback the loop would not read `due` again.
+    """
+    decide(layout, "extra-1")
     rung = list[bool]()
-    retirement = Retirement(layout, entry="extra", worker="extra-1", noted=lambda: rung.append(True))
+    retirement = Retirement(layout, entry="extra", worker="extra-1", on_change=lambda: rung.append(True))
     watcher = PowerWatcher(layout.power, retirement=retirement)
     try:
         watcher.look()
         assert not retirement.due
-        told(layout)
+        decide(layout)
         assert not watcher.look()  # the power has not changed
         assert rung
         assert retirement.due

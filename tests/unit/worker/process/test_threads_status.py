@@ -16,7 +16,7 @@ HELD = WaitReason(0.0, "low")
 
 
 class Watched:
-    """A status, the jobs it tells of, and the loop's timers."""
+    """A status, the jobs that it shows, and the timers of the event loop."""
 
     def __init__(self, config: Config) -> None:
         config.run.mkdir(parents=True, exist_ok=True)
@@ -30,28 +30,28 @@ class Watched:
 
     @property
     def written(self) -> WorkerStatus:
-        """What the file says."""
+        """The content of the file."""
         return msgspec.json.decode(self.config.layout.worker("io").read_bytes(), type=WorkerStatus)
 
 
 @pytest.fixture
 def watched(config: Config) -> Watched:
     watched = Watched(config)
-    watched.status.say_open(("edge.io.normal",), PowerState.NORMAL)
+    watched.status.update_queues(("edge.io.normal",), PowerState.NORMAL)
     return watched
 
 
-def test_all_jobs_are_told(watched: Watched) -> None:
-    """And `job`, which readers of other workers know, stays empty."""
+def test_all_jobs_are_shown(watched: Watched) -> None:
+    """The field `job`, which readers of other workers use, stays empty."""
     watched.jobs = (RunningJob("a", "wait", 0.0), RunningJob("b", "wait", 0.0))
     watched.status.flush()
-    told = watched.written
-    assert (told.state, told.job, told.jobs, told.slots) == (WorkerState.RUNNING, None, watched.jobs, 9)
-    assert told.running == watched.jobs
+    written = watched.written
+    assert (written.state, written.job, written.jobs, written.slots) == (WorkerState.RUNNING, None, watched.jobs, 9)
+    assert written.running == watched.jobs
 
 
 def test_held_is_a_worker_whose_jobs_are_all_held(watched: Watched) -> None:
-    """One that goes on makes it run."""
+    """A worker with one job that is not held is running."""
     watched.jobs = (RunningJob("a", "wait", 0.0, held=HELD), RunningJob("b", "wait", 0.0))
     watched.status.flush()
     states = [watched.written.state]
@@ -61,12 +61,12 @@ def test_held_is_a_worker_whose_jobs_are_all_held(watched: Watched) -> None:
 
 
 def test_changes_are_written_together_and_seldom(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thousand of them make one timer, and one write when it fires."""
+    """A thousand changes make one timer, and one write when it fires."""
     watched.timers.clear()
     for number in range(1000):
         watched.jobs = (RunningJob("a", "wait", 0.0, attempt=number),)
         watched.status.changed()
-        watched.status.rest()
+        watched.status.finished()
     assert len(watched.timers) == 1
     assert not watched.written.jobs
     monkeypatch.setattr(time, "monotonic", lambda: 1e12)
@@ -75,8 +75,8 @@ def test_changes_are_written_together_and_seldom(watched: Watched, monkeypatch: 
     assert watched.status.flush_in_s is None
 
 
-def test_a_worker_without_a_connection_still_tells_its_jobs(watched: Watched) -> None:
-    """They run on."""
+def test_a_worker_without_a_connection_still_shows_its_jobs(watched: Watched) -> None:
+    """The bodies continue without a connection."""
     watched.jobs = (RunningJob("a", "wait", 0.0),)
-    watched.status.say(state=WorkerState.DISCONNECTED, queues=())
+    watched.status.update(state=WorkerState.DISCONNECTED, queues=())
     assert (watched.written.state, watched.written.jobs) == (WorkerState.DISCONNECTED, watched.jobs)

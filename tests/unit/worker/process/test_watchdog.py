@@ -1,4 +1,4 @@
-"""When the worker's watchdog falls silent."""
+"""The conditions under which the worker stops its watchdog pings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edge.worker.process.watchdog import Watchdog
 
 
 class WorkerContext:
-    """Wakeup, control and watchdog of a worker that is busy or not as the test says."""
+    """The wakeup, control and watchdog of a worker whose `busy` the test sets."""
 
     def __init__(self) -> None:
         self.busy = False
@@ -25,52 +25,52 @@ class WorkerContext:
 
 
 @pytest.fixture
-def desk() -> Iterator[WorkerContext]:
-    """A desk whose control takes signals; they are given back."""
+def worker() -> Iterator[WorkerContext]:
+    """Return a worker whose control handles signals. Their handlers are restored."""
     yield WorkerContext()
     Control.uninstall()
 
 
-def test_idle_loop_that_answers(desk: WorkerContext) -> None:
-    """A loop that hears the wakeup between two looks is well."""
+def test_idle_loop_that_answers(worker: WorkerContext) -> None:
+    """A loop that answers the wakeup between two checks is healthy."""
     for _ in range(3):
-        assert desk.watchdog.well()
-        desk.wakeup.wait(0)
-        desk.wakeup.hush()
+        assert worker.watchdog.healthy()
+        worker.wakeup.wait(0)
+        worker.wakeup.hush()
 
 
-def test_idle_loop_that_hangs(desk: WorkerContext) -> None:
-    """A loop that did not hear the wakeup is not well, however often one asks."""
-    assert desk.watchdog.well()
-    assert not desk.watchdog.well()
-    assert not desk.watchdog.well()
+def test_idle_loop_that_hangs(worker: WorkerContext) -> None:
+    """A loop that does not answer the wakeup is unhealthy, at each further check too."""
+    assert worker.watchdog.healthy()
+    assert not worker.watchdog.healthy()
+    assert not worker.watchdog.healthy()
 
 
-def test_long_job_is_well(desk: WorkerContext) -> None:
-    """A job without a limit keeps the loop away for as long as it likes; after it the loop has its time to answer."""
-    assert desk.watchdog.well()
-    desk.busy = True
-    assert desk.watchdog.well()
-    assert desk.watchdog.well()
-    desk.busy = False
-    assert desk.watchdog.well()
+def test_long_job_is_well(worker: WorkerContext) -> None:
+    """A job without a limit may occupy the loop for any time. After the job the loop gets time to answer."""
+    assert worker.watchdog.healthy()
+    worker.busy = True
+    assert worker.watchdog.healthy()
+    assert worker.watchdog.healthy()
+    worker.busy = False
+    assert worker.watchdog.healthy()
 
 
-def test_job_that_outlives_its_limit(desk: WorkerContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A body that swallows its end, long after its limit, silences the watchdog."""
+def test_job_that_outlives_its_limit(worker: WorkerContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body that swallows its end, long after its limit, stops the pings."""
     monkeypatch.setattr(controls, "_GIVEN_UP_S", 0.05)
-    desk.busy = True
+    worker.busy = True
     seen: list[bool] = []
 
     def body() -> None:
-        with desk.control.shield():  # a C call that does not return would look the same
-            seen.append(desk.watchdog.well())
+        with worker.control.shield():  # a C call that does not return would look the same
+            seen.append(worker.watchdog.healthy())
             ended = threading.Event()
             deadline = time.monotonic() + 5
-            while desk.watchdog.well() and time.monotonic() < deadline:
+            while worker.watchdog.healthy() and time.monotonic() < deadline:
                 ended.wait(0.01)
-            seen.append(desk.watchdog.well())
+            seen.append(worker.watchdog.healthy())
 
     with pytest.raises(controls.JobTimedOut):
-        desk.control.run("j", body, limit_s=0.05)
+        worker.control.run("j", body, limit_s=0.05)
     assert seen == [True, False]

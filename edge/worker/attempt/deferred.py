@@ -1,7 +1,8 @@
-"""Messages of plain Celery that are not for now: with an eta or a countdown, or the first one of a chain.
+"""Reads messages of plain Celery that the gateway must keep: with an eta or a countdown, or the first one of a chain.
 
-Nothing waits in the broker here. A worker that gets such a message hands its jobs over to the gateway, which keeps them
-in the ledger, and acknowledges it. What has no meaning here is refused with the reason.
+Jobs that wait for a time or for another job wait in the ledger, never in the broker. So the worker hands the jobs of
+such a message over to the gateway, and acknowledges the message. A feature of Celery that this product does not have is
+refused with the reason.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from edge.core.values import JsonObject, JsonValue
 from edge.model import MOST_PARENTS, Power, SpawnedJob, is_job_id
 from edge.worker.api.kind import TaskKind
 
-#: Steps of one chain.
+#: Most steps of one chain.
 _MOST_STEPS = MOST_PARENTS
 _CANVAS = {
     "group": "a group inside a chain has no end to wait for here; publish its jobs one by one",
@@ -26,9 +27,9 @@ _CANVAS = {
     "starmap": "this worker runs no starmap",
     "chunks": "this worker runs no chunks",
 }
-#: Options of a later step that would change what it does, and are not done here.
+#: Options of a later step that would change its behaviour and that this worker does not support.
 _REFUSED = {
-    "countdown": "of a later step of a chain; give the first one a countdown, or the step an eta",
+    "countdown": "not possible for a later step of a chain; set a countdown for the first step, or an eta for this one",
     "expires": "the board's clock may jump",
     "link": "this worker runs no callbacks",
     "link_error": "this worker runs no callbacks",
@@ -36,7 +37,7 @@ _REFUSED = {
 }
 
 
-def handed(
+def deferred_jobs(
     headers: JsonObject,
     first: JsonObject,
     embed: JsonObject,
@@ -46,16 +47,19 @@ def handed(
     args: JsonValue,
     kwargs: JsonValue,
 ) -> tuple[SpawnedJob, ...]:
-    """Return the jobs of a message that is not for now; none where it is. Raises UsageError.
+    """Return the jobs of a message that the gateway must keep, or an empty tuple if the message can run now.
 
     Args:
-        headers: of the message.
-        first: its body as an object, where it has protocol 1.
-        embed: what protocol 2 has beside the arguments.
+        headers: the headers of the message.
+        first: the body of the message as an object, if it has Celery's protocol 1.
+        embed: the third part of a body of protocol 2: callbacks, chain and chord.
         job_id: the id of the message's own job.
-        task: its kind.
+        task: the kind of that job.
         args: its positional arguments.
         kwargs: its named arguments.
+
+    Raises:
+        UsageError: the message has an eta or a chain that cannot be kept.
     """
     eta, chain = headers.get("eta") or first.get("eta"), embed.get("chain")
     if not eta and not chain:
@@ -66,18 +70,18 @@ def handed(
         raise UsageError("the message has a chain that is no list")
     if len(steps) > _MOST_STEPS:
         raise UsageError(f"the message has a chain of {len(steps)} steps; at most {_MOST_STEPS} are taken")
-    for step in reversed(steps):  # Celery has the next one last
+    for step in reversed(steps):  # Celery lists the next step last
         jobs.append(_step(step, after=jobs[-1].own_id))
     return tuple(jobs)
 
 
 def with_kinds(jobs: tuple[SpawnedJob, ...], kinds: Mapping[str, TaskKind], *, power: Power) -> tuple[SpawnedJob, ...]:
-    """Give each job the settings of its kind; the first one keeps the power class of its queue."""
+    """Return the jobs with the settings of their kinds. The first job keeps `power`, the power class of its queue."""
     found = list[SpawnedJob]()
-    for number, handed_job in enumerate(jobs):
-        kind = kinds.get(handed_job.task)
+    for number, deferred_job in enumerate(jobs):
+        kind = kinds.get(deferred_job.task)
         own = Power.NORMAL if kind is None else kind.edge_power
-        job = msgspec.structs.replace(handed_job, power=power if number == 0 else own)
+        job = msgspec.structs.replace(deferred_job, power=power if number == 0 else own)
         if kind is not None:
             job = msgspec.structs.replace(job, retries=kind.edge_retries, time_limit_s=kind.edge_time_limit_s)
         found.append(job)
@@ -85,7 +89,7 @@ def with_kinds(jobs: tuple[SpawnedJob, ...], kinds: Mapping[str, TaskKind], *, p
 
 
 def _step(step: JsonValue, *, after: str) -> SpawnedJob:
-    """A later step of a chain: it gets the result of the one before it, unless it is immutable."""
+    """Return the job of a later step of a chain. It gets the result of the step before, unless it is immutable."""
     if not isinstance(step, dict) or not isinstance(task := step.get("task"), str):
         raise UsageError("the message has a chain with a step that names no task")
     kind = step.get("subtask_type") or (task.removeprefix("celery.") if task.startswith("celery.") else "")
@@ -111,7 +115,7 @@ def _eta(value: JsonValue) -> str | None:
         return None
     text = str(value)
     if len(text) > 6 and text[-6] not in "+-" and text[-1] not in "Zz":
-        text += "Z"  # Celery means UTC
+        text += "Z"  # a time of Celery without a zone is in UTC
     try:
         rfc3339.parsed(text, name="eta")
     except UsageError as err:
