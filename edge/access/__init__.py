@@ -1,6 +1,6 @@
-"""Who may use the gateway.
+"""Decides who may use the gateway: bearer tokens, and pairing by a short code.
 
-- `address`: what counts as one address where tries are counted
-- `pairing`: requests of laptops and browsers to be let in, each with a short code
-- `tokens`: bearer tokens with scopes, kept as hashes
+- `address`: maps addresses to the network that counts as one client when attempts are limited
+- `pairing`: requests for access from laptops and browsers, each with a short code
+- `tokens`: bearer tokens with scopes, stored as hashes
 """

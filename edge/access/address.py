@@ -1,4 +1,4 @@
-"""What counts as one address where tries are counted."""
+"""Maps an address to the network that counts as one client when attempts are limited."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from functools import lru_cache
 
 @lru_cache(maxsize=64)
 def network_of(address: str) -> str:
-    """What counts as one address: of IPv6 a whole /64, from which a machine may choose as it likes."""
+    """Return the network that counts as one client: an IPv4 address, or the /64 of an IPv6 address.
+
+    A machine may use any address in its /64, so single IPv6 addresses would not limit it. Text that is not an IP
+    address is returned unchanged.
+    """
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

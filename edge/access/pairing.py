@@ -1,10 +1,11 @@
-"""Requests to be let in, each with a short code that the owner confirms.
+"""Holds requests for access (pairing), each with a short code that the owner confirms.
 
-`PairingBook` holds them in the gateway's memory; the caller passes the time. The functions below it read and write the
-files between the gateway and the board's own commands.
+`PairingBook` holds the requests in the gateway's memory. Its caller passes the time. The functions below it read and
+write the files between the gateway and the board's own commands.
 
-Who asks has made its token already and tells only the hash. A confirmation writes that hash to the token file, and from
-then on the token counts. It brings back nothing but the echo, by which the laptop knows that its code was typed.
+The client has made its token before it sends a request, and the request contains only the hash. A confirmation writes
+this hash to the token file, and from then on the token is valid. The answer brings back only the echo, which proves to
+the laptop that its code was typed.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ from edge.core.host import boot_id
 from edge.model import pairing
 from edge.model.pairing import ButtonHeld, Code, Digest, TokenName
 
-#: How long a code can be confirmed.
+#: How long a code can be confirmed, in seconds.
 LIFE_S = 300.0
-#: Requests within that time, in all and from one address. They bound the memory, too, and the chances to hit upon a
-#: code that somebody else shows.
+#: Most requests within that time, in total and from one address. These limits also bound the memory, and the chance to
+#: guess a code that somebody else shows.
 MOST = 30
 MOST_OF_ONE = 6
 
@@ -41,7 +42,7 @@ T = TypeVar("T")
 
 
 class Outcome(StrEnum):
-    """How a request stands."""
+    """The state of a request."""
 
     WAITING = "waiting"
     APPROVED = "approved"
@@ -49,53 +50,62 @@ class Outcome(StrEnum):
 
 
 class TooManyPairings(EdgeError, RuntimeError):
-    """More requests than may be made within the life of a code."""
+    """Too many requests were made within the life of a code. `retry_after_s` says when to try again."""
 
-    def __init__(self, who: str, retry_after_s: int) -> None:
+    def __init__(self, reason: str, retry_after_s: int) -> None:
         self.retry_after_s = retry_after_s
-        super().__init__(f"{who} within {LIFE_S / 60:g} min; try again in {retry_after_s} s")
+        super().__init__(f"{reason} within {LIFE_S / 60:g} min; try again in {retry_after_s} s")
 
 
 class UnknownPairing(EdgeError, LookupError):
-    """No request with this id or code waits: it was never made, is too old, or was withdrawn."""
+    """No request with this id or code is waiting. It was never made, is too old, or was withdrawn."""
 
     exit_code = 4
 
 
 class Pairing(msgspec.Struct, frozen=True):
-    """One request to be let in."""
+    """One request for access."""
 
     id: str
-    name: TokenName  # what it calls itself
-    sha256: Digest  # of its token
-    address: str
-    nonce: str  # of the board
-    until: float  # by the monotonic clock of this boot
-    here: bool = False  # asked through a page of this gateway, which cannot know what certificate the browser saw
-    own_nonce: str = ""  # random number of who asks; empty: not told yet, so there is no binding
-    binding: str = ""  # first part of its code
-    revealed_at: float = 0.0  # when the binding was made
+    name: TokenName  # the name that the client chose
+    sha256: Digest  # of the client's token
+    address: str  # of the client
+    nonce: str  # random number of the board
+    until: float  # end of its life, by the monotonic clock of this boot
+    here: bool = False  # made through a page of this gateway, which cannot know what certificate the browser saw
+    own_nonce: str = ""  # random number of the client; empty until the client has sent it
+    binding: str = ""  # first part of the code; empty without the client's number
+    revealed_at: float = 0.0  # when the binding was made, by the monotonic clock
     outcome: Outcome = Outcome.WAITING
-    token: Token | None = None  # once it is let in
-    echo: str = ""  # the rest of the code, as it was typed on the board; empty: nobody typed it
+    token: Token | None = None  # set when the request is approved
+    echo: str = ""  # the rest of the code, as typed on the board; empty if it was not typed
 
     @property
     def open(self) -> bool:
-        """True when it can be confirmed now."""
+        """Return True if the request can be confirmed now."""
         return bool(self.binding) and self.outcome is Outcome.WAITING
 
 
 class PairingBook:
-    """The requests of the last `LIFE_S`, at most `MOST`."""
+    """Holds the requests of the last `LIFE_S` seconds, at most `MOST`. Belongs to the gateway's loop.
+
+    `now` is always the monotonic clock.
+    """
 
     def __init__(self, certificate: str) -> None:
-        """`certificate` is the SHA-256 of the one that this gateway shows; empty: none."""
+        """Begin without requests.
+
+        `certificate` is the SHA-256 of the certificate that this gateway shows, or empty if it has none.
+        """
         self._certificate = certificate
         self._asked: deque[tuple[float, str]] = deque()
         self._pairings: dict[str, Pairing] = {}
 
     def ask(self, name: str, *, sha256: str, address: str, now: float) -> Pairing:
-        """A new request, or the one that this token made a moment ago. Raises TooManyPairings."""
+        """Add a request and return it. Raises TooManyPairings.
+
+        If the same token repeats its request before it has sent its random number, return the first request.
+        """
         self._forget_old(now)
         for known in self._pairings.values():
             if (known.sha256, known.name) == (sha256, name) and not known.own_nonce:
@@ -106,16 +116,22 @@ class PairingBook:
         return made
 
     def reveal(self, request_id: str, own_nonce: str, *, now: float, here: bool = False) -> Pairing:
-        """The request with its binding, now that who asked has told its number.
+        """Add the client's random number to a request. Return the request with its binding.
+
+        Args:
+            request_id: id of the request.
+            own_nonce: random number of the client.
+            now: the monotonic clock.
+            here: the request was made through a page of this gateway.
 
         Raises:
             UnknownPairing: there is no such request.
-            WrongState: it told another number before; with a second one it could try out codes.
+            WrongState: the client sent another number before. With a second one it could try out codes.
         """
         found = self.find(request_id, now=now)
         if found.own_nonce:
             if not compare_digest(found.own_nonce, own_nonce):
-                raise WrongState(f"pairing request {request_id!r} has told another number before")
+                raise WrongState(f"pairing request {request_id!r} has sent another number before")
             return found
         binding = pairing.binding_of(
             certificate=self._certificate,
@@ -127,7 +143,7 @@ class PairingBook:
         return self._replace(found, own_nonce=own_nonce, binding=binding, revealed_at=now, here=here)
 
     def find(self, request_id: str, *, now: float) -> Pairing:
-        """The request with this id. Raises UnknownPairing."""
+        """Return the request with this id. Raises UnknownPairing."""
         self._forget_old(now)
         found = self._pairings.get(request_id)
         if found is None:
@@ -135,40 +151,43 @@ class PairingBook:
         return found
 
     def by_code(self, code: Code, *, now: float) -> Pairing:
-        """The one request that shows this code and waits. Raises UnknownPairing."""
+        """Return the waiting request with this code. Raises UnknownPairing if there is none, or more than one."""
         return _only([each for each in self.open(now) if each.binding == code.binding], code)
 
     def open(self, now: float) -> list[Pairing]:
-        """What can be confirmed, oldest first."""
+        """Return the requests that can be confirmed, oldest first."""
         self._forget_old(now)
         return [each for each in self._pairings.values() if each.open]
 
     def settle(self, request_id: str, outcome: Outcome, *, token: Token | None = None, echo: str = "") -> None:
-        """Note how a request ended; it stays until its time is over, for who asks how it stands."""
+        """Record how a request ended. It is kept until its life ends, so that the client can ask for its state.
+
+        A request that is unknown or has ended before is not changed.
+        """
         found = self._pairings.get(request_id)
         if found is not None and found.outcome is Outcome.WAITING:
             self._replace(found, outcome=outcome, token=token, echo=echo)
 
     def withdraw(self, request_id: str) -> None:
-        """Forget a request; an unknown id is ignored."""
+        """Remove a request. An unknown id is ignored."""
         self._pairings.pop(request_id, None)
 
     def next_end(self) -> float | None:
-        """When the oldest request is over; None: there is none."""
+        """Return when the life of the oldest request ends, by the monotonic clock, or None if there is no request."""
         return min((each.until for each in self._pairings.values()), default=None)
 
     def _count(self, address: str, now: float) -> None:
         network = network_of(address)
-        for who, times, most in (
+        for reason, times, most in (
             (f"{MOST_OF_ONE} pairing requests came from {address}", self._times(network), MOST_OF_ONE),
             (f"{MOST} pairing requests came", self._times(None), MOST),
         ):
             if len(times) >= most:
-                raise TooManyPairings(who, max(1, math.ceil(times[0] + LIFE_S - now)))
+                raise TooManyPairings(reason, max(1, math.ceil(times[0] + LIFE_S - now)))
         self._asked.append((now, network))
 
     def _times(self, network: str | None) -> list[float]:
-        return [at for at, who in self._asked if network in (None, who)]
+        return [at for at, origin in self._asked if network in (None, origin)]
 
     def _replace(self, found: Pairing, **changes: object) -> Pairing:
         changed = msgspec.structs.replace(found, **changes)
@@ -183,7 +202,7 @@ class PairingBook:
 
 
 class OpenRequest(msgspec.Struct, frozen=True):
-    """What the board's own commands are told of a request."""
+    """A waiting request, as the gateway's file shows it to the board's own commands."""
 
     id: str
     binding: str
@@ -195,14 +214,14 @@ class OpenRequest(msgspec.Struct, frozen=True):
 
 
 class OpenRequests(msgspec.Struct, frozen=True):
-    """The file of requests that wait: of this boot, by whose clock `until` counts."""
+    """The file of waiting requests. `boot_id` names the boot whose monotonic clock `until` refers to."""
 
     boot_id: str
     requests: tuple[OpenRequest, ...] = ()
 
 
 class Approval(msgspec.Struct, frozen=True):
-    """What the board's own commands tell the gateway, once the token counts: `ID.approved` beside that file."""
+    """An approval by the board's own commands, written for the gateway as `ID.approved` when the token is valid."""
 
     token: Token
     echo: str
@@ -212,13 +231,13 @@ APPROVED = ".approved"
 
 
 def encode(pairings: Sequence[Pairing]) -> bytes:
-    """Return the file of these requests."""
+    """Return the content of the file of waiting requests."""
     requests = tuple(OpenRequest(p.id, p.binding, p.name, p.sha256, p.address, p.until, p.here) for p in pairings)
     return msgspec.json.encode(OpenRequests(boot_id(), requests))
 
 
 def read(path: Path) -> tuple[OpenRequest, ...]:
-    """Return the requests that wait, from the gateway's file. Raises UsageError where it cannot be read."""
+    """Return the waiting requests in the gateway's file. Raises UsageError if the file cannot be read."""
     try:
         found = msgspec.json.decode(path.read_bytes(), type=OpenRequests)
     except FileNotFoundError:
@@ -235,9 +254,24 @@ def read(path: Path) -> tuple[OpenRequest, ...]:
 def approve(
     path: Path, tokens: Tokens, code: Code, scopes: Sequence[Scope], *, name: str = "", replace: bool = False
 ) -> tuple[Token, OpenRequest]:
-    """Let in the request with this code, from the gateway's file at `path`; durable on return.
+    """Approve the request with this code. The token is durable on return, and the gateway gets an `ID.approved`.
 
-    Raises UnknownPairing, UsageError, BadTokenFile, StorageError.
+    Args:
+        path: the gateway's file of waiting requests.
+        tokens: the token files of the board.
+        code: the code that the client shows.
+        scopes: the scopes of the token.
+        name: name of the token; without it, the name in the request.
+        replace: revoke another token of this name.
+
+    Returns:
+        The token and the request.
+
+    Raises:
+        UnknownPairing: no request has this code, or more than one.
+        UsageError: the file cannot be read, or the name or the scopes cannot be used.
+        BadTokenFile: a token file cannot be read.
+        StorageError: a file cannot be written.
     """
     found = _only([each for each in read(path) if each.binding == code.binding], code)
     token = tokens.admit(name or found.name, scopes, sha256=found.sha256, replace=replace)
@@ -246,12 +280,12 @@ def approve(
             path.with_name(f"{found.id}{APPROVED}"), msgspec.json.encode(Approval(token, code.echo))
         )
     except OSError as err:
-        raise StorageError(f"token {token.name!r} counts, but the gateway cannot be told", err) from err
+        raise StorageError(f"token {token.name!r} is valid, but the gateway cannot be notified", err) from err
     return token, found
 
 
 def taken_approval(path: Path) -> Approval | None:
-    """Return what stands in an `ID.approved`, and remove it; None where that is no approval."""
+    """Return the approval in an `ID.approved`, or None if the file has none. Remove the file."""
     try:
         found = msgspec.json.decode(path.read_bytes(), type=Approval)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -262,7 +296,7 @@ def taken_approval(path: Path) -> Approval | None:
 
 
 def held_at(path: Path) -> float | None:
-    """Return when the button was last held in this boot, by the monotonic clock; None: it was not."""
+    """Return when the button was last held in this boot, by the monotonic clock, or None if it was not."""
     try:
         held = msgspec.json.decode(path.read_bytes(), type=ButtonHeld)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):

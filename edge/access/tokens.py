@@ -1,8 +1,8 @@
-"""Bearer tokens of the gateway: shown once, kept as hashes.
+"""Makes and stores the bearer tokens of the gateway. A token is shown once, and only its hash is stored.
 
-`edge token` writes `tokens.json`, the gateway reads it. What an admin approves over HTTP stands in a second file, since
-on an appliance the gateway may not write the first one; the tokens of both count alike. A token holds 256 random bits,
-so a plain SHA-256 of it cannot be searched; only passwords need a slow hash.
+`edge token` writes `tokens.json`, and the gateway reads it. Tokens that an admin approves over HTTP are stored in a
+second file, because on an appliance the gateway may not write the first one. The tokens of both files are equally
+valid. A token holds 256 random bits, so nobody can find it from its SHA-256 by trying. Only passwords need a slow hash.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ from edge.core.errors import StorageError, UsageError
 from edge.model.pairing import Digest, TokenName
 
 PREFIX = "edge_"
-#: Names that mean something as a submitter and so belong to no token.
+#: Names that have a meaning as submitters, so no token may have them.
 RESERVED = frozenset({"local", "amqp"})
 
 
 class Scope(StrEnum):
-    """What a token allows: `submit` sees and ends its own jobs, `read` sees all, `admin` may do all a person does.
+    """What a token allows.
 
-    `run` hands in jobs as `submit` does, those of commands that ask for it too: any program, where `allow_any` is set.
-    `node` is for a board that works for this one: it sees how jobs stand, and hands their results in.
+    `submit` submits jobs, and sees and ends its own jobs. `read` sees all jobs. `admin` may do everything that a person
+    does. `run` is like `submit`, and may also run commands that need the scope `run`, such as any program if
+    `allow_any` is set. `node` is for a board that works for this one: it sees the state of jobs, and hands in results.
     """
 
     SUBMIT = "submit"
@@ -44,7 +45,7 @@ class Scope(StrEnum):
 
 
 class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A token as the file keeps it: who it was given to, and its hash."""
+    """A token in the file: its name, the hash of its secret, and its scopes."""
 
     name: TokenName
     sha256: Digest
@@ -58,7 +59,7 @@ class _File(msgspec.Struct, frozen=True):
 
 
 class BadTokenFile(UsageError):
-    """The token file is there, but it is not one; nobody is let in by it."""
+    """The token file exists, but it cannot be read as one. No token in it is accepted."""
 
     exit_code = 1
 
@@ -68,7 +69,7 @@ class BadTokenFile(UsageError):
 
 
 class TokenExists(UsageError):
-    """Another token has this name."""
+    """Another token has this name already."""
 
     def __init__(self, name: str, *, cure: str = "revoke it first or choose another name") -> None:
         self.name = name
@@ -76,19 +77,23 @@ class TokenExists(UsageError):
 
 
 class Tokens:
-    """The token file at `path`, and the one of tokens that the gateway let in; a missing file holds none."""
+    """Reads and changes the two token files: `path`, and `paired` with the tokens that the gateway approved.
+
+    A missing file has no tokens. Methods block; they may be called in any thread and any process, because a lock
+    allows one change at a time.
+    """
 
     def __init__(self, path: Path, *, paired: Path | None = None) -> None:
         self._path, self._paired = path, paired
 
     def list(self) -> tuple[Token, ...]:
-        """Every token, oldest first in each file. Raises BadTokenFile."""
+        """Return every token, oldest first in each file. Raises BadTokenFile."""
         return tuple(token for path in self._files() for token in _read(path))
 
     def add(self, name: str, scopes: Sequence[Scope]) -> str:
-        """Make a token and return it: the only time it can be seen. Durable on return.
+        """Make a token and return its secret, which cannot be read later. Durable on return.
 
-        Raises UsageError on a name that is taken or unusable, BadTokenFile, StorageError.
+        Raises UsageError if the name is taken or invalid, BadTokenFile, StorageError.
         """
         secret = new_secret()
         self.admit(name, scopes, sha256=digest(secret))
@@ -97,23 +102,26 @@ class Tokens:
     def admit(
         self, name: str, scopes: Sequence[Scope], *, sha256: str, replace: bool = False, by_gateway: bool = False
     ) -> Token:
-        """Let in who has the token with this hash; durable on return.
+        """Store a token whose secret somebody else has made. Durable on return.
 
         Args:
-            name: what it is called here.
-            scopes: what it may do.
-            sha256: its hash; with one that is known already nothing is changed.
+            name: name of the token.
+            scopes: scopes of the token.
+            sha256: hash of its secret. If a token with this hash exists, nothing is changed.
             replace: revoke another token of this name.
-            by_gateway: write the file of the gateway.
+            by_gateway: write the gateway's file, not `tokens.json`.
+
+        Returns:
+            The stored token, or the existing one with the same hash.
 
         Raises:
             TokenExists: another token has the name.
-            UsageError: the name or the scopes are not usable.
+            UsageError: the name or the scopes cannot be used.
             BadTokenFile: a file cannot be read.
             StorageError: the file cannot be written.
         """
         token = _new_token(name, scopes, sha256)
-        with self._alone():
+        with self._locked():
             tokens = self.list()
             for other in tokens:
                 if other.sha256 == sha256:
@@ -127,34 +135,36 @@ class Tokens:
         return token
 
     def keep(self, more: Iterable[Token]) -> None:
-        """Add these tokens; one whose name is taken acts as the same submitter. Durable on return.
+        """Add these tokens. Durable on return.
+
+        A token may have the name of another one. Then both act as the same submitter.
 
         Raises BadTokenFile, StorageError.
         """
-        with self._alone():
+        with self._locked():
             known = {token.sha256 for token in self.list()}
             self._write(self._path, (*_read(self._path), *(token for token in more if token.sha256 not in known)))
 
     def allow(self, name: str, scopes: Sequence[Scope]) -> None:
-        """Let the token called `name` do `scopes` and nothing else, from its next request on. Durable on return.
+        """Give the token called `name` exactly these scopes, from its next request on. Durable on return.
 
-        The token itself stays as it is, so whoever holds it need not be given another one.
+        The secret stays the same, so its owner needs no new one.
 
-        Raises UsageError when there is none, BadTokenFile, StorageError.
+        Raises UsageError if there is no such token, BadTokenFile, StorageError.
         """
         _check_scopes(name, scopes)
-        with self._alone():
+        with self._locked():
             _check_known(name, self.list())
             self._rewrite(
                 lambda token: msgspec.structs.replace(token, scopes=_ordered(scopes)) if token.name == name else token
             )
 
     def revoke(self, name: str) -> None:
-        """Forget the token called `name`; the gateway refuses it from its next request on. Durable on return.
+        """Remove the token called `name`. The gateway refuses it from its next request on. Durable on return.
 
-        Raises UsageError when there is none, BadTokenFile, StorageError.
+        Raises UsageError if there is no such token, BadTokenFile, StorageError.
         """
-        with self._alone():
+        with self._locked():
             _check_known(name, self.list())
             self._rewrite(lambda token: None if token.name == name else token)
 
@@ -162,7 +172,7 @@ class Tokens:
         return (self._path,) if self._paired is None else (self._path, self._paired)
 
     def _rewrite(self, change: Callable[[Token], Token | None]) -> None:
-        """Apply `change` to each token, None removing it, and write the files that differ."""
+        """Replace each token by the result of `change`, or remove it if that is None. Write the files that changed."""
         for path in self._files():
             tokens = _read(path)
             changed = tuple(token for token in map(change, tokens) if token is not None)
@@ -170,12 +180,13 @@ class Tokens:
                 self._write(path, changed)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Hold off a second `edge token` meanwhile."""
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock of the token files, so that only one process or thread changes them. Raises StorageError."""
         try:
             durable.make_folder(self._path.parent)
-            # Not the folder itself, which workers hold. Empty, and made by whoever comes first: all may open it, but
-            # in a sticky folder Debian refuses O_CREAT for another's file.
+            # The lock is not on the folder itself, because workers hold that. The first process makes the empty lock
+            # file, and all others may open it. They must not use O_CREAT: in a sticky folder Debian refuses that for
+            # the file of another user.
             path = self._path.with_suffix(".lock")
             fd = os.open(path, os.O_RDONLY | (0 if path.exists() else os.O_CREAT), 0o644)
         except OSError as err:
@@ -201,12 +212,12 @@ def new_secret() -> str:
 
 
 def digest(secret: str) -> str:
-    """Return the hash by which a token is known."""
+    """Return the hash under which a token is stored."""
     return sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def check_name(name: str) -> None:
-    """Raise UsageError where `name` cannot be one of a token."""
+    """Raise UsageError if `name` cannot be the name of a token."""
     _new_token(name, [Scope.SUBMIT], "0" * 64)
 
 
@@ -248,7 +259,7 @@ def _check_known(name: str, tokens: Sequence[Token]) -> None:
 
 
 def matching(tokens: Sequence[Token], secret: str) -> Token | None:
-    """The token that `secret` is, or None; takes the same time whichever it is."""
+    """Return the token with this secret, or None. The time does not depend on which token matches, or if none does."""
     wanted = digest(secret)
     found = None
     for token in tokens:

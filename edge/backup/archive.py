@@ -1,4 +1,7 @@
-"""The file of a backup: a tar whose last member lists every other with its SHA-256, so a torn one is known as torn."""
+"""Reads and writes the file of a backup: a tar whose last member lists every other member with its SHA-256.
+
+So a file that is cut short or damaged is recognised.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,12 @@ from edge.core.errors import EdgeError, UsageError
 MANIFEST = "MANIFEST.json"
 _FORMAT = 1
 _MANIFEST_MOST = 1 << 30
-#: `advance(files, bytes)`: so much was packed or unpacked since the last call.
+#: `advance(files, bytes)`: reports how many files and bytes were packed or unpacked since the last call.
 Advance = Callable[[int, int], None]
 
 
 class BadArchive(EdgeError, ValueError):
-    """The file is no whole backup; nothing was changed."""
+    """The file is not a whole backup. Nothing was changed."""
 
     def __init__(self, path: Path, why: str) -> None:
         self.path = path
@@ -40,10 +43,10 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What the archive holds and whose it is."""
+    """Describes the archive: the board it comes from, the number of its jobs, and its members."""
 
     version: str  # of edge
-    made_at: float  # as the board knew the time
+    made_at: float  # Unix time, by the clock of the board
     host: str
     jobs: int
     open_jobs: int
@@ -52,13 +55,13 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 class _Hashed:
-    """A file to read whose bytes are hashed on the way."""
+    """Reads a file and hashes its bytes."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self.hash, self.size = file, sha256(), 0
 
     def read(self, size: int = -1) -> bytes:
-        """As a file does."""
+        """Return up to `size` bytes, as a file does."""
         data = self._file.read(size)
         self.hash.update(data)
         self.size += len(data)
@@ -66,32 +69,32 @@ class _Hashed:
 
 
 class Packer:
-    """Writes the members, one after the other."""
+    """Writes the members of an archive, one after the other."""
 
     def __init__(self, tar: tarfile.TarFile, advance: Advance) -> None:
         self._tar, self._advance = tar, advance
         self.members: list[Member] = []
 
     def folder(self, path: Path, name: str) -> None:
-        """The folder itself with its owner and mode, nothing in it."""
+        """Add the folder itself with its owner and mode, without its content."""
         info = self._tar.gettarinfo(path, name)
         self._tar.addfile(info)
 
     def file(self, path: Path, name: str) -> None:
-        """The file as it is now. Raises OSError when it is gone or shrinks meanwhile."""
+        """Add the file as it is now. Raises OSError if it is missing, or shrinks while it is read."""
         with path.open("rb") as file:
             info = self._tar.gettarinfo(arcname=name, fileobj=file)
-            if not info.isreg():  # a second name of a file packed before is a file all the same
+            if not info.isreg():  # tarfile makes a link of the second name of a file; here it must be a file
                 info.type, info.linkname, info.size = tarfile.REGTYPE, "", os.fstat(file.fileno()).st_size
             hashed = _Hashed(file)
-            self._tar.addfile(info, hashed)  # it needs read() alone
-        # The library's own list of them: a hundred thousand are a lot for a small board.
+            self._tar.addfile(info, hashed)  # it calls only read()
+        # tarfile keeps a list of all members: a hundred thousand take too much memory on a small board.
         self._tar.members.clear()  # type: ignore[attr-defined]
         self.members.append(Member(name, hashed.size, hashed.hash.hexdigest()))
         self._advance(1, hashed.size)
 
     def end(self, manifest: Manifest) -> None:
-        """Write the list of all that was packed."""
+        """Add the list of all members, as the last member."""
         content = msgspec.json.encode(msgspec.structs.replace(manifest, members=tuple(self.members)))
         info = tarfile.TarInfo(MANIFEST)
         info.size, info.mode = len(content), 0o600
@@ -100,9 +103,12 @@ class Packer:
 
 @contextmanager
 def packing(path: Path, *, advance: Advance, replace: bool = False) -> Iterator[Packer]:
-    """Make the archive `path`, whole and durable at the end of the block, or not at all; for its owner alone.
+    """Make the archive `path`, which is whole and durable at the end of the block.
 
-    A name that ends in gz is compressed. Raises UsageError when the file is there and is not to be replaced.
+    If packing fails there is no new archive, and an earlier file of this name has not changed. Only its owner can read
+    the archive. It is compressed if its name ends in gz.
+
+    Raises UsageError if the file exists and `replace` is not set, OSError.
     """
     if path.exists() and not replace:
         raise UsageError(f"{path} is there already; choose another name, or --force to replace it")
@@ -126,16 +132,26 @@ def packing(path: Path, *, advance: Advance, replace: bool = False) -> Iterator[
 
 
 def unpack(path: Path, into: Path, *, allowed: Callable[[str], bool], advance: Advance) -> Manifest:
-    """Every member below the empty folder `into`, each checked against the list. Raises BadArchive, OSError.
+    """Unpack every member into the empty folder `into`, and check each against the list. Return the manifest.
 
-    Owners are kept where we may set them (as root) and are known here.
+    As root, each file gets its old owner if that user exists here, otherwise the owner of its folder.
+
+    Args:
+        path: the archive.
+        into: the folder for the members.
+        allowed: returns True for a name that a backup may have.
+        advance: called after each file.
+
+    Raises:
+        BadArchive: the archive is not whole, is damaged, or was made by a newer version.
+        OSError: the disk cannot be read or written.
     """
     found: dict[str, Member] = {}
     manifest: Manifest | None = None
     try:
         with tarfile.open(path, "r:*") as tar:
             for info in tar:
-                tar.members.clear()  # type: ignore[attr-defined] # as above
+                tar.members.clear()  # type: ignore[attr-defined] # see `Packer.file`
                 name = info.name
                 file = tar.extractfile(info) if info.isreg() else None
                 if name == MANIFEST and file is not None and info.size < _MANIFEST_MOST:
@@ -150,7 +166,7 @@ def unpack(path: Path, into: Path, *, allowed: Callable[[str], bool], advance: A
                     else:
                         found[name] = _written(file, target, name)
                         advance(1, info.size)
-                    _own(target, info)
+                    _set_owner(target, info)
     except (tarfile.TarError, EOFError, msgspec.DecodeError, UnicodeDecodeError) as err:
         raise BadArchive(path, f"it cannot be read: {err or type(err).__name__}") from err
     if manifest is None:
@@ -172,7 +188,8 @@ def _written(file: IO[bytes], target: Path, name: str) -> Member:
     return Member(name, hashed.size, hashed.hash.hexdigest())
 
 
-def _own(target: Path, info: tarfile.TarInfo) -> None:
+def _set_owner(target: Path, info: tarfile.TarInfo) -> None:
+    """Give `target` the owner (as root only) and the mode of the member."""
     if os.geteuid() == 0:
         import grp
         import pwd

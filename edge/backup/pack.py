@@ -1,7 +1,7 @@
-"""What goes into a backup, in the order that makes it consistent while everything runs.
+"""Packs the state of a board into a backup, in an order that is consistent while everything runs.
 
-The ledger first: what ends after that has its result in the archive all the same, and is found when it is restored. The
-other way round the ledger could call a job ended whose result had not been there yet.
+The ledger is packed first. If a job ends after that, its result is in the archive, and is found after the restore. In
+the other order, the ledger could say that a job has ended, but its result would be missing in the archive.
 """
 
 from __future__ import annotations
@@ -32,9 +32,17 @@ _SQLITE = b"SQLite format 3\0"
 
 
 def backup(loaded: Loaded, target: Path, *, advance: Advance, replace: bool = False) -> Manifest:
-    """Pack the board's state into `target`; jobs may be accepted, run and end meanwhile.
+    """Pack the state of the board into `target`. Jobs may be accepted, run and end meanwhile.
 
-    Raises UsageError when there is no state, StorageError and OSError from the disk.
+    Args:
+        loaded: the configuration of the board.
+        target: the archive to make.
+        advance: called after each file.
+        replace: allow to replace an existing file.
+
+    Raises:
+        UsageError: there is no state to back up, or `target` exists and `replace` is not set.
+        StorageError, OSError: the disk cannot be read or written.
     """
     layout = loaded.config.layout
     if loaded.config.node.head_url is not None:
@@ -45,7 +53,7 @@ def backup(loaded: Loaded, target: Path, *, advance: Advance, replace: bool = Fa
         copied = Path(spare) / layout.ledger.name
         copies.copy(layout.ledger, copied)
         mark = given(copies.mark(copied), "the mark of the ledger's copy")
-        _alike(copied, layout.ledger)
+        _copy_metadata(copied, layout.ledger)
         manifest = Manifest(__version__, time.time(), platform.node(), mark.jobs, mark.open_jobs)
         with packing(target, advance=advance, replace=replace) as packer:
             packer.file(copied, layout.ledger.name)
@@ -56,7 +64,7 @@ def backup(loaded: Loaded, target: Path, *, advance: Advance, replace: bool = Fa
                 layout.paired.parent,
                 layout.activity,
             ):
-                _flat(packer, layout, folder)
+                _json_files(packer, layout, folder)
             _tasks(packer, layout, Path(spare))
             for path in (layout.tokens, layout.pause):
                 with suppress(FileNotFoundError):
@@ -68,19 +76,19 @@ def backup(loaded: Loaded, target: Path, *, advance: Advance, replace: bool = Fa
 
 
 def _files(packer: Packer, layout: Layout, ledger: Path) -> None:
-    """What the open jobs and the schedules of this ledger are given. No other file is wanted by anything in it."""
+    """Pack the input files of the open jobs and the schedules in this ledger. Nothing in it needs any other file."""
     inputs = Inputs(layout.files)
     with closing(LedgerReader.open(ledger)) as reader:
         wanted = reader.wanted_files() & set(inputs.stored())
     if wanted:
         packer.folder(layout.files, "files")
     for sha256 in sorted(wanted):
-        with suppress(FileNotFoundError):  # its jobs have ended meanwhile
+        with suppress(FileNotFoundError):  # the jobs that need it have ended meanwhile
             packer.file(inputs.path(sha256), f"files/{sha256}")
 
 
 def _results(packer: Packer, layout: Layout) -> None:
-    """Files before the result that tells of them; tombstones; nothing of attempts that have not ended."""
+    """Pack results and tombstones, and the files of a result before the result itself. Skip unfinished attempts."""
     if not layout.results.is_dir():
         return
     results = Results(layout)
@@ -102,7 +110,7 @@ def _results(packer: Packer, layout: Layout) -> None:
 def _artifacts(packer: Packer, results: Results, job_id: str, shard: Path) -> None:
     try:
         result = results.read(job_id)
-    except EdgeError:  # damaged: kept as it is, its files cannot be told
+    except EdgeError:  # a damaged result is packed as it is, without its files, because their names are not known
         return
     if result is None or not result.files:
         return
@@ -111,19 +119,24 @@ def _artifacts(packer: Packer, results: Results, job_id: str, shard: Path) -> No
         packer.file(shard / result.folder / artifact.name, f"results/{shard.name}/{result.folder}/{artifact.name}")
 
 
-def _flat(packer: Packer, layout: Layout, folder: Path) -> None:
+def _json_files(packer: Packer, layout: Layout, folder: Path) -> None:
+    """Pack the JSON files directly in a folder."""
     if not folder.is_dir():
         return
     packer.folder(folder, os.fspath(folder.relative_to(layout.root)))
     for path in _sorted(folder):
-        # Nothing of ours is a link, and a pipe would be waited for without end.
+        # We never make links. A read from a pipe would wait for ever.
         if path.suffix == ".json" and not path.name.startswith(".") and not path.is_symlink() and path.is_file():
             with suppress(FileNotFoundError):  # the job has ended meanwhile
                 packer.file(path, os.fspath(path.relative_to(layout.root)))
 
 
 def _tasks(packer: Packer, layout: Layout, spare: Path) -> None:
-    """What kinds of job keep between jobs. It may be written meanwhile: a database is copied by SQLite's own means."""
+    """Pack the files that kinds of job keep between jobs.
+
+    A job may write them meanwhile, so an SQLite database is copied by SQLite itself, and any other file is copied first
+    and packed from the copy.
+    """
     if not layout.tasks.is_dir():
         return
     packer.folder(layout.tasks, "tasks")
@@ -140,13 +153,13 @@ def _tasks(packer: Packer, layout: Layout, spare: Path) -> None:
                     copies.copy(path, still)
                 else:
                     shutil.copyfile(path, still)
-                _alike(still, path)
+                _copy_metadata(still, path)
                 packer.file(still, name)
                 still.unlink()
 
 
-def _alike(path: Path, original: Path) -> None:
-    """Mode, times and owner of the original, as far as we may."""
+def _copy_metadata(path: Path, original: Path) -> None:
+    """Give `path` the mode and times of the original, and as root also its owner."""
     shutil.copystat(original, path)
     if os.geteuid() == 0:
         stat = original.stat()
@@ -166,7 +179,7 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def summary(manifest: Manifest) -> dict[str, object]:
-    """The manifest without its long list."""
+    """Return the manifest with the number and the bytes of its members in place of their long list."""
     facts = msgspec.to_builtins(msgspec.structs.replace(manifest, members=()))
     return {key: value for key, value in facts.items() if key not in {"members", "format"}} | {
         "files": len(manifest.members),

@@ -1,7 +1,7 @@
-"""A backup back onto a board: unpacked and checked beside what is there, then exchanged for it.
+"""Restores a backup: unpacks and checks it next to the old state, then exchanges the two.
 
-Nothing is deleted: what was there is moved to `before-restore-N/`. A cut during the exchange leaves a mark; until
-another `edge restore` has ended it the gateway does not start.
+Nothing is deleted. The old state is moved to `before-restore-N/`. A power cut during the exchange leaves a mark. Then
+the gateway does not start until another `edge restore` has finished the exchange.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _OLD = (*_STATE, "ledger.sqlite-wal", "ledger.sqlite-shm", "ledger.copy.sqlite")
 
 
 class Restored(msgspec.Struct, frozen=True):
-    """What was done."""
+    """The outcome of a restore."""
 
-    manifest: Manifest | None  # None: an exchange that a cut had ended was brought to its end
-    aside: Path | None  # where what was there lies now
-    config: Path | None  # where the backup's edge.yaml was laid
+    manifest: Manifest | None  # None if an interrupted exchange was finished, and no archive was read
+    aside: Path | None  # where the old state is now; None if there was none
+    config: Path | None  # where the edge.yaml of the backup was written; None if it was not needed
 
 
 def restore(
@@ -50,21 +50,32 @@ def restore(
     set_aside: bool = False,
     keep_tokens: bool = False,
 ) -> Restored:
-    """Put the backup in place of what `layout.root` holds; its open jobs are published again by the next gateway.
+    """Replace the state in `layout.root` by the backup. The next gateway publishes its open jobs again.
 
-    With `keep_tokens` those that count now count beside the backup's.
+    If an earlier restore was interrupted during the exchange, only finish that one.
 
-    Raises BadArchive, UsageError (not empty and not `set_aside`), StackError (in use): then nothing has changed.
+    Args:
+        archive: the backup.
+        layout: where the state of the board is.
+        config: where the board's edge.yaml is, or belongs.
+        advance: called after each unpacked file.
+        set_aside: allow to move existing state to a folder.
+        keep_tokens: keep the present tokens valid, in addition to the tokens of the backup.
+
+    Raises:
+        BadArchive: the archive is damaged. Nothing has changed.
+        UsageError: there is no archive, or there is state and `set_aside` is not set. Nothing has changed.
+        StackError: the state is in use. Nothing has changed.
     """
     if not archive.is_file():
         raise UsageError(f"there is no file {archive}")
     durable.make_folder(layout.root)
-    with _unused(layout):
+    with _locked(layout):
         staging = layout.restoring
         if (staging / "READY").exists():
             return Restored(None, _exchange(layout), None)
-        if not set_aside and (held := _held(layout)):
-            raise UsageError(f"{layout.root} holds {held}; --set-aside moves it to a folder there, and restores")
+        if not set_aside and (existing := _existing(layout)):
+            raise UsageError(f"{layout.root} holds {existing}; --set-aside moves it to a folder there, and restores")
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(mode=0o750)
         try:
@@ -72,22 +83,22 @@ def restore(
             _prepare(archive, staging / "new" / layout.ledger.name)
             if keep_tokens:
                 _keep_tokens(layout, Layout(staging / "new", layout.run))
-            laid = _lay_config(staging / "new" / CONFIG, config)
+            written = _write_config(staging / "new" / CONFIG, config)
             subprocess.run(["sync", "-f", str(staging)], check=True, stdin=subprocess.DEVNULL)
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
             raise
         durable.replace(staging / "READY", b"")
         durable.sync_folder(layout.root)
-        return Restored(manifest, _exchange(layout), laid)
+        return Restored(manifest, _exchange(layout), written)
 
 
 def _allowed(name: str) -> bool:
     return _NAME.fullmatch(name) is not None and not {"", ".", ".."} & set(name.split("/"))
 
 
-def _held(layout: Layout) -> str:
-    """What would be lost from sight; empty when the board has done nothing yet."""
+def _existing(layout: Layout) -> str:
+    """Return what state a restore would move away, or an empty text if the board has done nothing yet."""
     if layout.ledger.exists():
         mark = copies.mark(layout.ledger)
         if mark is None or mark.jobs:
@@ -100,7 +111,7 @@ def _held(layout: Layout) -> str:
 
 
 def _prepare(archive: Path, ledger: Path) -> None:
-    """The ledger is sound, and every open job in it counts as not with the broker."""
+    """Check the ledger of the backup, and mark every open job in it as not published. Raises BadArchive."""
     if not ledger.exists():
         raise BadArchive(archive, "it holds no ledger")
     try:
@@ -119,8 +130,12 @@ def _keep_tokens(current: Layout, new: Layout) -> None:
     tokens.keep(Tokens(current.tokens, paired=current.paired).list())
 
 
-def _lay_config(new: Path, config: Path) -> Path | None:
-    """The backup's edge.yaml where none is, or beside the one that is there and differs; None: nothing to do."""
+def _write_config(new: Path, config: Path) -> Path | None:
+    """Write the edge.yaml of the backup, and return its path.
+
+    If the board has a different edge.yaml, that one stays, and the new one gets the suffix `.restored`. Return None if
+    the backup has no edge.yaml, or the board has the same one.
+    """
     if not new.exists():
         return None
     content = new.read_bytes()
@@ -135,7 +150,10 @@ def _lay_config(new: Path, config: Path) -> Path | None:
 
 
 def _exchange(layout: Layout) -> Path | None:
-    """Old out, new in; to be repeated until it went through. Where the old lies now, if there was any."""
+    """Move the old state away and the new state in. Return where the old state is now, or None if there was none.
+
+    After an interruption at any point, another call continues the exchange.
+    """
     new = layout.restoring / "new"
     place = layout.restoring / "aside"
     if not place.exists():
@@ -145,14 +163,14 @@ def _exchange(layout: Layout) -> Path | None:
         durable.replace(place, f"before-restore-{number}".encode())
     aside = layout.root / place.read_text()
     for name in _OLD:
-        # What the archive has not is old all the same; what is no longer in `new` is in its place already.
+        # Move every old name away, even if the archive does not have it. After `done` exists, the names are new ones.
         if not (layout.restoring / "done").exists():
             _put_aside(layout.root, name, aside)
     if not (layout.restoring / "done").exists():
         subprocess.run(["sync", "-f", str(layout.root)], check=True, stdin=subprocess.DEVNULL)
-        durable.replace(layout.restoring / "done", b"")  # all that was old is aside: what is there from now on is new
+        durable.replace(layout.restoring / "done", b"")  # all old state is aside: from now on new names appear
     for name in _STATE:
-        if (new / name).exists():
+        if (new / name).exists():  # otherwise the archive does not have it, or it is in its place already
             _put_aside(layout.root, name, aside)
             durable.make_folder((layout.root / name).parent)
             (new / name).rename(layout.root / name)
@@ -163,7 +181,10 @@ def _exchange(layout: Layout) -> Path | None:
 
 
 def _put_aside(root: Path, name: str, aside: Path) -> None:
-    """Move it away where it is there: a second time too, for a worker that starts after a cut makes it anew."""
+    """Move `name` away if it exists. A numbered name is used if it was moved before.
+
+    That happens when a worker starts after a power cut during the exchange, and makes the file or folder again.
+    """
     place, number = aside / name, 2
     while place.exists():
         place, number = aside / f"{name}.{number}", number + 1
@@ -173,25 +194,27 @@ def _put_aside(root: Path, name: str, aside: Path) -> None:
 
 
 @contextmanager
-def _unused(layout: Layout) -> Iterator[None]:
-    """Nobody runs on this root, and nobody may start. Raises StackError."""
+def _locked(layout: Layout) -> Iterator[None]:
+    """Hold all locks of the root, so that no process uses it and none can start. Raises StackError."""
     with ExitStack() as held:
         locks = {
             layout.root / "gateway.lock": "a gateway runs",
             layout.root / "up.lock": "edge up runs",
-            layout.root: "a worker runs",  # each holds the folder itself, shared
+            layout.root: "a worker runs",  # each worker holds a shared lock on the folder itself
         }
-        for path, who in locks.items():
+        for path, user in locks.items():
             made = not path.exists()
-            # Without O_CREAT where it is there: in a sticky folder Debian refuses that for another's file, to root too.
+            # No O_CREAT if the file exists: in a sticky folder Debian refuses that for the file of another user, even
+            # to root.
             flags = os.O_RDONLY if path == layout.root else os.O_RDWR | (os.O_CREAT if made else 0)
             fd = os.open(path, flags, 0o640)
             held.callback(os.close, fd)
-            if made:  # by us, as whoever we are: the gateway could not open it
+            if made:  # remove it again: it belongs to our user, so the gateway's user could not open it
                 held.callback(path.unlink, missing_ok=True)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as err:
-                raise StackError(f"{who} on {layout.root}; stop it first") from err
-        os.truncate(layout.root / "up.lock", 0)  # the process named there is long gone, and its number another's
+                raise StackError(f"{user} on {layout.root}; stop it first") from err
+        # The process that `up.lock` names has ended, and another process may have its number now.
+        os.truncate(layout.root / "up.lock", 0)
         yield

@@ -1,14 +1,14 @@
-"""All that knows AMQP outside the worker.
+"""All code outside the worker that uses AMQP.
 
-- `border`: what we use of py-amqp and kombu, typed
-- `topology`: how to connect, and which queues there are
-- `routes`: which queue a job goes to by its kind and class, remembered over restarts
-- `coverage`: kinds and power classes that no configured worker takes, as sentences
+- `border`: types for the parts of py-amqp and kombu that we use
+- `topology`: connects to the broker, declares its queues and checks them
+- `routes`: chooses the queue of a job by its kind and power class
+- `coverage`: finds kinds of job and power classes that no configured worker takes
 - `abandoned`: moves messages out of queues that no worker consumes any more
-- `message`: a job as a Celery message
-- `frames`: a publish as bytes, so that many go out in one write
-- `session`: one channel in confirm mode: what was published, what the broker answered
+- `message`: encodes a job as a Celery message
+- `frames`: encodes a publish as bytes, so that many go out in one write
+- `session`: one channel in confirm mode, which tracks the confirm of each publish
 - `publisher`: the thread that publishes the jobs of the ledger
-- `refusal`: what a person has to do about a refusal of the broker
-- `restart_request`: asks `edge up` or a systemd unit to restart a broker whose queues are dead
+- `refusal`: tells what a person must do if the broker refuses a connection or a queue
+- `restart_request`: requests from `edge up` or a systemd unit the restart of a broker whose queues do not work
 """

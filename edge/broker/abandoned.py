@@ -1,9 +1,9 @@
 """Moves messages out of queues that no worker consumes any more.
 
-When a worker leaves the configuration, or a kind of job changes its pool, the messages in its queues would wait for
-ever. Each message is published to its new queue, confirmed, and only then acknowledged. A power cut in between leaves
-two copies, of which a worker runs one. The queues are kept, because a Celery client with an old configuration may still
-publish to them.
+If a worker is removed from the configuration, or a kind of job changes its pool, the messages in the old queues would
+wait for ever. Each message is published to its new queue, confirmed, and only then acknowledged. A power cut in between
+leaves two copies, of which a worker runs one. The queues are not deleted, because a Celery client with an old
+configuration may still publish to them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,21 @@ from edge.broker.border import Received
 from edge.broker.routes import Routes
 from edge.config import BrokerConfig
 
-_COUNTED = "x-delivery-count"  # counts deliveries from the old queue
+_COUNTED = "x-delivery-count"  # number of deliveries from the old queue; it does not apply to the new one
 
 
 def move(config: BrokerConfig, queues: Iterable[str], routes: Routes, *, timeout_s: float = 30.0) -> int:
-    """Move all messages of `queues` to where `routes` sends them; return how many. Blocks. Raises BrokerError."""
+    """Move all messages of `queues` to the queues that `routes` chooses, and return their number. Blocks.
+
+    Args:
+        config: the settings of the broker.
+        queues: names of the queues to empty.
+        routes: chooses the new queue of each message.
+        timeout_s: limit of each read and write.
+
+    Raises:
+        BrokerError: the broker cannot be reached, or refuses.
+    """
     count = 0
     with topology.reached(config, timeout_s=timeout_s) as channel:
         topology.declare(channel, more=routes.queues)
@@ -33,7 +43,7 @@ def move(config: BrokerConfig, queues: Iterable[str], routes: Routes, *, timeout
 
 
 def _target(message: Received, queue: str, routes: Routes) -> str:
-    """Return the queue for a message. A message without a kind goes to a main worker, which ends it with a failure."""
+    """Return the new queue of a message. A message without a kind goes to a main worker, which ends it as failed."""
     headers = message.headers if isinstance(message.headers, dict) else {}
     headers.pop(_COUNTED, None)
     return routes.queue(str(headers.get("task", "")), topology.class_of(queue))

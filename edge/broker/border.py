@@ -1,7 +1,7 @@
 """Types for the parts of py-amqp and kombu that we use. Neither ships types, so `Any` ends here.
 
 The stubs of `celery-types` cover Celery's documented interface. They lack or contradict much of the internals that this
-worker uses (a channel's events, the hub, the steps), so more lines would need an exemption than would be typed.
+worker uses (a channel's events, the hub, the steps). So they would need more exemptions than they would give types.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import socket
 from collections.abc import Callable, Mapping, MutableMapping, MutableSet
 from typing import Protocol
 
-#: Called by py-amqp with the fields of an AMQP method, whose number and kinds depend on the event.
+#: Called by py-amqp with the fields of an AMQP method. The number and types of the fields depend on the event.
 Listener = Callable[..., None]
 
 
 class QueueState(Protocol):
-    """The broker's answer to a declare."""
+    """The broker's answer to a declaration of a queue."""
 
     message_count: int
     consumer_count: int
@@ -29,7 +29,7 @@ class Received(Protocol):
 
 
 class Message(Protocol):
-    """A message that the broker delivered. Its parts come from outside, so none of them can be trusted."""
+    """A message that the broker delivered. Its content comes from other programs, so it must be checked."""
 
     headers: object
     properties: object
@@ -38,7 +38,7 @@ class Message(Protocol):
     delivery_tag: int
 
     def decode(self) -> object:
-        """The body as its content type says; raises whatever the decoder does."""
+        """Return the body, decoded by its content type. May raise any exception of the decoder."""
 
 
 class Channel(Protocol):
@@ -49,13 +49,13 @@ class Channel(Protocol):
 
     @property
     def events(self) -> MutableMapping[str, MutableSet[Listener]]:
-        """What is called at `basic_ack`, `basic_nack` and `basic_return`."""
+        """The functions that are called at `basic_ack`, `basic_nack` and `basic_return`."""
 
     def close(self) -> None:
-        """Close it."""
+        """Close the channel."""
 
     def confirm_select(self) -> None:
-        """Ask for a confirm of each publish from now on."""
+        """Switch to confirm mode: the broker confirms each publish from now on."""
 
     def exchange_declare(
         self,
@@ -65,7 +65,7 @@ class Channel(Protocol):
         durable: bool = False,
         auto_delete: bool = True,
     ) -> None:
-        """Make an exchange; `passive` only looks, and raises NotFound."""
+        """Declare an exchange. With `passive`, only check that it exists; raises NotFound if it does not."""
 
     def queue_declare(
         self,
@@ -77,37 +77,37 @@ class Channel(Protocol):
         nowait: bool = False,
         arguments: Mapping[str, object] | None = None,
     ) -> QueueState:
-        """Make a queue; `passive` only looks, and raises NotFound."""
+        """Declare a queue. With `passive`, only check that it exists; raises NotFound if it does not."""
 
     def queue_delete(self, queue: str) -> None:
-        """Remove a queue with its messages."""
+        """Delete a queue with its messages."""
 
     def queue_purge(self, queue: str) -> int:
-        """Remove the messages of a queue; how many there were."""
+        """Remove the messages of a queue, and return their number."""
 
     def basic_get(self, queue: str, no_ack: bool = False) -> Received | None:
-        """The first message of a queue, if it has one."""
+        """Return the first message of a queue, or None if it is empty."""
 
     def basic_ack(self, delivery_tag: int, multiple: bool = False) -> None:
-        """Acknowledge a message, or it and all before it."""
+        """Acknowledge a message; with `multiple`, also all messages before it."""
 
     def basic_reject(self, delivery_tag: int, requeue: bool) -> None:
-        """Refuse a message."""
+        """Reject a message; with `requeue`, it returns to its queue."""
 
     def basic_qos(self, prefetch_size: int, prefetch_count: int, a_global: bool) -> None:
-        """Set the prefetch of consumers that are made from now on."""
+        """Set the prefetch of the consumers that are created after this call."""
 
     def basic_publish_confirm(
         self, msg: object, exchange: str = "", routing_key: str = "", mandatory: bool = False
     ) -> None:
-        """Send a message, and wait until the broker has it."""
+        """Publish a message, and wait for the confirm of the broker."""
 
 
 class Transport(Protocol):
-    """Where a connection's bytes go."""
+    """The byte stream of a connection."""
 
     def write(self, data: bytes) -> None:
-        """Send all of these; raises OSError."""
+        """Send all bytes. Raises OSError."""
 
 
 class Link(Protocol):
@@ -119,7 +119,7 @@ class Link(Protocol):
     server_properties: Mapping[str, object]
 
     def channel(self) -> Channel:
-        """A new channel."""
+        """Open a new channel."""
 
     def drain_events(self, timeout: float | None = None) -> None:
-        """Handle one frame from the broker; raises TimeoutError when none came."""
+        """Handle one frame from the broker. Raises TimeoutError if none comes in time."""

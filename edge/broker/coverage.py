@@ -12,13 +12,13 @@ from edge.model import Pool, Power
 
 
 def gaps(config: Config, catalogue: Catalogue) -> tuple[str, ...]:
-    """Return one sentence for each gap, with what to change. A gap does not keep the board from starting."""
+    """Return one sentence for each gap, with the change that closes it. The board starts although it has gaps."""
     routes = Routes.of(config, {kind: info.pool for kind, info in catalogue.tasks.items()})
     return tuple(dict.fromkeys((*_of_list(config, catalogue), *_of_kinds(routes, catalogue))))
 
 
 def _of_list(config: Config, catalogue: Catalogue) -> Iterator[str]:
-    """Yield what in the list of workers does not fit the kinds of job."""
+    """Yield a sentence for each entry in the list of workers that does not fit the kinds of job."""
     names = [worker.name for worker in config.workers]
     if names and config.worker.name not in names:
         yield (
@@ -27,41 +27,42 @@ def _of_list(config: Config, catalogue: Catalogue) -> Iterator[str]:
         )
     for worker in config.workers:
         for kind in worker.kinds:
-            if said := _kind(worker, kind, catalogue):
-                yield f"worker {worker.name}: {said}"
+            if fault := _kind(worker, kind, catalogue):
+                yield f"worker {worker.name}: {fault}"
 
 
 def _kind(worker: WorkerEntry, kind: str, catalogue: Catalogue) -> str:
     info = catalogue.tasks.get(kind)
     if info is None:
         if catalogue.errors:
-            return ""  # it may be in a module that could not be imported
+            return ""  # the kind may be in a module that could not be imported
         near = difflib.get_close_matches(kind, catalogue.tasks, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(catalogue.tasks)) or 'none'}"
         return f"there is no kind of job {kind!r}; {hint}"
     if info.pool is worker.takes:
         return ""
     if info.pool is Pool.IO:
-        return f"{kind} has pool io and would run one at a time; list it at a worker of pool threads"
+        return f"{kind} has pool io and would run one at a time; move it to the `kinds` of a worker of pool threads"
     return (
-        f'{kind} has pool main and would run beside others; say @task(pool="io"), or list it at a worker of pool main'
+        f"{kind} has pool main and would run at the same time as other jobs; "
+        'declare it with @task(pool="io"), or move it to the `kinds` of a worker of pool main'
     )
 
 
 def _of_kinds(routes: Routes, catalogue: Catalogue) -> Iterator[str]:
-    """Yield which jobs would wait for ever if they were submitted."""
+    """Yield a sentence for each group of jobs that would wait for ever, because no worker takes them."""
     for kind, info in sorted(catalogue.tasks.items()):
-        if said := routes.wanting(kind, info.power):
-            yield f"{said}; {_cure(said)}"
+        if gap := routes.wanting(kind, info.power):
+            yield f"{gap}; {_remedy(gap)}"
     ordinary = [kind for kind in sorted(catalogue.tasks) if not routes.owners.get(kind)]
     for pool in Pool:
         some = next((each for each in ordinary if (each in routes.io) is (pool is Pool.IO)), None)
         for power in Power:
-            if some is not None and (said := routes.wanting(some, power)):
-                yield f"{said}; {_cure(said)}"
+            if some is not None and (gap := routes.wanting(some, power)):
+                yield f"{gap}; {_remedy(gap)}"
 
 
-def _cure(said: str) -> str:
-    if "is configured" in said:
+def _remedy(gap: str) -> str:
+    if "is configured" in gap:
         return "add {name: io, pool: threads} to `workers`"
     return "add the class to the `classes` of a worker"

@@ -1,7 +1,7 @@
-"""A publish as bytes of AMQP 0-9-1, so that many go out in one write.
+"""Encodes a publish as bytes of AMQP 0-9-1, so that many publishes go out in one write.
 
-py-amqp encodes each header by trying one type after the other, polls the socket before each publish, and writes each
-publish separately. That was nine tenths of the cost of a publish.
+py-amqp tries one type after the other for each header, polls the socket before each publish, and writes each publish
+separately. That was nine tenths of the cost of a publish.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _pack_size, _pack_long, _pack_long_long, _pack_double, _pack_frame, _pack_header
 _METHOD, _HEADER, _BODY, _END = 1, 2, 3, b"\xce"
 _FRAME_BYTES = 8  # header and end of a frame
 _BASIC, _PUBLISH, _MANDATORY = 60, 40, 1
-_FLAGS = sum(1 << bit for bit in (15, 14, 13, 12, 10)).to_bytes(2)  # the properties that `_properties` gives
+_FLAGS = sum(1 << bit for bit in (15, 14, 13, 12, 10)).to_bytes(2)  # a bit for each property in `_properties`
 
 
 def publish(
@@ -30,15 +30,15 @@ def publish(
     channel: int,
     most_bytes: int,
 ) -> bytes:
-    """Return the frames of one mandatory publish to `queue` by the default exchange.
+    """Return the frames of one mandatory publish to `queue` through the default exchange.
 
     Args:
-        body: the message.
-        headers: of types in `_CODE`; another type raises KeyError.
+        body: the content of the message.
+        headers: their values have the types in `_CODE`. Another type raises KeyError.
         properties: exactly content_type, content_encoding, delivery_mode and correlation_id.
-        queue: its name.
-        channel: the number of the channel.
-        most_bytes: the largest size of a frame.
+        queue: name of the queue.
+        channel: number of the channel.
+        most_bytes: largest size of a frame.
     """
     content = _pack_header(_BASIC, 0, len(body)) + _properties(headers, properties)
     frames = [_to_queue(queue, channel), _frame(_HEADER, channel, content)]
@@ -57,15 +57,15 @@ def _frame(kind: int, channel: int, content: bytes) -> bytes:
     return _pack_frame(kind, channel, len(content)) + content + _END
 
 
-def _properties(headers: JsonObject, given: JsonObject) -> bytes:
+def _properties(headers: JsonObject, properties: JsonObject) -> bytes:
     return b"".join(
         (
             _FLAGS,
-            _short(given["content_type"]),
-            _short(given["content_encoding"]),
+            _short(properties["content_type"]),
+            _short(properties["content_encoding"]),
             _table(headers),
-            bytes((given["delivery_mode"],)),
-            _short(given["correlation_id"]),
+            bytes((properties["delivery_mode"],)),
+            _short(properties["correlation_id"]),
         )
     )
 
@@ -99,7 +99,7 @@ def _table(values: JsonObject) -> bytes:
     return _pack_size(len(content)) + content
 
 
-#: The encoder of a header's value by its exact type. A KeyError for another type is a fault of this program.
+#: The encoder of a header's value by its exact type. A KeyError for another type is a bug in this program.
 _CODE: dict[type, Callable[[JsonValue], bytes]] = {
     str: _long,
     type(None): lambda _: b"V",

@@ -1,4 +1,4 @@
-"""A job as a message of Celery's protocol 2, with an extra header `edge` for our worker."""
+"""Encodes a job as a message of Celery's protocol 2, with an additional header `edge` for our worker."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from edge.ledger.rows import JobRow
 def message(job: JobRow, *, origin: str) -> tuple[bytes, dict[str, object], dict[str, object]]:
     """Return body, headers and properties of the message for `job`.
 
-    `origin` names the sender. Raises msgspec.DecodeError, ValueError or TypeError when the arguments in the ledger are
-    damaged.
+    Args:
+        job: the row of the ledger.
+        origin: name of the sender.
+
+    Raises:
+        msgspec.DecodeError, ValueError, TypeError: the arguments in the ledger are damaged.
     """
     args, kwargs = job.call()
     files = msgspec.to_builtins(job.inputs())

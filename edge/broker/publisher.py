@@ -1,9 +1,9 @@
-"""Publishes accepted jobs from the ledger to the broker: many at once, each one confirmed.
+"""Publishes accepted jobs from the ledger to the broker: many at once, and each one is confirmed.
 
-A thread of the gateway. When idle it sleeps in `select`, without a timer, until `ring` is called or the broker sends
-something. A job counts as published when RabbitMQ has confirmed it *and* had a queue for it. In every other case
-(connection lost, refused, returned, no answer) it is published again. So a job may be in the broker twice; that is
-harmless, because a worker looks for a result first.
+It is a thread of the gateway. When idle, it sleeps in `select` without a timer until `ring` is called or the broker
+sends something. A job counts as published when RabbitMQ has confirmed it *and* had a queue for it. In every other case
+(connection lost, refused, returned, no answer) the job is published again. So a job may be in the broker twice. That is
+harmless, because a worker looks for a result before it runs the job.
 """
 
 from __future__ import annotations
@@ -34,10 +34,9 @@ log = logging.getLogger(__name__)
 
 _RETRY = Backoff(first_s=0.2, most_s=5.0)
 _BOOT_S, _BOOT_RETRY = 120.0, Backoff(first_s=0.2, most_s=0.5)  # gateway and broker boot at the same time
-#: Jobs that follow one another more closely are read and published together. The first one after a pause goes out at
-#: once.
+#: Jobs that arrive within this time are read and published together. The first job after a pause is published at once.
 _GATHER_S = 0.01
-_WORTH_S = 10.0  # a connection that breaks sooner is a failed try: a damaged broker accepts us and refuses all
+_WORTH_S = 10.0  # a connection that breaks sooner counts as failed: a damaged broker accepts it and refuses all jobs
 
 
 class BrokerLinkState(StrEnum):
@@ -49,15 +48,15 @@ class BrokerLinkState(StrEnum):
 
 
 class BrokerLink(msgspec.Struct, frozen=True):
-    """State of the connection, the reason, and its start in monotonic seconds."""
+    """State of the gateway's connection to the broker, with its reason."""
 
     state: BrokerLinkState
     reason: str
-    since: float
+    since: float  # monotonic seconds at which the state or the reason changed
 
 
 class Publisher:
-    """The publishing thread. The gateway's outbox makes it. Methods may be called from any thread."""
+    """Runs the publishing thread. The gateway's outbox makes it. Methods may be called from any thread."""
 
     def __init__(
         self,
@@ -71,18 +70,19 @@ class Publisher:
         complaint: RestartRequest,
         routes: Routes | None = None,
     ) -> None:
-        """Make the thread; all callbacks are called in it.
+        """Make the thread. It calls all callbacks.
 
         Args:
-            config: how to reach the broker.
+            config: the settings of the broker.
             fetch: `fetch(after_seq, limit)` returns unconfirmed jobs, oldest first. Raises StorageError.
-            confirmed: gets the jobs that the broker has; its future is done once the ledger has noted it.
-            reborn: called when the broker's store is new or may have lost jobs. On return it must be durable that
+            confirmed: called with the jobs that the broker has confirmed. The future that it returns is done when the
+                ledger has recorded the confirms.
+            reborn: called if the broker's store is new or may have lost jobs. When it returns, it must be durable that
                 every open job is fetched again.
-            claimed: called when the broker's store has served a ledger before.
-            changed: gets each change of the connection.
-            complaint: asks for a restart of the broker.
-            routes: the queue of each job; without it all jobs go to the queues of the pool main.
+            claimed: called if the broker's store is marked, which means that a gateway has used it before.
+            changed: called with each change of the connection.
+            complaint: requests a restart of the broker.
+            routes: the queue of each job. Without it, all jobs go to the queues of the pool main.
         """
         self._made_at = time.monotonic()
         self._complaint, self._answer = complaint, b""
@@ -91,10 +91,10 @@ class Publisher:
         self._reborn, self._claimed = reborn, claimed
         self.link = BrokerLink(BrokerLinkState.DOWN, "not connected yet", time.monotonic())
         self._wakeup = Wakeup()
-        self._rung = False  # `ring` was called and this thread has not noted it yet
+        self._rung = False  # `ring` was called, and this thread has not seen it yet
         self._stopping = False
         self._rewind = False
-        self._noted: set[Edition] = set()  # confirmed editions that the ledger has not noted yet
+        self._unrecorded: set[Edition] = set()  # confirmed editions that the ledger has not recorded yet
         self._routes = routes or Routes()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
 
@@ -103,7 +103,7 @@ class Publisher:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; what is unconfirmed stays in the ledger for the next start."""
+        """End the thread. Unconfirmed jobs stay in the ledger, and are published at the next start."""
         self._stopping = True
         self.ring()
         if self._thread.ident is not None:
@@ -112,7 +112,11 @@ class Publisher:
             self._wakeup.close()
 
     def ring(self, *, rewind: bool = False) -> None:
-        """Wake the thread: the ledger has jobs to publish; `rewind`: older ones than those read before, too."""
+        """Wake the thread, because the ledger has jobs to publish.
+
+        Args:
+            rewind: read the ledger from its beginning, because an older job must be published again.
+        """
         if rewind:
             self._rewind = True
         if not self._rung:
@@ -120,7 +124,7 @@ class Publisher:
             self._wakeup.ring()
 
     def route(self, routes: Routes) -> None:
-        """Publish by these routes from now on. Their queues are declared at once, because nodes consume them."""
+        """Use these routes from now on. The thread declares their queues at once, because nodes consume them."""
         self._routes = routes
         self.ring()
 
@@ -138,7 +142,7 @@ class Publisher:
                     topology.establish(connection)
                     connected = True
                     session = PublishSession(self._config, connection.connection, self._routes)
-                    # After a full disk RabbitMQ may have lost confirmed messages without reporting it.
+                    # A broker that was restarted after a full disk may have lost confirmed messages without an error.
                     answer = self._complaint.answer()
                     if topology.newborn(connection.connection):
                         self._reborn()
@@ -155,12 +159,12 @@ class Publisher:
                 if time.monotonic() - began > _WORTH_S and self.link.state is not BrokerLinkState.DOWN:
                     failures = 0
                 reason = topology.explain(err)
-                if self.link.state is not BrokerLinkState.DOWN or self.link.reason != reason:  # each reason once
-                    foreseen = isinstance(err, OSError | AMQPError | ConfigError)
-                    where = f"{self._config.host}:{self._config.port}"
-                    log.warning("broker at %s: %s", where, reason, exc_info=not foreseen)
-                damning = topology.silent if connected else topology.vhost_down
-                if damning(err):
+                if self.link.state is not BrokerLinkState.DOWN or self.link.reason != reason:  # log each reason once
+                    expected = isinstance(err, OSError | AMQPError | ConfigError)
+                    address = f"{self._config.host}:{self._config.port}"
+                    log.warning("broker at %s: %s", address, reason, exc_info=not expected)
+                needs_restart = topology.silent if connected else topology.vhost_down
+                if needs_restart(err):
                     self._complaint.make(reason)
                 self._set(BrokerLinkState.DOWN, reason)
                 booting = not connected and time.monotonic() - self._made_at < _BOOT_S
@@ -175,14 +179,14 @@ class Publisher:
             self._changed(self.link)
 
     def _pause(self, seconds: float) -> None:
-        """Wait `seconds`, less when asked to stop."""
+        """Wait for `seconds`, or until the thread must stop."""
         deadline = time.monotonic() + seconds
         while not self._stopping and (left := deadline - time.monotonic()) > 0:
             self._wakeup.wait(left)
             self._hush()
 
     def _hush(self) -> None:
-        """Note all rings so far. Read the ledger after this call, not before it, or a job may be missed."""
+        """Clear all rings so far. The ledger must be read after this call, or a job may be missed."""
         self._wakeup.hush()
         self._rung = False
 
@@ -213,11 +217,11 @@ class Publisher:
                         or sum(len(job.arguments) for job in jobs) >= READ_BYTES
                     )
                     if jobs:
-                        session.publish(job for job in jobs if job.edition not in self._noted)
+                        session.publish(job for job in jobs if job.edition not in self._unrecorded)
                         cursor = jobs[-1].seq
                     if jobs and not more:
                         look_at = time.monotonic() + _GATHER_S
-                # A blocked broker may hold its confirms back for days, so no confirm is overdue then.
+                # A blocked broker may delay its confirms for days, so no confirm is overdue then.
                 hungry = more and up and session.window_left > 0
                 gather_s = look_at - time.monotonic() if hungry else 0.0
                 waits = (session.patience(), max(gather_s, self._feed.wait_s()) if hungry else None) if up else ()
@@ -227,23 +231,23 @@ class Publisher:
                     session.listen()
                 if done := session.take_confirmed():
                     self._complaint.withdraw()
-                    self._note(done)
+                    self._record(done)
                 if self.link.state is BrokerLinkState.UP:
                     if not up:
                         session.start_patience()
                     session.check_patience()
 
-    def _note(self, done: list[JobRow]) -> None:
+    def _record(self, done: list[JobRow]) -> None:
         editions = {job.edition for job in done}
-        self._noted |= editions
+        self._unrecorded |= editions
         try:
-            self._confirmed(done).add_done_callback(lambda _: self._noted.difference_update(editions))
-        except StorageError as err:  # the gateway is shutting down: they are published once more at the next start
+            self._confirmed(done).add_done_callback(lambda _: self._unrecorded.difference_update(editions))
+        except StorageError as err:  # the gateway is shutting down: these jobs are published again at the next start
             log.info("%s", err)
 
 
 class _Feed:
-    """Reads the ledger. After an error of the disk it is read again, with growing pauses."""
+    """Reads the jobs from the ledger. After a disk error it tries again, with growing pauses."""
 
     def __init__(self, fetch: Callable[[int, int], list[JobRow]]) -> None:
         self._fetch = fetch
@@ -251,11 +255,11 @@ class _Feed:
         self._again_at = 0.0
 
     def read(self, after_seq: int, limit: int) -> list[JobRow] | None:
-        """The next jobs; None when the ledger cannot be read now."""
+        """Return the next jobs, or None if the ledger cannot be read now."""
         try:
             jobs = self._fetch(after_seq, limit)
         except StorageError as err:
-            if not self._failures:  # submitters get the error from the writer
+            if not self._failures:  # log the first error only; submitters get theirs from the writer of the ledger
                 log.error("%s; the broker gets no more jobs until it can be read", err)
             self._failures += 1
             self._again_at = time.monotonic() + _RETRY.pause_s(self._failures)
@@ -264,5 +268,5 @@ class _Feed:
         return jobs
 
     def wait_s(self) -> float:
-        """Seconds until the next read; 0 unless the last one failed."""
+        """Return the seconds until the next read; 0 if the last read succeeded."""
         return max(0.0, self._again_at - time.monotonic()) if self._failures else 0.0

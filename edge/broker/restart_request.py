@@ -1,7 +1,8 @@
-"""Requests to restart a broker that accepts connections but whose queues refuse jobs or do not answer.
+"""Requests the restart of a broker that accepts connections although its queues refuse jobs or do not answer.
 
-That happens to RabbitMQ after a full disk: its queues stay dead, even with room on the disk, until it is restarted. So
-gateway and workers write a file in `/run` when they see it, and `edge up` or a systemd unit restarts the broker.
+This happens to RabbitMQ after a full disk: its queues do not work until it is restarted, even if the disk has room
+again. So gateway and workers write a file in `/run` when they see it, and `edge up` or a systemd unit restarts the
+broker.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from edge.core.layout import Layout
 
 log = logging.getLogger(__name__)
 
-_ENOUGH = 2  # failures in a row; a single one may come from a broker that is just stopping
+_ENOUGH = 2  # failures in a row that cause a request; a single one may come from a broker that is just stopping
 
 
 class RestartRequest:
-    """The restart request of one process. Belongs to one thread."""
+    """Writes and removes the restart request of one process. Belongs to one thread."""
 
     def __init__(self, layout: Layout, name: str) -> None:
         self._path = layout.complaints / name
@@ -27,7 +28,11 @@ class RestartRequest:
         self._is_written = False
 
     def make(self, why: str) -> None:
-        """Note that a queue refused or did not answer. From the second in a row on, each call writes the request."""
+        """Count a failure of a queue. From the second failure in a row on, each call writes the request.
+
+        Args:
+            why: the failure in one line, which becomes the content of the request.
+        """
         self._times += 1
         if self._times < _ENOUGH:
             return
@@ -38,18 +43,21 @@ class RestartRequest:
             log.warning("cannot write %s: %s", self._path, err)
             return
         if not self._is_written:
-            log.warning("the broker has to be started again: %s", why)
+            log.warning("the broker must be restarted: %s", why)
         self._is_written = True
 
     def answer(self) -> bytes:
-        """Return a token that changes whenever the broker is restarted after a request of any process; empty before."""
+        """Return a token that changes whenever the broker is restarted after a request of any process.
+
+        It is empty before the first restart.
+        """
         try:
             return self._answer.read_bytes()
         except OSError:
             return b""
 
     def withdraw(self) -> None:
-        """Remove the request, because a queue has worked."""
+        """Remove the request and forget earlier failures, because a queue works."""
         self._times = 0
         if self._is_written:
             self._is_written = False

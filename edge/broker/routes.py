@@ -1,4 +1,4 @@
-"""Which queue a job goes to by its kind and power class, and which worker consumes that queue."""
+"""Chooses the queue of a job by its kind and power class, and tells which worker consumes that queue."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge.model import KnownQueues, Pool, Power
 
 
 class Routes(msgspec.Struct, frozen=True):
-    """The queue of each kind of job. With the defaults, all go to the queues of the pool main."""
+    """Maps each kind of job to its queue. With the defaults, all kinds go to the queues of the pool main."""
 
     io: frozenset[str] = frozenset()  # kinds of the pool io
     owners: dict[str, str] = {}  # kind -> name of the only worker that takes it
@@ -21,33 +21,38 @@ class Routes(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, config: Config, pools: Mapping[str, Pool]) -> Self:
-        """Return the routes for kinds with these pools. Where the board allows no threads, all kinds count as main."""
+        """Return the routes for kinds with these pools. If the board allows no threads, all kinds count as main.
+
+        Args:
+            config: the configuration of the board, with its list of workers.
+            pools: the pool of each kind.
+        """
         io = frozenset(kind for kind, pool in pools.items() if pool is Pool.IO and config.threads)
         owners = {kind: worker.name for worker in config.workers for kind in worker.kinds}
         workers = {worker.name: frozenset(queues_of(worker)) for worker in config.planned(io=True)}
         return cls(io, owners, workers)
 
     def queue(self, task: str, power: Power) -> str:
-        """Return the name of the queue for a job, also of an unknown kind, which a worker ends with a failure."""
+        """Return the name of the queue for a job. A job of an unknown kind goes to a main worker, which fails it."""
         if owner := self.owners.get(task):
             return queue_name(power, owner=owner)
         return queue_name(power, pool=Pool.IO if task in self.io else Pool.MAIN)
 
     @property
     def queues(self) -> tuple[str, ...]:
-        """Names of the queues that are used beside those of every board."""
+        """Names of the queues that this board uses in addition to those of every board."""
         names = [queue_name(power, owner=owner) for owner in dict.fromkeys(self.owners.values()) for power in Power]
         if self.io - self.owners.keys():
             names += [queue_name(power, pool=Pool.IO) for power in Power]
         return tuple(sorted(names))
 
     def takes(self, worker: str, queue: str) -> bool:
-        """True when the worker consumes the queue. A worker that is not configured counts as a main worker."""
-        mine = self.workers.get(worker)
-        return queue in mine if mine is not None else queue in _MAIN
+        """Return True if the worker consumes the queue. A worker that is not configured counts as a main worker."""
+        consumed = self.workers.get(worker)
+        return queue in consumed if consumed is not None else queue in _MAIN
 
     def wanting(self, task: str, power: Power) -> str:
-        """Return a sentence that says which worker is missing for such a job; empty when one is configured."""
+        """Return a sentence on which worker is missing for such a job, or "" if one is configured."""
         queue = self.queue(task, power)
         if any(queue in queues for queues in self.workers.values()):
             return ""
@@ -61,7 +66,7 @@ class Routes(msgspec.Struct, frozen=True):
         return f"no worker of pool {pool} takes power class {power}"
 
     def absent(self, task: str, power: Power) -> str:
-        """Return a sentence that names the workers for such a job; for use when none of them runs."""
+        """Return a sentence that names the workers for such a job, to be used if none of them runs."""
         queue = self.queue(task, power)
         names = sorted(name for name, queues in self.workers.items() if queue in queues)
         return f"worker {' or '.join(names)}, which takes {task}, is not running"
@@ -71,9 +76,9 @@ class Routes(msgspec.Struct, frozen=True):
         return tuple(self.workers.values())
 
     def beside(self, task: str) -> tuple[frozenset[str], bool]:
-        """Return the kinds that share the queues of `task`, and True; or the kinds that do not share them, and False.
+        """Return the kinds that share the queues of `task`, and True, or the kinds that do not share them, and False.
 
-        The second form is for kinds of the pool main, whose list is open.
+        The second form is for kinds of the pool main, because unknown kinds share these queues too.
         """
         if owner := self.owners.get(task):
             return frozenset(kind for kind, name in self.owners.items() if name == owner), True
@@ -86,5 +91,8 @@ _MAIN = frozenset(queue_name(power) for power in Power)
 
 
 def known_queues(config: Config) -> tuple[str, ...]:
-    """Return the queues that may be on this board's broker beside the usual ones. Raises nothing."""
+    """Return the queues that the broker may have in addition to those of every board.
+
+    These are the queues in `queues.json` and those that the configuration needs. Never raises.
+    """
     return tuple(sorted({*KnownQueues.read(config.layout.queues).queues, *Routes.of(config, {}).queues}))

@@ -22,15 +22,24 @@ from edge.ledger.rows import Edition, JobRow
 
 log = logging.getLogger(__name__)
 
-WINDOW = 256  # most unconfirmed jobs: enough to hide the latency of the broker's sync, and few to publish again
-CONFIRM_S = 30.0  # a later confirm means a queue without a leader, or a failing disk
+WINDOW = 256  # largest number of unconfirmed jobs: it hides the latency of the broker's sync, and few are sent twice
+CONFIRM_S = 30.0  # seconds; a later confirm means a queue without a leader, or a failing disk
 
 
 class PublishSession:
-    """One channel in confirm mode. Belongs to the publisher's thread; methods raise OSError and AMQPError."""
+    """Publishes jobs on one channel in confirm mode, and collects the confirms.
+
+    Belongs to the publisher's thread. All methods may raise OSError and AMQPError.
+    """
 
     def __init__(self, config: BrokerConfig, connection: Link, routes: Routes | None = None) -> None:
-        """Without `routes` all jobs go to the queues of the pool main."""
+        """Open a channel and declare the queues.
+
+        Args:
+            config: the settings of the broker.
+            connection: an established connection.
+            routes: the queue of each job. Without it, all jobs go to the queues of the pool main.
+        """
         self._connection = connection
         self._channel = channel = connection.channel()
         self.routes = routes or Routes()
@@ -52,16 +61,16 @@ class PublishSession:
 
     @property
     def window_left(self) -> int:
-        """How many more jobs may be published before a confirm has to come."""
+        """Number of jobs that may be published before another confirm comes."""
         return WINDOW - len(self._flying)
 
     def follow(self, routes: Routes) -> None:
-        """Publish by these routes from now on, and declare their queues."""
+        """Declare the queues of `routes`, and use these routes for all later publishes."""
         topology.declare(self._channel, more=routes.queues)
         self.routes = routes
 
     def publish(self, jobs: Iterable[JobRow]) -> None:
-        """Send jobs; their confirms come later. A job with damaged arguments is logged and skipped."""
+        """Send jobs without waiting for their confirms. A job with damaged arguments is logged and skipped."""
         frames: list[bytes] = []
         for job in jobs:
             if job.edition in self._flying_editions:
@@ -80,7 +89,11 @@ class PublishSession:
             self._connection.transport.write(b"".join(frames))
 
     def listen(self) -> None:
-        """Handle all frames from the broker; at least one must be there."""
+        """Handle all frames that the broker has sent. Call it when the socket is readable.
+
+        Raises:
+            QueueSilent: the broker refused or returned a job.
+        """
         try:
             self._connection.drain_events(timeout=0)
             while self._has_more():
@@ -92,30 +105,30 @@ class PublishSession:
                 raise
 
     def _has_more(self) -> bool:
-        """True when another frame can be read. This check costs a quarter of a read that finds nothing."""
+        """Return True if another frame can be read. The check costs a quarter of a read that finds nothing."""
         if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
             return True
         return bool(self._readable.poll(0))
 
     def take_confirmed(self) -> list[JobRow]:
-        """Jobs confirmed since the last call."""
+        """Return the jobs that were confirmed since the last call."""
         done, self._done = self._done, []
         return done
 
     def patience(self) -> float | None:
-        """Return the seconds until the oldest unconfirmed publish is overdue; None when all are confirmed."""
+        """Return the seconds until the oldest unconfirmed publish is overdue, or None if all are confirmed."""
         if not self._flying:
             return None
         _, sent = next(iter(self._flying.values()))
         return max(0.0, sent + CONFIRM_S - time.monotonic())
 
     def start_patience(self) -> None:
-        """Restart the clock of all unconfirmed publishes."""
+        """Restart the time limit of all unconfirmed publishes."""
         now = time.monotonic()
         self._flying = {tag: (job, now) for tag, (job, _) in self._flying.items()}
 
     def check_patience(self) -> None:
-        """Raise QueueSilent when a confirm is overdue."""
+        """Raise QueueSilent if a confirm is overdue."""
         if self.patience() == 0.0:
             raise QueueSilent(f"{len(self._flying)} publishes not confirmed in {CONFIRM_S:g} s")
 

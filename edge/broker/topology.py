@@ -1,9 +1,9 @@
-"""The broker as gateway and workers see it: how to connect, and which queues there are.
+"""Connects to the broker, declares its queues and checks them. Gateway and workers use it.
 
 Every board has one quorum queue for each power class, for kinds of the pool `main`, and one dead-letter queue. Kinds of
-the pool `io`, and kinds that only one worker takes, have queues of their own, one for each power class, if the board
-uses them. Every process declares the queues with the same arguments, or RabbitMQ refuses. The arguments are valid on
-3.10 and 4.x, so that a board survives the upgrade.
+the pool `io`, and kinds that only one worker takes, have separate queues, one for each power class, if the board uses
+such kinds. Every process must declare a queue with the same arguments, because RabbitMQ refuses other ones. The
+arguments are valid on 3.10 and 4.x, so that a board survives the upgrade.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from edge.core.errors import BrokerError, QueueSilent
 from edge.model import Pool, Power
 
 DEAD_NAME = "edge.dead"
-#: What a connection to the broker raises, from the socket layer or from AMQP.
+#: The exceptions of a connection to the broker, from the socket layer or from AMQP.
 CONNECTION_ERRORS: tuple[type[Exception], ...] = (OSError, AMQPError)
 
-#: Quorum queues keep what they confirmed through a power cut. 4.x drops a message after 20 deliveries unless told
-#: otherwise (a board may see more power cuts than that in one night); -1 is refused by 3.10, a million by neither.
+#: Quorum queues keep confirmed messages through a power cut. By default, 4.x drops a message after 20 deliveries, but a
+#: board may have more power cuts than that in one night. 3.10 refuses -1 (no limit). Both versions accept a million.
 _QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
-#: Messages that the broker gives up on go to `edge.dead`, confirmed on the way (at-least-once). RabbitMQ does that only
-#: for queues that reject publishes instead of dropping their oldest message.
+#: Messages that reach the delivery limit go to `edge.dead`, with a confirm of that queue (at-least-once). RabbitMQ does
+#: this only for queues that reject publishes when they are full, instead of dropping their oldest message.
 _TO_DEAD = {
     "x-dead-letter-exchange": "",
     "x-dead-letter-routing-key": DEAD_NAME,
@@ -38,11 +38,11 @@ _TO_DEAD = {
     "x-overflow": "reject-publish",
 }
 _DEFAULT = Exchange("", type="direct")
-#: An exchange that marks the broker's store. A store without it is new, and has none of the published jobs.
+#: Name of an exchange that marks the broker's store. A store without it is new, and has none of the published jobs.
 _MARK = "edge.store"
 
-#: A connection without a peer fails within half a minute by these options. AMQP heartbeats cannot be used: a solo
-#: worker cannot send them while a job runs.
+#: With these options, a connection whose peer is gone fails within 30 s after data was sent, or about 90 s after the
+#: last data if it is idle. AMQP heartbeats cannot be used, because a solo worker cannot send them while a job runs.
 _SOCKET = {
     socket.TCP_NODELAY: 1,
     socket.TCP_KEEPIDLE: 60,
@@ -53,26 +53,32 @@ _SOCKET = {
 
 
 def queue_name(power: Power, *, pool: Pool = Pool.MAIN, owner: str = "") -> str:
-    """Name of the queue of a power class, for kinds of `pool`, or for those that the worker `owner` alone takes."""
+    """Return the name of a queue.
+
+    Args:
+        power: the power class.
+        pool: the pool of its kinds.
+        owner: name of the worker, if the queue is for kinds that only one worker takes. Then `pool` is ignored.
+    """
     if owner:
         return f"edge.only.{owner}.{power.value}"
     return f"edge.{power.value}" if pool is Pool.MAIN else f"edge.{pool.value}.{power.value}"
 
 
 def class_of(queue: str) -> Power:
-    """Return the power class of a queue; `normal` for `edge.dead`, which holds jobs of all classes."""
-    word = queue.rpartition(".")[2]
-    return Power(word) if word in _CLASSES else Power.NORMAL
+    """Return the power class of a queue. It is `normal` for `edge.dead`, which holds jobs of all classes."""
+    name = queue.rpartition(".")[2]
+    return Power(name) if name in _CLASSES else Power.NORMAL
 
 
 def queues_of(worker: WorkerEntry) -> tuple[str, ...]:
-    """Return the names of the queues that a worker consumes as power allows. Each also consumes `edge.dead`."""
+    """Return the names of the queues that a worker consumes when power allows. All also consume `edge.dead`."""
     owner = worker.name if worker.kinds else ""
     return tuple(queue_name(power, pool=worker.takes, owner=owner) for power in Power if power in worker.classes)
 
 
 def all_queues(workers: Iterable[WorkerEntry]) -> tuple[str, ...]:
-    """Names of all queues that jobs of a board with these workers may go to, whichever kinds it has."""
+    """Return the names of all queues that jobs of a board with these workers may go to, for any kinds of job."""
     pools = [queue_name(power, pool=pool) for pool in Pool for power in Power]
     owners = [queue_name(power, owner=worker.name) for worker in workers if worker.kinds for power in Power]
     return (*pools, *owners)
@@ -88,15 +94,17 @@ def _queue(name: str, arguments: Mapping[str, object]) -> Queue:
 
 
 _CLASSES = frozenset(power.value for power in Power)
-#: The queues of every board, beside those that its configuration and its tasks want.
+#: The queues that every board has. Its configuration and its tasks may need additional ones.
 QUEUES: dict[Power, Queue] = {power: queue(queue_name(power)) for power in Power}
 DEAD: Queue = queue(DEAD_NAME)
 
 
 def transport_options(*, confirm: bool = False, timeout_s: float | None = None) -> dict[str, object]:
-    """Options of kombu's AMQP transport that every connection of ours uses.
+    """Return the options of kombu's AMQP transport for a connection of ours.
 
-    `confirm` makes each publish wait for the broker's confirm; `timeout_s` bounds each read and write.
+    Args:
+        confirm: each publish waits for the confirm of the broker.
+        timeout_s: limit of each read and write.
     """
     options: dict[str, object] = {"socket_settings": dict(_SOCKET), "client_properties": {"product": "edge"}}
     if confirm:
@@ -109,7 +117,14 @@ def transport_options(*, confirm: bool = False, timeout_s: float | None = None) 
 def connection(
     config: BrokerConfig, *, confirm: bool = False, timeout_s: float | None = None, **options: object
 ) -> Connection:
-    """A connection to the broker, not yet established; `options` go to the transport. Raises ConfigError."""
+    """Return a connection to the broker that is not established yet. Raises ConfigError.
+
+    Args:
+        config: the settings of the broker.
+        confirm: each publish waits for the confirm of the broker.
+        timeout_s: limit of each read and write.
+        **options: further options of the transport.
+    """
     return Connection(
         hostname=config.host,
         port=config.port,
@@ -131,83 +146,102 @@ def _tls(config: BrokerConfig) -> dict[str, object] | bool:
 
 
 def establish(link: Connection) -> None:
-    """Connect, or raise at once: kombu's `connect()` would sleep 2 s and try once more by itself."""
+    """Connect, or raise at once. The method `connect()` of kombu would sleep for 2 s and try once more."""
     link.ensure_connection(max_retries=0, reraise_as_library_errors=False)
 
 
 def declare(channel: Channel, *, more: Iterable[str] = (), passive: bool = False) -> None:
-    """Declare the queues of every board and those named in `more`; existing ones are not changed.
+    """Declare the queues of every board and those in `more`. Existing queues are not changed.
 
-    `passive` only looks, which takes no rights: a node's user may read the queues and nothing else.
+    Args:
+        channel: an open channel.
+        more: names of additional queues.
+        passive: only check that the queues exist. This needs no right to configure them: the user of a node may only
+            read the queues.
     """
     for name in _with(more):
         queue(name)(channel).queue_declare(passive=passive)
 
 
 def _with(more: Iterable[str]) -> tuple[str, ...]:
-    """Names of the queues of every board, and `more`, each once: `edge.dead` first, where the others send."""
+    """Return the names of the queues of every board and those in `more`, each once.
+
+    `edge.dead` comes first, because the others send messages to it.
+    """
     return tuple(dict.fromkeys((DEAD_NAME, *(each.name for each in QUEUES.values()), *more)))
 
 
 def newborn(link: Link) -> bool:
-    """True when the store behind this py-amqp connection is unmarked: it is new, or replaced a lost one."""
+    """Return True if the store of the broker has no mark: it is new, or it replaced a lost one."""
     channel = link.channel()
     try:
         channel.exchange_declare(_MARK, type="fanout", passive=True)
-    except NotFound:  # which closes the channel
+    except NotFound:  # this error closes the channel
         return True
     channel.close()
     return False
 
 
 def mark(link: Link) -> None:
-    """Mark the store. Call it when all open jobs are certain to be published again."""
+    """Mark the store. Call it only after it is durable that all open jobs will be published again."""
     channel = link.channel()
     channel.exchange_declare(_MARK, type="fanout", durable=True, auto_delete=False)
     channel.close()
 
 
 def check_queues(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: float) -> None:
-    """Raise QueueSilent unless every queue answers, those named `more` too.
+    """Check that every queue answers. Call it before any consumer is started.
 
-    A queue without a leader exists and never answers. A message count above zero proves a leader. From an empty queue a
-    message is requested; if one has come meanwhile, it goes back. Call it before anything consumes. Raises BrokerError
-    for errors that say nothing about the store: no broker, a refused login, queues with other arguments.
+    A queue without a leader exists but never answers. A message count above zero proves that the queue has a leader. An
+    empty queue is asked for a message; if one has arrived meanwhile, it is returned to the queue.
+
+    Args:
+        config: the settings of the broker.
+        more: names of queues in addition to those of every board.
+        timeout_s: limit of each read and write.
+
+    Raises:
+        QueueSilent: a queue does not answer.
+        BrokerError: an error that tells nothing about the store: there is no broker, it refuses the login, or a queue
+            has other arguments.
     """
-    asked = ""
+    name = ""
     try:
         with reached(config, timeout_s=timeout_s) as channel:
-            for asked in _with(more):
-                queue(asked)(channel).declare()
-                if channel.queue_declare(queue=asked, passive=True).message_count:
+            for name in _with(more):
+                queue(name)(channel).declare()
+                if channel.queue_declare(queue=name, passive=True).message_count:
                     continue
-                if (message := channel.basic_get(asked, no_ack=False)) is not None:
+                if (message := channel.basic_get(name, no_ack=False)) is not None:
                     channel.basic_reject(message.delivery_tag, requeue=True)
     except BrokerError as err:
-        if asked and silent(err.__cause__):
-            raise QueueSilent(f"queue {asked} does not answer: {explain(err.__cause__ or err)}") from err
+        if name and silent(err.__cause__):
+            raise QueueSilent(f"queue {name} does not answer: {explain(err.__cause__ or err)}") from err
         if vhost_down(err.__cause__):
             raise QueueSilent(explain(err.__cause__ or err)) from err
         raise
 
 
 def silent(err: BaseException | None) -> bool:
-    """True when an error of an established connection means that a queue is dead."""
+    """Return True if an error of an established connection means that a queue does not work."""
     return isinstance(err, QueueSilent | TimeoutError | InternalError | NotFound)
 
 
 def vhost_down(err: BaseException | None) -> bool:
-    """True when a running broker refuses all connections, because it could not open its queues.
+    """Return True if an error of the connect means that the broker could not open its queues.
 
-    `err` is the error of the connect. A power cut that damaged their log is a usual cause. Waiting does not help:
-    RabbitMQ listens only after it has tried to open them.
+    Such a broker runs, but refuses all connections. A usual cause is a power cut that damaged the log of the queues.
+    Waiting does not help, because RabbitMQ listens only after it has tried to open them.
     """
     return isinstance(err, InternalError)
 
 
 @contextmanager
 def reached(config: BrokerConfig, *, timeout_s: float = 10.0) -> Iterator[Channel]:
-    """A channel for a short question, each step bounded by `timeout_s`. Raises BrokerError."""
+    """Yield a channel of a new connection, which is closed at the end of the block. Raises BrokerError.
+
+    Each read and write is limited to `timeout_s`.
+    """
     address = f"{config.host}:{config.port}"
     try:
         with connection(config, timeout_s=timeout_s) as link:
@@ -218,7 +252,7 @@ def reached(config: BrokerConfig, *, timeout_s: float = 10.0) -> Iterator[Channe
 
 
 def depths(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: float = 10.0) -> dict[str, int]:
-    """Return the number of ready messages in each queue, those named in `more` too. Raises BrokerError."""
+    """Return the number of ready messages in each queue of every board and in those of `more`. Raises BrokerError."""
     names = _with(more)
     with reached(config, timeout_s=timeout_s) as channel:
         declare(channel, more=names)
@@ -226,7 +260,7 @@ def depths(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: float =
 
 
 def explain(err: BaseException) -> str:
-    """Return one line for an error of py-amqp or the socket, with what a person has to do if anything."""
+    """Return one line for an error of py-amqp or the socket, with the remedy if a person must act."""
     if isinstance(err, AMQPError):
         text = " ".join(str(getattr(err, "reply_text", "") or err).split())
         return f"{text}; {remedy}" if (remedy := cure(err)) else text

@@ -1,8 +1,8 @@
-"""Which kinds of job there are, and what each takes.
+"""Knows the kinds of job, and the arguments that each takes.
 
-- `signature`: what a task takes, read from its type hints: a schema and a check
-- `quick`: a fast check for arguments that fit, before the general validator
-- `judge`: the general validator, and what it says of an argument that does not fit
-- `commands`: the signatures of programs that the owner allows
-- `catalogue`: all kinds of job, read by another process
+- `signature`: reads the arguments of a task from its type hints, and makes a schema and a check of them
+- `quick`: accepts most valid arguments fast, without the general validator
+- `judge`: the general validator, which explains why an argument does not fit
+- `commands`: makes the signatures of the programs that the owner allows
+- `catalogue`: holds all kinds of job, which another process reads from the task modules
 """

@@ -1,7 +1,7 @@
-"""Which kinds of job there are and what they take, read from another process.
+"""Holds the kinds of job and their arguments, which another process reads from the task modules.
 
-Task modules are a person's code with heavy imports. `python -m edge.worker.celery.catalogue` imports them once and
-prints what they declare, so that neither the gateway nor the CLI ever runs a line of them.
+Task modules are code of the owner, with heavy imports. `python -m edge.worker.celery.catalogue` imports them once, and
+prints the tasks that they declare. So neither the gateway nor the CLI ever runs this code.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from edge.core.values import JsonObject
 from edge.model import InputFile, Pool, Power
 from edge.schedule.arguments import results_in
 
-#: Importing every module of a small board's tasks may take a while when its card is cold and RabbitMQ starts beside it.
+#: The import of all task modules takes long on a small board that has just booted and starts RabbitMQ at the same time.
 TIMEOUT_S = 120.0
 
 
-#: Says of named arguments what is wrong with the first one that does not fit; empty: all fit.
+#: Returns what is wrong with the first of the named arguments that does not fit, or "" if all fit.
 Judge = Callable[[Mapping[str, object]], str]
 
 
 class TaskInfo(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One kind of job."""
+    """Describes one kind of job."""
 
     name: str
     summary: str = ""
@@ -43,17 +43,17 @@ class TaskInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     pool: Pool = Pool.MAIN
     retries: int = 0
     time_limit_s: float | None = None
-    scope: str = ""  # that a submitter's token needs beside `submit`; empty: none
-    inputs: dict[str, int] | None = None  # files that a job of it needs, each with its largest size; None: any
-    one_folder: bool = False  # its files lie in one folder by their own names, which have to differ
+    scope: str = ""  # scope that the token of a submitter needs in addition to `submit`; "" if none
+    inputs: dict[str, int] | None = None  # largest size in bytes of each file that a job needs; None if any files fit
+    one_folder: bool = False  # the files of a job are placed in one folder by their own names, which must differ
 
     def check_files(self, files: Mapping[str, InputFile]) -> None:
-        """Return if a job of this kind may have these files. Raises BadArguments."""
+        """Check that a job of this kind may have these files. Raises BadArguments if it may not."""
         if self.one_folder:
             names = [file.name or name for name, file in files.items()]
             twice = next((name for name in names if names.count(name) > 1), None)
             if twice is not None:
-                raise BadArguments(self.name, f"two inputs have the file name {twice!r}: give each its own")
+                raise BadArguments(self.name, f"two inputs have the file name {twice!r}: give them different names")
         if self.inputs is None:
             return
         known = ", ".join(self.inputs) or "none"
@@ -69,14 +69,17 @@ class TaskInfo(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Listing(msgspec.Struct, frozen=True):
-    """What the other process prints."""
+    """The document that the other process prints."""
 
     tasks: tuple[TaskInfo, ...]
     errors: dict[str, str]
 
 
 class Catalogue:
-    """The kinds of job by name, and one line for each module that could not be imported."""
+    """The kinds of job by name, and one line for each module that could not be imported.
+
+    Its methods may be called from any thread.
+    """
 
     def __init__(self, tasks: Mapping[str, TaskInfo], errors: Mapping[str, str]) -> None:
         self.tasks = dict(tasks)
@@ -87,11 +90,16 @@ class Catalogue:
     def check(
         self, task: str, args: Sequence[object], kwargs: Mapping[str, object], *, open_values: bool = False
     ) -> None:
-        """Return if the worker will accept these arguments. Callable from any thread.
+        """Check that the worker will accept these arguments.
 
-        With `open_values` those are not judged yet that have the result of another job in them.
+        Args:
+            task: the kind of job.
+            args: arguments by position.
+            kwargs: arguments by name.
+            open_values: skip the values that contain the result of another job, because they are not known yet.
 
-        Raises UnknownTask or BadArguments, each with one sentence.
+        Raises:
+            UnknownTask, BadArguments: the message is one sentence.
         """
         info = self.tasks.get(task)
         if info is None:
@@ -133,22 +141,29 @@ class Catalogue:
 
 
 def _judge(info: TaskInfo) -> Judge:
-    # Here, because JSON Schema's library takes 5 MiB: a board whose jobs all fit never needs it.
+    # Imported here because the library for JSON Schema takes 5 MiB. It is not needed while all arguments fit.
     from edge.catalog import judge
 
     return judge.judge(info.schema)
 
 
 def load(config_path: Path | None = None, *, timeout_s: float = TIMEOUT_S) -> Catalogue:
-    """Import the task modules of the configuration in another process, and read what they declare. Blocks.
+    """Import the task modules of the configuration in another process, and return the tasks that they declare. Blocks.
 
-    A broken module is an entry in `errors`. Raises CatalogueError when nothing could be read.
+    A module that cannot be imported is an entry in `errors`.
+
+    Args:
+        config_path: the configuration file, or None for the usual one.
+        timeout_s: longest time for all imports.
+
+    Raises:
+        CatalogueError: nothing could be read.
     """
     env = dict(os.environ)
     if config_path is not None:
         env["EDGE_CONFIG"] = str(config_path)
     argv = [sys.executable, "-m", "edge.worker.celery.catalogue"]
-    # Not pipes: a process that a module started and left running could keep a pipe open for ever.
+    # These are files in memory instead of pipes. A process that a module started could keep a pipe open for ever.
     with _memory() as out, _memory() as err:
         code = _run(argv, env, out, err, timeout_s)
         out.seek(0)
@@ -167,7 +182,7 @@ def load(config_path: Path | None = None, *, timeout_s: float = TIMEOUT_S) -> Ca
     try:
         listing = msgspec.json.decode(answer, type=Listing)
     except (msgspec.DecodeError, UnicodeDecodeError) as fault:
-        raise CatalogueError(f"what the task modules declare cannot be read: {fault}") from fault
+        raise CatalogueError(f"the list of tasks cannot be read: {fault}") from fault
     return Catalogue({info.name: info for info in listing.tasks}, listing.errors)
 
 
@@ -176,7 +191,7 @@ def _memory() -> IO[bytes]:
 
 
 def _run(argv: list[str], env: dict[str, str], out: IO[bytes], err: IO[bytes], timeout_s: float) -> int | None:
-    """The exit code, None when it had to be ended."""
+    """Run a program. Return its exit code, or None if it was killed at the time limit. Raises CatalogueError."""
     try:
         return subprocess.run(
             argv, check=False, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err, timeout=timeout_s

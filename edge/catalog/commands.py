@@ -1,4 +1,4 @@
-"""Kinds of job made from `commands:` in `edge.yaml`: the signature of each comes from its parameters."""
+"""Makes kinds of job from `commands:` in `edge.yaml`. The signature of each comes from its parameters."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from edge.config.commands import ANY, ParameterConfig
 from edge.core.values import Hint
 from edge.model import Pool
 
-#: Name of the argument in which the worker gives a command its run; no parameter can be called so.
+#: Name of the argument in which the worker passes the run to a command. No parameter can have this name.
 HOST = "@run"
-#: Arguments of a program that `allow_any` runs; the kernel takes one of 128 KiB, and a character has up to 4 bytes.
+#: Largest number and length of the arguments of a program that `allow_any` runs. The kernel's limit for one argument is
+#: 128 KiB, and a character has up to 4 bytes.
 MOST_WORDS, LONGEST_WORD = 1000, 30_000
 
 _Word = Annotated[str, Meta(max_length=LONGEST_WORD, pattern=r"^[^\x00]*$")]
@@ -25,23 +26,23 @@ _Argv = Annotated[
 
 
 def commands_of(config: Config) -> tuple[CommandConfig, ...]:
-    """All commands of a board, with the one that runs any program where the owner allows it."""
+    """Return all commands of a board, including the one that runs any program if the owner allows it."""
     return (*config.commands, any_program()) if config.allow_any else config.commands
 
 
 def any_program() -> CommandConfig:
-    """The command whose program and arguments the submitter gives."""
+    """Return the command whose program and arguments come from the submitter."""
     about = "Run any program of this board"
     return CommandConfig(name=ANY, run=("{argv}",), about=about, outputs=(), scope="run", pool=Pool.MAIN)
 
 
 def is_any(command: CommandConfig) -> bool:
-    """True for the command whose program the submitter gives."""
+    """Return True for the command whose program comes from the submitter."""
     return command.run == ("{argv}",)
 
 
 def signature_of(command: CommandConfig) -> Signature:
-    """What a submitter gives to a command."""
+    """Return the signature of a command: the arguments that a submitter passes."""
     if is_any(command):
         return Signature(command.name, (Parameter("argv", _Argv, required=True),), wants_job=HOST)
     parameters = tuple(
@@ -57,7 +58,7 @@ def signature_of(command: CommandConfig) -> Signature:
 
 
 def description_of(command: CommandConfig) -> str:
-    """What people read of a command."""
+    """Return the description of a command for people."""
     about = command.about or f"Run {command.run[0]}"
     if is_any(command):
         return about

@@ -1,6 +1,6 @@
-"""The general validator of arguments: judges what `quick` does not know, and says in a sentence what does not fit.
+"""Validates arguments that `quick` does not accept, and explains in a sentence why one does not fit.
 
-Imported at the first such argument only, see `Catalogue`.
+`Catalogue` imports this module only when it meets such an argument.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from jsonschema.validators import extend
 from edge.catalog.signature import ALLOWED, short
 from edge.core.values import JsonObject, JsonValue
 
-#: How a value of each JSON type is called in a sentence.
+#: The name of each JSON type in a sentence.
 _NAMES = {
     "string": "text",
     "integer": "a whole number",
@@ -28,21 +28,21 @@ _NAMES = {
 
 
 def _is_integer(_checker: object, value: object) -> bool:
-    """JSON Schema alone takes 1.0 for an integer; the worker does not."""
+    """Return True for an int. JSON Schema also accepts 1.0 as an integer, but the worker does not."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_number(_checker: object, value: object) -> bool:
-    """Bounds hold for whole numbers of any size, so each of them is a number here; `_type` looks at the size."""
+    """Return True for numbers of any size, so that bounds are checked for all of them. `_type` checks the size."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _type(validator: Validator, kinds: JsonValue, value: JsonValue, _schema: JsonObject) -> Iterator[ValidationError]:
-    """The rule `type`: a whole number beyond the range of floats is none the worker can take for a float."""
+    """Check the rule `type`. The worker cannot convert a whole number beyond the range of floats to a float."""
     for kind in kinds if isinstance(kinds, list) else [kinds]:
         if validator.is_type(value, kind) and (kind != "number" or _fits_a_float(value)):
             return
-    yield ValidationError("another type is wanted")
+    yield ValidationError("the value has another type")
 
 
 def _fits_a_float(value: object) -> bool:
@@ -60,7 +60,10 @@ _Validator = extend(  # type: ignore[no-untyped-call]
 
 
 def judge(schema: JsonObject) -> Callable[[Mapping[str, object]], str]:
-    """A test of named arguments against `schema`: what is wrong with the first that does not fit; empty: all fit."""
+    """Return a function that checks named arguments against `schema`.
+
+    It returns what is wrong with the first argument that does not fit, or "" if all fit.
+    """
     validator = _Validator(schema)
 
     def problem(arguments: Mapping[str, object]) -> str:
@@ -71,7 +74,7 @@ def judge(schema: JsonObject) -> Callable[[Mapping[str, object]], str]:
 
 
 def _sentence(error: ValidationError) -> str:
-    """Argument, value and what is allowed."""
+    """Return a sentence with the argument, its value and the allowed values."""
     path = list(error.absolute_path)
     name = str(path[0]) if path else "?"
     where = "".join(f"[{part!r}]" for part in path[1:])
@@ -93,7 +96,7 @@ def _allowed(error: ValidationError) -> str:
         kinds = [part.get("type") for part in limit if isinstance(part, dict)]
         if all(isinstance(kind, str) for kind in kinds):
             return f"must be {_kinds(kinds)}, within its bounds"
-        return "fits none of the kinds allowed"
+        return "matches none of the allowed types"
     plain = {
         "enum": "must be one of {}",
         "minimum": "must be at least {}",

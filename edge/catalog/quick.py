@@ -1,6 +1,6 @@
-"""A fast check for arguments that fit their schema. The general validator costs fifty times as much.
+"""Accepts valid arguments fast. The general validator takes fifty times as long.
 
-Only a positive answer counts. For everything else the general validator decides, and explains what is wrong.
+Only a positive answer is certain. In all other cases the general validator decides, and explains what is wrong.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from edge.catalog.signature import ALLOWED
 from edge.core.values import JsonValue
 
-#: True: the value fits for certain.
+#: Returns True if the value certainly fits.
 Test = Callable[[JsonValue], bool]
 
-#: A whole number beyond the range of floats is no number: larger ones are left to the general validator.
+#: The general validator decides about whole numbers from this size on, because a float may not hold them.
 _EXACT = 2**53
-_NOTES = frozenset({"$schema", "title", "description", "default", "examples", ALLOWED})
+_ANNOTATIONS = frozenset({"$schema", "title", "description", "default", "examples", ALLOWED})
 _BOUNDS: dict[str, Callable[[JsonValue], Test]] = {
     "minimum": lambda limit: lambda value: value >= limit,
     "maximum": lambda limit: lambda value: value <= limit,
@@ -27,13 +27,14 @@ _BOUNDS: dict[str, Callable[[JsonValue], Test]] = {
     "maxLength": lambda limit: lambda value: len(value) <= limit,
     "minItems": lambda limit: lambda value: len(value) >= limit,
     "maxItems": lambda limit: lambda value: len(value) <= limit,
-    "pattern": lambda limit: lambda value: re.search(limit, value) is not None,  # `re` keeps what it has compiled
+    "pattern": lambda limit: lambda value: re.search(limit, value) is not None,  # `re` caches compiled patterns
     "enum": lambda limit: frozenset(limit).__contains__,
 }
-_WORDS = frozenset({"minLength", "maxLength", "pattern", "enum"})
+_TEXT_RULES = frozenset({"minLength", "maxLength", "pattern", "enum"})
+#: For each JSON type: a test of the type, and the rules that are known here.
 _TYPES: dict[str, tuple[Test, frozenset[str]]] = {
-    # Exact types: JSON gives no others, and True is no number.
-    "string": (lambda value: type(value) is str, _WORDS),
+    # The types must be exact: a JSON decoder returns no subclasses, and True must not pass for a number.
+    "string": (lambda value: type(value) is str, _TEXT_RULES),
     "integer": (
         lambda value: type(value) is int,
         frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}),
@@ -49,11 +50,15 @@ _TYPES: dict[str, tuple[Test, frozenset[str]]] = {
 
 
 def compiled(properties: Mapping[str, JsonValue]) -> Callable[[Mapping[str, JsonValue]], bool]:
-    """Return a test of named arguments against their schemas. It does not check that required ones are present."""
+    """Return a test of named arguments against their schemas. It does not check that required ones are present.
+
+    Args:
+        properties: the schema of each argument.
+    """
     tests = {name: _test(schema) for name, schema in properties.items()}
 
-    def fits(given: Mapping[str, JsonValue]) -> bool:
-        for name, value in given.items():
+    def fits(arguments: Mapping[str, JsonValue]) -> bool:
+        for name, value in arguments.items():
             test = tests.get(name)
             if test is None or not test(value):
                 return False
@@ -63,24 +68,24 @@ def compiled(properties: Mapping[str, JsonValue]) -> Callable[[Mapping[str, Json
 
 
 def _test(schema: JsonValue) -> Test | None:
-    """The test for one schema; None where it says something that is not known here."""
+    """Return the test for one schema, or None if the schema has a rule that is not known here."""
     if not isinstance(schema, dict):
         return None
-    words = schema.keys() - _NOTES
-    if not words:
+    rules = schema.keys() - _ANNOTATIONS
+    if not rules:
         return lambda _value: True
-    if words == {"anyOf"}:
+    if rules == {"anyOf"}:
         parts = [_test(part) for part in schema["anyOf"]]
-        tests = [part for part in parts if part is not None]  # one yes is enough
+        tests = [part for part in parts if part is not None]  # it is enough if one alternative fits
         return (lambda value: any(part(value) for part in tests)) if tests else None
     kind = schema.get("type")
     if not isinstance(kind, str) or kind not in _TYPES:
         return None
     is_kind, allowed = _TYPES[kind]
-    if not words - {"type"} <= allowed:
+    if not rules - {"type"} <= allowed:
         return None
-    tests = [is_kind, *(_BOUNDS[word](schema[word]) for word in words if word in _BOUNDS)]
-    if "items" in words:
+    tests = [is_kind, *(_BOUNDS[rule](schema[rule]) for rule in rules if rule in _BOUNDS)]
+    if "items" in rules:
         item = _test(schema["items"])
         if item is None:
             return None

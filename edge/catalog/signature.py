@@ -1,7 +1,7 @@
-"""What a task takes, read once from the type hints of its function: a schema for submitters, a check for workers.
+"""Reads the arguments of a task from the type hints of its function: a schema for submitters, a check for workers.
 
-A hint may name what JSON can carry: None, bool, int, float, str, Any, Literal, enums of them, lists, tuples, dicts
-with str keys, records (dataclasses, TypedDicts, msgspec Structs) of such, unions, and Annotated bounds.
+A hint may use all types that JSON can represent: None, bool, int, float, str, Any, Literal and enums of these, lists,
+tuples, dicts with str keys, records (dataclasses, TypedDicts, msgspec Structs) of these, unions, and Annotated bounds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from edge.core.errors import BadArguments
 from edge.core.values import Hint, JsonObject, JsonValue
 
 _ALLOWED = "None, bool, int, float, str, Any, Literal, enums, list, tuple, dict[str, ...] and records of these"
-#: Beside a `pattern` in a schema: what it allows, in words for people.
+#: Key in a schema with a `pattern`: describes in words which text the pattern allows.
 ALLOWED = "x-allowed"
 _REFERENCE = "#/$defs/{name}"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -44,20 +44,28 @@ class Parameter:
     hint: Hint
     required: bool
     default: object = None
-    by_place: bool = True
+    by_place: bool = True  # it may be passed by position; otherwise only by name
 
 
 @dataclass(frozen=True)
 class Signature:
-    """The arguments of a task. `wants_job` names the parameter the worker fills in; it is not among `parameters`."""
+    """The arguments of a task."""
 
     task: str
-    parameters: tuple[Parameter, ...]
-    wants_job: str | None = None
+    parameters: tuple[Parameter, ...]  # without the one for the `Job`
+    wants_job: str | None = None  # name of the parameter in which the worker passes the `Job`
 
     @classmethod
     def of(cls, function: Callable[..., object], *, task: str = "") -> Signature:
-        """Read `function`; raises TypeError, naming file, function and parameter, on a hint that cannot be used."""
+        """Return the signature of `function`.
+
+        Args:
+            function: the function of a task.
+            task: name of the task; by default that of the function.
+
+        Raises:
+            TypeError: a hint cannot be used. The message names file, function and parameter.
+        """
         code = getattr(function, "__code__", None)
         where = f"{code.co_filename}:{code.co_firstlineno}: {function.__name__}()" if code else repr(function)
         try:
@@ -74,7 +82,7 @@ class Signature:
             hint = hints[name]
             if _is_job(hint):
                 if wants_job is not None:
-                    raise TypeError(f"{where}: parameter {name!r}: a task takes one Job, {wants_job!r} is it already")
+                    raise TypeError(f"{where}: parameter {name!r}: the task has a Job already: {wants_job!r}")
                 wants_job = name
                 continue
             _check_hint(hint, f"{where}: parameter {name!r}")
@@ -92,11 +100,11 @@ class Signature:
 
     @property
     def positional(self) -> tuple[str, ...]:
-        """Names of the arguments that may be given by place, in order."""
+        """Names of the arguments that may be passed by position, in order."""
         return tuple(parameter.name for parameter in self.parameters if parameter.by_place)
 
     def schema(self) -> JsonObject:
-        """JSON Schema (2020-12) of the arguments as one object of named ones."""
+        """Return the JSON Schema (2020-12) of an object with the arguments by name."""
         shapes, parts = msgspec.json.schema_components(
             [parameter.hint for parameter in self.parameters], ref_template=_REFERENCE
         )
@@ -114,20 +122,20 @@ class Signature:
         return schema
 
     def bind(self, args: Sequence[object], kwargs: Mapping[str, object]) -> JsonObject:
-        """The arguments by name, converted to what the hints say. Raises BadArguments with one sentence."""
-        given = named(self.task, self.positional, args, kwargs)
+        """Return the arguments by name, converted to the types of the hints. Raises BadArguments with one sentence."""
+        arguments = named(self.task, self.positional, args, kwargs)
         by_name = {parameter.name: parameter for parameter in self.parameters}
-        for name in given:
+        for name in arguments:
             if name not in by_name:
                 raise BadArguments(self.task, f"unknown argument {name!r}; {takes(tuple(by_name))}")
         bound = {}
         for name, parameter in by_name.items():
-            if name in given:
+            if name in arguments:
                 try:
-                    bound[name] = msgspec.convert(given[name], parameter.hint, strict=True)
+                    bound[name] = msgspec.convert(arguments[name], parameter.hint, strict=True)
                 except (msgspec.ValidationError, RecursionError, OverflowError) as err:
                     reason = str(err).replace("`", "")
-                    raise BadArguments(self.task, f"argument {name!r} = {short(given[name])}: {reason}") from err
+                    raise BadArguments(self.task, f"argument {name!r} = {short(arguments[name])}: {reason}") from err
             elif parameter.required:
                 raise BadArguments(self.task, f"argument {name!r} is missing; {takes(tuple(by_name))}")
         return bound
@@ -136,15 +144,25 @@ class Signature:
 def named(
     task: str, positional: Sequence[str], args: Sequence[object], kwargs: Mapping[str, object]
 ) -> dict[str, object]:
-    """`args` given their names, joined with `kwargs`. Raises BadArguments on too many, or on one given twice."""
+    """Return all arguments by name.
+
+    Args:
+        task: name of the task, for errors.
+        positional: names of the arguments that may be passed by position, in order.
+        args: arguments by position.
+        kwargs: arguments by name.
+
+    Raises:
+        BadArguments: there are too many arguments by position, or one is passed twice.
+    """
     if len(args) > len(positional):
         raise BadArguments(task, f"{len(args)} arguments given by place; {takes(positional)}")
-    given = dict(zip(positional, args, strict=False))
+    arguments = dict(zip(positional, args, strict=False))
     for name, value in kwargs.items():
-        if name in given:
+        if name in arguments:
             raise BadArguments(task, f"argument {name!r} is given by place and by name")
-        given[name] = value
-    return given
+        arguments[name] = value
+    return arguments
 
 
 def takes(names: Sequence[str]) -> str:
@@ -153,13 +171,13 @@ def takes(names: Sequence[str]) -> str:
 
 
 def short(value: object) -> str:
-    """Return `value` as text of at most 80 characters."""
+    """Return `value` as text of at most 80 characters, for an error message."""
     shortener = Repr()
     shortener.maxstring = shortener.maxlong = shortener.maxother = 60
     shortener.maxlist = shortener.maxdict = shortener.maxtuple = 4
     try:
         text = shortener.repr(value)
-    except ValueError:  # an int beyond Python's limit for digits
+    except ValueError:  # an int with more digits than Python converts to text
         text = f"<{type(value).__name__}>"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
@@ -181,7 +199,7 @@ def _check_hint(hint: Hint, where: str) -> None:
 
 
 def _unusable(kind: msgspec.inspect.Type, seen: set[int]) -> str | None:
-    """Name of the first part of a type that JSON Schema and msgspec would not agree about; None when all is well."""
+    """Return the name of the first part of a type that JSON Schema and msgspec treat differently, or None."""
     info = msgspec.inspect
     if isinstance(kind, _SCALARS):
         return None
@@ -209,7 +227,7 @@ def _unusable(kind: msgspec.inspect.Type, seen: set[int]) -> str | None:
 
 
 def _typed(node: JsonValue) -> JsonValue:
-    """The schema with a `type` beside every `enum`: JSON Schema alone would take 1.0 for 1, msgspec does not."""
+    """Return the schema with a `type` added to every `enum`. Otherwise JSON Schema would accept 1.0 for 1."""
     if isinstance(node, list):
         return [_typed(part) for part in node]
     if not isinstance(node, dict):
@@ -222,7 +240,7 @@ def _typed(node: JsonValue) -> JsonValue:
 
 
 def _plain(value: object) -> JsonValue:
-    """A default as JSON can show it."""
+    """Return a default value in a form that JSON can represent."""
     try:
         return msgspec.to_builtins(value, str_keys=True)
     except (TypeError, ValueError, msgspec.ValidationError):

@@ -1,4 +1,4 @@
-"""`edge completion`: the shell's Tab key knows commands, options, task names and job ids."""
+"""`edge completion`, with which the shell's Tab key completes commands, options, names of tasks and ids of jobs."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ def completion(ctx: click.Context, *, shell: str) -> None:
 
 
 def job_ids(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The newest jobs whose id begins so; none when the gateway does not answer at once."""
+    """Return the newest jobs whose id begins with `incomplete`, or nothing if the gateway does not answer at once."""
     try:
         with _session(ctx).client(quick=True) as client:
             jobs = list(client.list(limit=50))
-    except Exception:  # a Tab shows no errors, whatever they are
+    except Exception:  # the Tab key must never print an error
         return []
     return [CompletionItem(job.id, help=f"{job.task} {job.state}") for job in jobs if job.id.startswith(incomplete)]
 
 
 def task_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The kinds of job whose name begins so; none when the gateway does not answer at once."""
+    """Return the kinds whose name begins with `incomplete`, or nothing if the gateway does not answer at once."""
     try:
         with _session(ctx).client(quick=True) as client:
             tasks = client.tasks().tasks
-    except Exception:  # a Tab shows no errors, whatever they are
+    except Exception:  # the Tab key must never print an error
         return []
     return [CompletionItem(task.name, help=task.summary) for task in tasks if task.name.startswith(incomplete)]
 
 
 def _session(ctx: click.Context) -> Session:
-    """What the line says so far; click completes without running `edge` itself."""
+    """Return a session with the options on the line so far, because click completes without running `edge` itself."""
     root = ctx.find_root().params
     return Session(url=root.get("url"), token_file=root.get("token_file"))

@@ -1,4 +1,4 @@
-"""A time on the command line: of the day, or with a date; in the zone of this computer unless it has an offset."""
+"""The type of an option that is a time. Without an offset, the time is in the time zone of this computer."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _LOCAL = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d))?", re.A
 
 
 class Moment(click.ParamType):  # type: ignore[type-arg] # generic only since click 8.4
-    """`17:30`, `2026-12-24 17:30`, or RFC 3339 with an offset, which the board itself reads."""
+    """Accepts `17:30`, `2026-12-24 17:30`, or RFC 3339 with an offset. The board checks the latter itself."""
 
     name = "time"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """`value` as RFC 3339."""
+        """Return `value` as RFC 3339. A time of day that has passed today is that of tomorrow."""
         text = str(value)
         if found := _CLOCK.fullmatch(text):
-            now = datetime.now()  # noqa: DTZ005 - of this computer's zone, which `astimezone` adds
+            now = datetime.now()  # noqa: DTZ005 - in this computer's time zone, which `astimezone` adds
             at = now.replace(hour=int(found[1]), minute=int(found[2]), second=int(found[3] or 0), microsecond=0)
             return (at if at > now else at + timedelta(days=1)).astimezone().isoformat()
         if found := _LOCAL.fullmatch(text):
@@ -30,5 +30,6 @@ class Moment(click.ParamType):  # type: ignore[type-arg] # generic only since cl
             except (ValueError, OverflowError, OSError) as err:
                 self.fail(f"{value!r} is no time: {err}", param, ctx)
         if not re.match(r"\d{4}-", text):
-            self.fail(f"{value!r} is no time: 17:30, '2026-12-24 17:30' or 2026-12-24T17:30:00+01:00", param, ctx)
+            expected = "expected 17:30, '2026-12-24 17:30' or 2026-12-24T17:30:00+01:00"
+            self.fail(f"{value!r} is no time: {expected}", param, ctx)
         return text

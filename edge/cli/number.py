@@ -1,4 +1,4 @@
-"""A number on the command line: within its bounds, and none of `nan` and `inf`, which JSON cannot say."""
+"""The type of an option that is a finite number within bounds. JSON has no `nan` and no `inf`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import click
 
 
 class Number(click.FloatRange):
-    """As click's FloatRange, which lets `nan` through every bound."""
+    """A FloatRange of click that also refuses `nan` and `inf`: click accepts `nan` whatever the bounds are."""
 
-    # Any is click's own word for what it takes: text, or a default that is a number already.
+    # click declares `value` as Any: it is text, or a default that is a number already.
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The number `value` stands for."""
+        """Return `value` as a number. Raises click's BadParameter."""
         number: float = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a finite number", param, ctx)

@@ -1,4 +1,4 @@
-"""What a command writes: values, tables and times for people, JSON for programs."""
+"""Writes what a command prints: values, tables and times for people, and JSON for programs."""
 
 from __future__ import annotations
 
@@ -16,52 +16,52 @@ from edge.core.text import duration
 if TYPE_CHECKING:
     from edge.model import Plan, Reading
 
-#: A time of the board's clock, for people.
+#: Writes seconds since the epoch as a time that people read.
 when = texts.when
 
-#: Control characters but tab and newline: a job's text must not steer the terminal it is shown on.
+#: All control characters except tab and newline. A job's text must not send escape sequences to the terminal.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def document(value: object) -> None:
-    """One JSON document on a line of its own."""
-    import msgspec  # only for --json
+    """Write one JSON document on one line."""
+    import msgspec  # only loaded for --json
 
     click.echo(msgspec.json.encode(value, enc_hook=str))
 
 
 def note(text: str) -> None:
-    """A line beside the output proper: on stderr, so that a pipe carries only values."""
+    """Write a line to stderr, so that a pipe gets only the values on stdout."""
     click.echo(shown(text), err=True)
 
 
 def shown(text: str) -> str:
-    """`text` with control characters made visible."""
+    """Return `text` with control characters written as codes."""
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 def line(text: str, *, width: int = 0) -> str:
-    """`text` on one line, cut to `width` where one is given."""
+    """Return `text` on one line, without control characters. It is cut to `width` characters if `width` is not 0."""
     flat = shown(" ".join(text.split()))
     return flat if not width or len(flat) <= width else flat[: width - 1] + "…"
 
 
 def value(result: object) -> None:
-    """A job's value: text as it is, anything else as JSON. A pipe gets it unchanged."""
+    """Write a job's value: text as it is, anything else as JSON. A pipe gets it unchanged."""
     if isinstance(result, str):
-        # color: click would take escape sequences out of a pipe, and so change the value
+        # color=True: otherwise click removes escape sequences when stdout is a pipe, which would change the value.
         click.echo(shown(result) if sys.stdout.isatty() else result, color=True)
         return
-    import msgspec  # only for values that are not text
+    import msgspec  # only loaded for a value that is not text
 
     encoded = msgspec.json.encode(result)
     click.echo(msgspec.json.format(encoded, indent=2) if sys.stdout.isatty() else encoded)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> int:
-    """Columns under a header, each as wide as its longest cell; returns how many rows there were.
+    """Write a table whose columns are as wide as their longest cell. Return the number of rows.
 
-    Written a hundred rows at a time: the jobs of a year are not held in memory to find the widest.
+    It is written a hundred rows at a time, so that the jobs of a year are not held in memory to find the widest cell.
     """
     widths = [len(name) for name in header]
     left, count = iter(rows), 0
@@ -74,7 +74,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> int:
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> None:
-    """Names and values, one pair a line; pairs without a value are left out."""
+    """Write names and values, one pair a line. A pair with an empty value is left out."""
     kept = [(name, text) for name, text in pairs if text]
     width = max((len(name) for name, _ in kept), default=0)
     for name, text in kept:
@@ -82,7 +82,10 @@ def facts(pairs: Iterable[tuple[str, str]]) -> None:
 
 
 def plan(made: Plan | None) -> list[tuple[str, str]]:
-    """Facts of the planner: what it wants and why, and what may go until the sun is back. Empty without a plan."""
+    """Return facts of the planner: its action with the reason, and the energy that may be used until the sun is back.
+
+    Without a plan the list is empty.
+    """
     if made is None:
         return []
     woken = f", wakes at {when(made.wake_at)}" if made.wake_at is not None else ""
@@ -94,7 +97,7 @@ def plan(made: Plan | None) -> list[tuple[str, str]]:
 
 
 def readings(taken: Iterable[Reading]) -> None:
-    """What the power sources say, each with its age."""
+    """Write a table of the readings of the power sources, each with its age."""
     rows = [
         (
             r.source,
@@ -106,4 +109,4 @@ def readings(taken: Iterable[Reading]) -> None:
         )
         for r in taken
     ]
-    table(("SOURCE", "WHAT", "VALUE", "AGE", "SAYS", "NOTE"), rows)
+    table(("SOURCE", "WHAT", "VALUE", "AGE", "VERDICT", "NOTE"), rows)

@@ -1,4 +1,4 @@
-"""What one run of a command was told: where the gateway is, which configuration, how to write."""
+"""The options that all commands share: the gateway's address and token, the configuration file, the output format."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 @dataclass
 class Session:
-    """The options every command has, wherever on the line they stand."""
+    """Holds the options that every command has. They may be written before or after the command."""
 
     url: str | None = None
     token_file: Path | None = None
@@ -29,13 +29,15 @@ class Session:
     debug: bool = False
 
     def client(self, *, quick: bool = False, certificate: Path | None = None) -> Client:
-        """The gateway's client; a `quick` one answers within a second or not at all. Raises ConfigError.
+        """Return a client of the gateway. Raises ConfigError.
 
-        `certificate` is that of the board's own gateway, whoever vouches for it and whatever names it is for.
+        Args:
+            quick: do not try again; wait at most 0.5 s for a connection and 1 s for an answer.
+            certificate: the gateway must show exactly this certificate; neither its issuer nor its names are checked.
         """
         from dataclasses import replace
 
-        from edge.client import Client, Settings  # only commands that talk to a gateway pay for HTTP
+        from edge.client import Client, Settings  # loads HTTP, which only commands that talk to a gateway need
 
         settings = Settings.find(url=self.url, token_file=self.token_file)
         settings = replace(settings, certificate=certificate)
@@ -44,7 +46,7 @@ class Session:
         reported: list[str] = []
 
         def on_retry(err: EdgeError) -> None:
-            # Once, and only to a person: a script reads the error at the end, if there is one.
+            # Written once, and only for a person. A script gets the error at the end, if the retries do not succeed.
             if not reported and not self.as_json and sys.stderr.isatty():
                 reported.append(str(err))
                 click.echo(f"edge: {err}; trying again for up to {settings.patience_s:g} s", err=True)
@@ -52,14 +54,14 @@ class Session:
         return Client(settings=settings, on_retry=on_retry)
 
     def board(self) -> Loaded:
-        """The board's configuration. Raises ConfigError."""
-        from edge.config import load  # YAML and the records are for commands on the board only
+        """Return the board's configuration. Raises ConfigError."""
+        from edge.config import load  # loads YAML and the records, which only commands on the board need
 
         return load(self.config)
 
 
 def common(function: F) -> F:
-    """Let the options of `edge` itself stand after the command too; `--json` shows in its help."""
+    """Accept the options of `edge` itself after the command too. Only `--json` is shown in the help of the command."""
 
     def keep(name: str) -> Callable[[click.Context, click.Parameter, object], None]:
         def callback(ctx: click.Context, _: click.Parameter, value: object) -> None:

@@ -94,6 +94,11 @@ class Layout:
         return self.results / ".work" / name  # beside the results, into which outputs are moved by their name
 
     @property
+    def program_locks(self) -> Path:
+        """One byte for each job whose program runs, locked by its worker. It stays empty."""
+        return self.run / "programs.lock"
+
+    @property
     def output(self) -> Path:
         """What running programs print, `WORKER/ID/STREAM/OFFSET`; workers write."""
         return self.run / "output"

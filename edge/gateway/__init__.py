@@ -1,23 +1,23 @@
-"""The gateway for the LAN: takes jobs in over HTTP, keeps them in the ledger, publishes them, tells how they stand.
+"""The gateway for the LAN: accepts jobs over HTTP, keeps them in the ledger, publishes them, and reports their state.
 
-- `main`: the gateway as a process
-- `app`: puts the parts together as an aiohttp application
-- `page`: the page at `/`
-- `api`: the routes of `/v1`
-- `mqtt`: the board in MQTT and Home Assistant
-- `http`: HTTP itself: connections, routes as data, who asks, problems
-- `service`: the appliance as the routes see it; knows no HTTP
-- `drafts`: what is asked for becomes a job, or a sentence on why not
-- `endings`: how people end jobs: cancel, remove
-- `background`: what is done without being asked: settle, publish, retry, retain, copy
-- `schedules`: periodic jobs as the routes see them
-- `views`: from a ledger row to what a person sees
-- `waiting`: why a job waits, as one sentence
-- `board`: power, workers and room as a request finds them
-- `files`: the input files of jobs: uploads, what jobs name
-- `old_files`: removes those that no open job wants
-- `kinds`: the kinds of job, loaded and kept current
-- `series`: the last day or month: power and jobs in equal steps
-- `costs`: what a job of each kind costs, learned from the receipts
-- `receipts`: what ended jobs took, summed up for metrics
+- `main`: runs the gateway as a process
+- `app`: assembles the parts into an aiohttp application
+- `page`: the web page of the board, at `/`
+- `api`: the routes of `/v1` and their handlers
+- `mqtt`: publishes the board to MQTT and Home Assistant
+- `http`: HTTP itself: connections, routes as data, authentication, problem documents
+- `service`: the operations that the routes call: submit, look up, wait, list; knows no HTTP
+- `drafts`: checks a submission and turns it into a job
+- `endings`: cancels open jobs and removes ended jobs
+- `background`: tasks that run without a request: settle, publish, retry, retain, copy
+- `schedules`: the operations on periodic jobs that the routes call
+- `views`: builds the answer record of a job from its ledger row
+- `waiting`: writes the sentence that says why a job waits
+- `board`: reads power, workers and free disk space for a request
+- `files`: receives and stores the input files of jobs
+- `old_files`: removes input files that no open job needs
+- `kinds`: loads the catalogue of the kinds of job and reloads it
+- `series`: power and jobs of the last day or month, in equal steps
+- `costs`: learns from receipts what a job of each kind costs
+- `receipts`: sums the time and energy of ended jobs for the metrics
 """

@@ -1,4 +1,4 @@
-"""`python -m edge.gateway [CONFIG]`: the gateway without the CLI's libraries, as a unit file starts it."""
+"""Starts the gateway without the libraries of the CLI: `python -m edge.gateway [CONFIG]`, as a unit file does."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main(load(Path(sys.argv[1]) if len(sys.argv) > 1 else None)))
     except EdgeError as err:
-        print(f"edge gateway: {err}", file=sys.stderr)  # noqa: T201 - a unit's stderr is its journal
+        print(f"edge gateway: {err}", file=sys.stderr)  # noqa: T201 - the stderr of a unit goes to the journal
         sys.exit(err.exit_code)

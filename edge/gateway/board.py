@@ -1,7 +1,7 @@
-"""The board as a request finds it: power, workers, room on the card.
+"""Reads the state of the board for a request: power, workers, free space on the card.
 
-Nothing of it is watched: a file in `/run` is read when somebody asks, so a job that tells its progress four times a
-second wakes nobody here.
+Nothing is watched here. A file in `/run` is read only on request, so a job that reports its progress four times a
+second does not wake up the gateway.
 """
 
 from __future__ import annotations
@@ -35,32 +35,32 @@ _BROKER = {
 }
 
 _UNREADABLE = (OSError, msgspec.DecodeError, UnicodeDecodeError)
-#: Longer than the clock by which the kernel stamps a folder takes for a step.
+#: Nanoseconds. Longer than one step of the clock from which the kernel takes the modification time of a folder.
 _TICK_NS = 100_000_000
 
 
 class _Written(msgspec.Struct, frozen=True):
-    """What a worker's file says, and its freezer's where there is one."""
+    """The status file of a worker, and the file of its freezer, or None if there is none."""
 
     worker: WorkerStatus
     frozen: FrozenJob | None
 
 
 class Board:
-    """Reads what the other processes say of themselves; each method costs a look at a file or two."""
+    """Reads the status files of the other processes. A method reads few files. Belongs to the gateway's loop."""
 
     def __init__(self, layout: Layout, outbox: Outbox) -> None:
         self._layout, self._outbox = layout, outbox
         self._power = status.Reader(layout.power)
         self._seen_ns = -1
         self._written: tuple[_Written, ...] = ()
-        #: When waiting jobs are going to start.
+        #: Estimates when waiting jobs will start.
         self.starts = StartTimes(
             layout, verdict=self.verdict, rows=outbox.open_rows, bodies=lambda: max(1, len(self.workers()))
         )
 
     def forecast(self) -> ForecastView | None:
-        """How good the forecast and the told start times were; None where the board does not look ahead."""
+        """Return how accurate forecast and reported start times were, or None if the board does not look ahead."""
         seen, starts = self.starts.ahead(), self.starts.memory
         if seen is None:
             return None
@@ -76,15 +76,24 @@ class Board:
         )
 
     def power(self) -> PowerStatus:
-        """The governor's word, or `unknown` with the reason why none counts; each reading is as old as it is now."""
+        """Return the governor's report, with the present age of each reading.
+
+        If no report is valid, the state is `unknown`, and its reason says why.
+        """
         return status.aged(self.verdict())
 
     def verdict(self) -> PowerStatus:
-        """As `power`, for whoever does not look at the readings: these have the age they were written with."""
+        """Return the same report as `power`, but with the ages that the readings had when the governor wrote it.
+
+        For callers that do not use the readings.
+        """
         return self._power.read()
 
     def workers(self) -> list[WorkerStatus]:
-        """The workers that live, by name; a file whose writer is gone does not count."""
+        """Return the status of each worker whose process is alive, by name.
+
+        The file of a worker whose process has ended is ignored.
+        """
         return [
             self._stopped(_frozen(written))
             for written in self._statuses()
@@ -92,18 +101,20 @@ class Board:
         ]
 
     def _statuses(self) -> tuple[_Written, ...]:
-        """Return what the workers' files say.
+        """Return the contents of the workers' files.
 
-        They are read again only after a file was renamed into their folder or left it, which is how each is written.
+        The files are read again only after a file was renamed into their folder or removed from it. Each status is
+        written by such a rename.
         """
-        now_ns = time.time_ns()  # before the look: after a pause of this process the change would seem old
+        now_ns = time.time_ns()  # before `stat`: if this process pauses in between, a new change must not seem old
         try:
             changed_ns = os.stat(self._layout.run).st_mtime_ns  # noqa: PTH116 - once a submit
         except OSError:
             changed_ns = -1
         if changed_ns != self._seen_ns or changed_ns < 0:
             self._written = tuple(self._read())
-            # Two changes within one tick of the kernel's clock look the same: what is so new is read once more.
+            # Two changes within one tick of the kernel's clock have the same time. After a change that is this new,
+            # the files are read again at the next call.
             settled = now_ns - changed_ns > _TICK_NS
             self._seen_ns = changed_ns if settled else -1
         return self._written
@@ -119,21 +130,24 @@ class Board:
             try:
                 worker = _decode((self._layout.run / name).read_bytes())
             except _UNREADABLE:
-                continue  # gone meanwhile, or not a status
+                continue  # removed meanwhile, or not a status
             if worker.state is not WorkerState.STOPPED:
                 frozen = self._layout.frozen(worker.name)
-                yield _Written(worker, _said(frozen) if frozen.name in names else None)
+                yield _Written(worker, _read_frozen(frozen) if frozen.name in names else None)
 
     @staticmethod
     def _stopped(worker: WorkerStatus) -> WorkerStatus:
-        """`worker` with the word that somebody has stopped it, which it cannot say: its last one still stands there."""
+        """Return `worker`, with a reason if a signal has stopped its process.
+
+        A stopped worker cannot report this: its file still holds the last status from before the stop.
+        """
         if worker.state is WorkerState.HELD or not process_stopped(worker.pid):
             return worker
         why = f"its process {worker.pid} was stopped by a signal; `kill -CONT {worker.pid}` lets it go on"
         return msgspec.structs.replace(worker, reason=why)
 
     def scaling(self) -> tuple[ScaledWorkers, ...]:
-        """How many workers of each scaled entry are to run, as the governor tells; none where none is scaled."""
+        """Return how many workers of each scaled entry the governor wants. Empty if no entry is scaled."""
         last = decided(self._layout.scaling)
         if last is None:
             return ()
@@ -141,22 +155,22 @@ class Board:
         return tuple(entry.seen(living) for entry in last.entries)
 
     def routes(self) -> Routes:
-        """Which queue each kind goes to, and which worker takes it."""
+        """Return the table of queues: to which queue each kind of job goes, and which workers consume it."""
         return self._outbox.routing.routes
 
     def why_kept(self, job: JobRow) -> str:
-        """Why an accepted job is not given to the broker yet; empty where it may be on its way."""
+        """Return why an accepted job is not published to the broker yet, or an empty text if it may be on its way."""
         return self._outbox.waits_for(job) if job.waits else self._outbox.release.why(job)
 
     def broker(self) -> BrokerView:
-        """How the publisher stands with the broker, and since when that is so."""
+        """Return the state of the publisher's connection to the broker. A reason also says since when it holds."""
         link = self._outbox.link
         since = duration(time.monotonic() - link.since)
         reason = f"for {since}: {link.reason}" if link.reason else ""
         return BrokerView(_BROKER[link.state], reason)
 
     def free_bytes(self) -> int | None:
-        """Bytes that may still be written under the state root; None when that cannot be told."""
+        """Return how many bytes can still be written under the state root, or None if that is not known."""
         try:
             disk = os.statvfs(self._layout.root)
         except OSError:
@@ -164,8 +178,8 @@ class Board:
         return disk.f_bavail * disk.f_frsize
 
 
-def _said(path: Path) -> FrozenJob | None:
-    """What a freezer wrote; None when it has gone meanwhile, or is no status."""
+def _read_frozen(path: Path) -> FrozenJob | None:
+    """Return the record that a freezer wrote, or None if the file was removed meanwhile or is damaged."""
     try:
         return _decode_frozen(path.read_bytes())
     except _UNREADABLE:
@@ -173,21 +187,21 @@ def _said(path: Path) -> FrozenJob | None:
 
 
 def _frozen(written: _Written) -> WorkerStatus:
-    """A worker with what its freezer says of it: a stopped process cannot tell itself."""
-    worker, said = written.worker, written.frozen
-    if said is None or worker.job is None:
+    """Return the status of a worker, as held if its freezer has stopped it: a stopped process cannot report that."""
+    worker, frozen = written.worker, written.frozen
+    if frozen is None or worker.job is None:
         return worker
-    if (said.id, said.pid, said.boot_id) != (worker.job.id, worker.pid, worker.boot_id):
+    if (frozen.id, frozen.pid, frozen.boot_id) != (worker.job.id, worker.pid, worker.boot_id):
         return worker
-    job = msgspec.structs.replace(worker.job, held=said.held)
+    job = msgspec.structs.replace(worker.job, held=frozen.held)
     return msgspec.structs.replace(worker, state=WorkerState.HELD, job=job)
 
 
 def broker_view(link: BrokerLink) -> BrokerView:
-    """A link of the publisher as the wire has it."""
+    """Return the publisher's connection as the record that answers and events carry."""
     return BrokerView(_BROKER[link.state], link.reason)
 
 
 def running(workers: list[WorkerStatus]) -> dict[str, tuple[WorkerStatus, RunningJob]]:
-    """The jobs that run now, by id."""
+    """Return the jobs that run now by id, each with its worker."""
     return {job.id: (worker, job) for worker in workers for job in worker.running}

@@ -1,4 +1,4 @@
-"""What a job of each kind costs, learned from the receipts of the results, for the rule that scales workers."""
+"""Learns what a job of each kind costs, from the receipts in results. The rule that scales workers uses the costs."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ log = logging.getLogger(__name__)
 #: Weight of a new run in the mean, once there are many runs.
 _WEIGHT = 0.2
 _SAVE_EVERY_S = 600.0
-#: Kinds that are remembered; the one that was learned first goes first.
+#: Most kinds that are remembered. The kind that was learned first is forgotten first.
 _MOST = 1000
 
 
 class KindCost(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a job of one kind took; newer runs count more."""
+    """Mean cost of a job of one kind. Newer runs have more weight."""
 
     runs: int = 0
     seconds: float = 0.0
@@ -31,7 +31,7 @@ class KindCost(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class KindCosts:
-    """The costs by kind, saved to a small file every ten minutes while jobs end. Belongs to the gateway's loop."""
+    """Holds the costs by kind. Saves them every ten minutes while jobs end. Belongs to the gateway's loop."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -43,11 +43,11 @@ class KindCosts:
             self._costs = {}
 
     def of(self, kind: str) -> KindCost | None:
-        """What a job of this kind takes; None until one has run."""
+        """Return the mean cost of a job of this kind, or None until one has run."""
         return self._costs.get(kind)
 
     def learn(self, results: Iterable[Result]) -> None:
-        """Add the runs that ended with these results; one without a receipt had no body."""
+        """Add the runs that ended with these results. A result without a receipt is skipped, because no body ran."""
         for result in results:
             if (receipt := result.energy) is None:
                 continue
@@ -67,7 +67,7 @@ class KindCosts:
             self.save()
 
     def save(self) -> None:
-        """Write what has changed. An error is logged: it is learned again."""
+        """Write the costs if they have changed. An error is only logged, because costs can be learned again."""
         self._saved_at = time.monotonic()
         if not self._changed:
             return
@@ -79,7 +79,7 @@ class KindCosts:
 
 
 def _peak(old: int | None, new: int | None, weight: float) -> int | None:
-    """The peak of a kind: a lower one counts at once, a higher one slowly.
+    """Return the peak memory of a kind, in bytes: a lower report counts at once, a higher one slowly.
 
     A worker reports the highest peak of its life, which another kind may have caused. The lowest peak that was reported
     lately is therefore nearest to the truth.

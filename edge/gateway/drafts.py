@@ -1,4 +1,4 @@
-"""Turns a submission into a job, or raises the error that says why it cannot be one."""
+"""Turns a submission into a job, or raises the error that says why it cannot become one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Drafts:
         self._locality = Locality()
 
     def check_schedule(self, asked: Schedule, caller: Caller) -> None:
-        """Raise UnknownTask, BadArguments, Forbidden or Busy when no such job can be made."""
+        """Check that this caller may make the job of a schedule. Raises UnknownTask, BadArguments, Forbidden, Busy."""
         catalogue = self._kinds.current
         catalogue.check(asked.task, asked.args, asked.kwargs)
         kind = catalogue.tasks[asked.task]
@@ -36,9 +36,17 @@ class Drafts:
         kind.check_files(asked.files)
 
     def kind_of(self, submission: Submission, caller: Caller, *, open_values: bool) -> TaskInfo:
-        """Check kind, arguments and scope of a submission, and return the kind. Its files are not checked.
+        """Check kind, arguments and scope of a submission, and return the kind. Files are not checked.
 
-        With `open_values` its arguments may hold results of other jobs. May be called in a thread; raises as `checked`.
+        May be called in a thread.
+
+        Args:
+            submission: the submission to check.
+            caller: the client that sent it.
+            open_values: allow arguments that stand for results of other jobs, which are not known yet.
+
+        Raises:
+            UnknownTask, BadArguments, Forbidden, Busy: as for `checked`.
         """
         catalogue = self._kinds.current
         catalogue.check(submission.task, submission.args, submission.kwargs, open_values=open_values)
@@ -49,15 +57,19 @@ class Drafts:
     def checked(self, submission: Submission, *, key: str, caller: Caller, results: Collection[str] = ()) -> NewJob:
         """Return the job for `submission`. May be called in a thread.
 
-        `results` are the ids of jobs whose results stand in its arguments.
+        Args:
+            submission: the submission to check.
+            key: its idempotency key, or an empty text.
+            caller: the client that sent it; the job gets its name as submitter.
+            results: ids of the jobs that the arguments refer to for their results.
 
         Raises:
             UnknownTask: no kind of job has this name.
             BadArguments: the kind does not take these arguments.
-            UnknownInput: a file that it names is not there.
-            UsageError: `not_before`, `after` or `unique_key` is invalid, or a file has another size.
+            UnknownInput: the submission names a file that is not stored here.
+            UsageError: `not_before`, `after` or `unique_key` is invalid, or the stated size of a file is wrong.
             StorageError: the input files cannot be read.
-            Forbidden: the kind asks for a scope that the caller does not have.
+            Forbidden: the kind needs a scope that the caller does not have.
             Busy: the catalogue has not been read yet.
         """
         kind = self.kind_of(submission, caller, open_values=bool(results))
@@ -75,7 +87,8 @@ class Drafts:
             deadline_s=submission.deadline_s,
             max_temp_c=submission.max_temp_c,
             submitter=caller.name,
-            # Of the submission, not of the job: a new default of the kind must not make a repeated key a conflict.
+            # Computed from the submission, not from the job: if the default of a kind changes, the same submission
+            # with the same key must not become a conflict.
             fingerprint=sha256(_encode(submission)).digest(),
             key=key,
             later=later(submission, results=results, foreign=caller.sees_all),
@@ -83,10 +96,10 @@ class Drafts:
         )
 
     def _files_of(self, submission: Submission, job_id: str) -> dict[str, InputFile]:
-        """The files of a submission, filled in. Raises UnknownInput, UsageError, StorageError."""
+        """Return the files of a submission with name and size. Raises UnknownInput, UsageError, StorageError."""
         try:
             return self._files.filled(submission.files)
         except UnknownInput:
             if not self._results.has(job_id):
                 raise
-            return submission.files  # sent again with its key, after its job has ended and its files are gone
+            return submission.files  # a repeated submission: its job has ended, and its files were removed

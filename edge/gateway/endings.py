@@ -1,4 +1,4 @@
-"""How people end jobs: cancel open ones, remove ended ones."""
+"""Cancels open jobs and removes ended jobs, as clients request it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _REMOVAL_S = 2.0
 
 
 class Endings:
-    """Notes in the ledger what is asked for, then tells the workers by orders. Belongs to the event loop.
+    """Writes each request into the ledger, then gives an order to the workers. Belongs to the event loop.
 
-    Waits up to 2 s for the end of a removal, and writes cancellations to the journal.
+    The answer to a removal waits up to 2 s for its end. Cancellations are also written to the journal of events.
     """
 
     def __init__(
@@ -41,19 +41,28 @@ class Endings:
         """`view` makes the answer record of a job."""
         self._outbox, self._journal, self._board, self._view = outbox, journal, board, view
         self._orders = Orders(layout)
-        #: Who waits for the end of a removal.
+        #: Requests that wait for the end of a removal.
         self.removals = Waiters()
 
     async def end(self, job: JobRow, *, if_open: bool, if_final: bool) -> JobView | None:
-        """Cancel an open job or remove an ended one; None once it is removed, else how it stands.
+        """Cancel an open job, or remove an ended job.
 
-        `if_open`: an open job may be cancelled; `if_final`: an ended one may be removed.
+        Args:
+            job: the job, as the ledger has it.
+            if_open: allow to cancel the job if it is open.
+            if_final: allow to remove the job if it has ended.
 
-        Raises WrongState when the job is not in a state that the caller wants to end, UnknownJob, StorageError.
+        Returns:
+            The present state of the job, or None if it has been removed.
+
+        Raises:
+            WrongState: the job is open without `if_open`, or has ended without `if_final`.
+            UnknownJob: the job was removed meanwhile.
+            StorageError: the ledger or the order cannot be written.
         """
         if job.state.final:
             if not if_final:
-                raise WrongState(f"job {job.id!r} has ended ({job.state}); its result is there")
+                raise WrongState(f"job {job.id!r} has ended ({job.state}); its result can be fetched")
             return await self._remove(job)
         if not if_open:
             raise WrongState(f"job {job.id!r} has not ended; cancel it first")
@@ -65,17 +74,17 @@ class Endings:
         return await self._view(now)
 
     async def cancel_all(self, jobs: Sequence[JobRow]) -> None:
-        """Ask these open jobs to stop, in one durable commit. Raises StorageError."""
+        """Request the cancellation of these open jobs, in one durable commit. Raises StorageError."""
 
         def work(ledger: LedgerWriter) -> None:
             for job in jobs:
-                with suppress(UnknownJob):  # removed meanwhile
+                with suppress(UnknownJob):  # the job was removed meanwhile
                     ledger.ask_cancel(job.id)
 
         await self._order_all(jobs, Order.CANCEL, work)
 
     async def remove_all(self, jobs: Sequence[JobRow]) -> None:
-        """Ask for the removal of these ended jobs, in one durable commit. Raises StorageError."""
+        """Request the removal of these ended jobs, in one durable commit. Raises StorageError."""
         await self._order_all(jobs, Order.DELETE, lambda ledger: ledger.ask_remove([job.id for job in jobs]))
 
     async def _order_all(self, jobs: Sequence[JobRow], order: Order, work: Callable[[LedgerWriter], None]) -> None:

@@ -1,4 +1,4 @@
-"""The input files of jobs at the gateway: uploads, what jobs name, and room on the disk."""
+"""Receives and stores the input files of jobs: uploads, the files that jobs name, and free space on the disk."""
 
 from __future__ import annotations
 
@@ -24,33 +24,33 @@ from edge.wire import FileView
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: Uploads that are received at once: each takes a thread for its writes, and a part of the card's speed.
+#: Most uploads that are received at once. Each needs a thread for its writes, and a part of the card's speed.
 AT_ONCE = 8
-_BLOCK_BYTES = 1 << 18  # written and hashed in one go
+_BLOCK_BYTES = 1 << 18  # written and hashed in one call
 
 
 class NoRoom(StorageError):
-    """A file does not fit beside what is kept free."""
+    """The disk has no room for a file and for the reserve `gateway.files.spare_bytes`."""
 
     def __init__(self, needed: int, free: int, spare: int) -> None:
         self.needed, self.free = needed, free
         EdgeError.__init__(
             self,
-            f"the file needs {in_words(needed)}; {in_words(max(0, free))} are free beside {in_words(spare)} that are"
-            " kept for results (gateway.files.spare_bytes)",
+            f"the file needs {in_words(needed)}; {in_words(max(0, free))} are free, not counting the {in_words(spare)}"
+            " that are kept for results (gateway.files.spare_bytes)",
         )
 
 
 class WrongOffset(EdgeError, ValueError):
-    """What was sent begins elsewhere than where the upload goes on."""
+    """The part that was sent does not begin where the upload continues. `received` is the right offset in bytes."""
 
     def __init__(self, start: int, received: int, why: str = "") -> None:
         self.received = received
-        super().__init__(why or f"the upload goes on at byte {received}; what was sent begins at {start}")
+        super().__init__(why or f"the upload continues at byte {received}; the part that was sent begins at {start}")
 
 
 class Files:
-    """The files of one board. The methods that are coroutines run on the gateway's loop, the others in any thread."""
+    """Holds the input files of one board. Coroutines run on the gateway's loop, other methods in any thread."""
 
     def __init__(self, config: Config) -> None:
         self._limits = config.gateway.files
@@ -58,13 +58,13 @@ class Files:
         self.incoming = Incoming(self.inputs)
         self._lock = threading.Lock()
         self._used: dict[str, float] = {}  # by hash: monotonic time of the last store or use
-        self._naming: set[str] = set()  # files whose name is not durable yet
+        self._naming: set[str] = set()  # files whose name may not be durable; no answer mentions them
         self._storing = asyncio.Lock()
         self._active: dict[str, asyncio.Task[object]] = {}
         self._expected: dict[str, int] = {}  # bytes that each active upload still expects, by key
 
     def start(self) -> None:
-        """Make what is there durable. Raises StorageError."""
+        """Make the stored files durable, and remove uploads of which nothing was saved. Raises StorageError."""
         try:
             self.incoming.start()
         except OSError as err:
@@ -73,9 +73,12 @@ class Files:
     # ---- jobs ----
 
     def filled(self, files: Mapping[str, InputFile]) -> dict[str, InputFile]:
-        """Return `files` with the size of each, and a name.
+        """Return `files` with size and name filled in for each.
 
-        Raises UnknownInput, StorageError; UsageError if a given size is not that of the file.
+        Raises:
+            UnknownInput: a file is not stored here.
+            UsageError: the stated size of a file is wrong.
+            StorageError: the disk cannot be read.
         """
         return {name: self._filled(name, file) for name, file in files.items()}
 
@@ -88,7 +91,7 @@ class Files:
         return msgspec.structs.replace(file, name=file.name or name, bytes=size)
 
     def _use(self, sha256: str) -> int | None:
-        """The size of a stored file, which is kept for a while from now on, or None if it is not there."""
+        """Return the size of a stored file in bytes, or None if it is not stored. Its use delays its removal."""
         with self._lock:
             try:
                 size = None if sha256 in self._naming else self.inputs.size(sha256)
@@ -99,7 +102,7 @@ class Files:
             return size
 
     def idle_s(self, sha256: str) -> float:
-        """Seconds since a file was stored or named, or infinity if that was before the gateway started."""
+        """Return the seconds since a file was stored or named, or infinity if that was before the gateway started."""
         return time.monotonic() - self._used.get(sha256, float("-inf"))
 
     def remove(self, sha256: str, *, unless_used_s: float) -> bool:
@@ -111,15 +114,29 @@ class Files:
             self._used.pop(sha256, None)
             return True
 
-    def taken(self) -> tuple[int, int, int]:
-        """How many files are stored, their bytes, and those of unfinished uploads. Raises OSError."""
+    def usage(self) -> tuple[int, int, int]:
+        """Return the number of stored files, their bytes, and the bytes of unfinished uploads. Raises OSError."""
         sizes = [size for sha256 in self.inputs.stored() if (size := self.inputs.size(sha256)) is not None]
         return len(sizes), sum(sizes), sum(size for _, size, _ in self.incoming.all())
 
     # ---- uploads ----
 
     def look(self, name: str, submitter: str) -> FileView | None:
-        """How an upload stands, or the stored file of this hash, or None if nothing is known. Raises StorageError."""
+        """Return the stored file with this hash, or the state of an upload, or None. Raises StorageError.
+
+        The returned state is durable. Without a sync, an error of the disk could leave a record that a power cut would
+        take back.
+        """
+        found = self._found(name, submitter)
+        if found is not None and not found.stored:
+            try:
+                self.incoming.sync()
+            except OSError as err:
+                raise StorageError("cannot use the input files of jobs", err) from err
+        return found
+
+    def _found(self, name: str, submitter: str) -> FileView | None:
+        """Return the same as `look`, but the state of an unfinished upload may not be durable. Raises StorageError."""
         if is_sha256(name) and (size := self._use(name)) is not None:
             return FileView(size, size, name, stored=True)
         try:
@@ -129,7 +146,7 @@ class Files:
         return None if found is None else _view(found)
 
     def receiving(self, key: str) -> bool:
-        """True while the upload with this key, as in `incoming.all()`, is being received."""
+        """Return True while the upload with this key is being received. `incoming.all()` returns the keys."""
         return key in self._active
 
     async def receive(
@@ -146,24 +163,25 @@ class Files:
         """Receive a part of an upload, or all of it.
 
         Args:
-            name: of the upload. If it is a SHA-256, the content must have it.
-            submitter: name of the sender; others do not see the upload before it is stored.
-            chunks: returns the next bytes, and nothing at their end.
-            start: offset of the first byte; 0 begins anew. None asks where the upload goes on; nothing is sent.
-            size: bytes of the whole file, or None if it ends where the bytes end.
-            sha256: of the content, if it is known and `name` is not it.
-            keep: whether to keep what has arrived if the connection is lost.
+            name: name of the upload. If it is a SHA-256, the content must have this hash.
+            submitter: name of the sender. Other senders do not see the upload before it is stored.
+            chunks: returns the next bytes, or empty bytes at the end.
+            start: offset of the first byte; 0 starts the upload again. None if the client sends no bytes and asks
+                where the upload continues.
+            size: bytes of the whole file, or None if only the end of the body tells the size.
+            sha256: SHA-256 of the content, or an empty text if it is not known or is the name.
+            keep: keep the bytes that have arrived if the connection is lost.
 
         Returns:
-            How the upload stands now, and whether the file is new on this board.
+            The present state of the upload, and whether the file is new on this board.
 
         Raises:
             TooLarge, NoRoom: before the first byte if `size` is known, otherwise as soon as the limit is passed.
                 NoRoom also later, if something else fills the disk.
-            WrongOffset: it goes on elsewhere, or is another file than was announced by this name.
-            WrongHash: the content is another one than announced.
-            Busy: too many uploads at once.
-            StorageError: the disk refuses it.
+            WrongOffset: the upload continues at another offset, or another file was announced under this name.
+            WrongHash: the content does not have the announced hash.
+            Busy: too many uploads are running.
+            StorageError: the disk refuses the file.
         """
         sha256 = name if is_sha256(name) else sha256
         key = _key(name, submitter)
@@ -182,11 +200,11 @@ class Files:
             known = await asyncio.to_thread(self._known, name, submitter, sha256)
             if known is not None and known.stored and known.sha256 == sha256:
                 return known, False
-            if known is not None and (start == 0 or (other := _difference(known, size, sha256))):
+            if known is not None and (start == 0 or (difference := _difference(known, size, sha256))):
                 if start:
-                    raise WrongOffset(start, 0, f"upload {name!r}: {other}; another file begins at byte 0")
+                    raise WrongOffset(start, 0, f"upload {name!r}: {difference}; another file begins at byte 0")
                 known = None
-            if known is not None and known.stored:  # the answer to its last part was lost
+            if known is not None and known.stored:  # a repeated last part: the first answer to it was lost
                 return known, False
             return await self._receive(key, chunks, known, start=start, size=size, sha256=sha256, keep=keep)
         except OSError as err:
@@ -199,13 +217,13 @@ class Files:
                 del self._active[key]
 
     def _known(self, name: str, submitter: str, sha256: str) -> FileView | None:
-        """The stored file with the announced hash, or how the upload stands. Raises StorageError."""
-        if sha256 and (stored := self.look(sha256, submitter)) is not None and stored.stored:
+        """Return the stored file with the announced hash, or else what `_found` returns. Raises StorageError."""
+        if sha256 and (stored := self._found(sha256, submitter)) is not None and stored.stored:
             return stored
-        return self.look(name, submitter)
+        return self._found(name, submitter)
 
     async def _end_earlier(self, key: str) -> None:
-        """End an earlier request of this upload, whose connection is lost: its client has come back."""
+        """Cancel an earlier request of this upload. Its client has come back, so the old connection is lost."""
         while (earlier := self._active.get(key)) is not None:
             earlier.cancel()
             await asyncio.wait([earlier])
@@ -226,6 +244,7 @@ class Files:
             raise WrongOffset(start or 0, received)
         self._reserve(key, (size or 0) - received)
         if start is None and received != size:
+            await _finished(self.incoming.sync)
             return FileView(received, size, sha256 or ("" if known is None else known.sha256)), False
         upload = await _finished(self.incoming.begin, key, size=size, sha256=sha256, resume=known is not None)
         try:
@@ -234,11 +253,11 @@ class Files:
             if start is not None:
                 await self._pump(upload, chunks, size)
             if size is not None and upload.received < size:
-                await _finished(upload.save)  # before the answer says that it is safe
+                await _finished(upload.save)  # the answer says that these bytes are safe
         except BaseException as err:
             broken = isinstance(err, OSError) and not isinstance(err, ConnectionError | TimeoutError)
             broken = broken or isinstance(err, TooLarge)
-            await _finished(_ended, upload, keep=keep, broken=broken)
+            await _finished(_close_interrupted, upload, keep=keep, broken=broken)
             raise
         if size is not None and upload.received < size:
             await _finished(upload.close)
@@ -246,7 +265,10 @@ class Files:
         return await self._stored(key, upload, remember=keep)
 
     async def _pump(self, upload: Upload, chunks: Callable[[], Awaitable[bytes]], size: int | None) -> None:
-        """Write what comes. On an error all that came before it is written, too."""
+        """Write the bytes as they arrive. After an error, write also the bytes that arrived before it.
+
+        The exception is TooLarge: the bytes that are still in memory are dropped.
+        """
         block = bytearray()
         try:
             while data := await chunks():
@@ -258,13 +280,13 @@ class Files:
                     raise TooLarge(f"the file has more than {most} bytes{limit}")
                 if len(block) >= _BLOCK_BYTES:
                     content, block = bytes(block), bytearray()
-                    await _finished(self._written, upload, content)
+                    await _finished(self._write_block, upload, content)
         finally:
             if block:
-                await _finished(self._written, upload, bytes(block))
+                await _finished(self._write_block, upload, bytes(block))
 
-    def _written(self, upload: Upload, block: bytes) -> None:
-        """Write a block, while there is room beside what is kept free. In a thread."""
+    def _write_block(self, upload: Upload, block: bytes) -> None:
+        """Write a block, then check that the reserve is still free. Runs in a thread. Raises NoRoom, OSError."""
         upload.append(block)
         self._expected[upload.key] -= len(block)
         self._check_room(upload.key, 0)
@@ -276,15 +298,16 @@ class Files:
         return _view(done), new
 
     def _store(self, key: str, done: Progress, *, remember: bool) -> bool:
-        """Name a sealed upload; False when the file was there before. In a thread."""
+        """Give the file of a sealed upload its final name. Return False if it was stored before. Runs in a thread."""
         with self._lock:
             new = self.inputs.size(done.sha256) is None
             self._used[done.sha256] = time.monotonic()
             if new:
                 self._naming.add(done.sha256)
-        try:
-            self.incoming.store(key, done)
-        finally:
+        # If the disk refuses, a power cut may take back the name. So it stays in `_naming`, and the client sends the
+        # file again.
+        self.incoming.store(key, done)
+        with self._lock:
             self._naming.discard(done.sha256)
         if remember:
             self.incoming.remember(key, done)
@@ -293,7 +316,7 @@ class Files:
     # ---- room ----
 
     def check_room(self, needed: int) -> None:
-        """Return if a file of this size would be taken now. Raises NoRoom, StorageError."""
+        """Check that a file of `needed` bytes would be accepted now. Raises NoRoom, StorageError."""
         try:
             self._check_room("", needed)
         except OSError as err:
@@ -302,27 +325,27 @@ class Files:
             raise StorageError("cannot use the input files of jobs", err) from err
 
     def _reserve(self, key: str, needed: int) -> None:
-        """Raises NoRoom."""
+        """Reserve `needed` bytes on the disk for the upload with this key. Raises NoRoom, OSError."""
         self._check_room(key, needed)
         self._expected[key] = needed
 
     def _check_room(self, key: str, needed: int) -> None:
-        others = sum(size for other, size in list(self._expected.items()) if other != key)
+        reserved = sum(size for other, size in list(self._expected.items()) if other != key)
         disk = os.statvfs(self.inputs.root)
-        free = disk.f_bavail * disk.f_frsize - others - self._limits.spare_bytes
+        free = disk.f_bavail * disk.f_frsize - reserved - self._limits.spare_bytes
         if needed > free or free < 0:
             raise NoRoom(needed, free, self._limits.spare_bytes)
 
 
 def _key(name: str, submitter: str) -> str:
-    """Return the key of an upload. It holds a hash of the sender, so nobody can resume the upload of another."""
+    """Return the key of an upload. It holds a hash of the sender, so no client can resume the upload of another one."""
     return f"{name}.{hash_of(submitter.encode()).hexdigest()[:16]}"
 
 
 def _difference(known: FileView, size: int | None, sha256: str) -> str:
-    """Return in what `known` is another file than the one with this size and hash; empty if it may be the same."""
+    """Return how `known` differs from a file with this size and hash, or an empty text if it may be the same file."""
     if known.bytes is None and size is not None and known.received > size:
-        return f"{known.received} bytes of it are here, which is more than {size}"
+        return f"{known.received} bytes of it have arrived, which is more than {size}"
     if known.bytes is not None and known.bytes != size:
         return f"it was announced with {known.bytes} bytes, not {size}"
     if sha256 and known.sha256 and known.sha256 != sha256:
@@ -334,10 +357,11 @@ def _view(progress: Progress) -> FileView:
     return FileView(progress.received, progress.bytes, progress.sha256, progress.stored)
 
 
-def _ended(upload: Upload, *, keep: bool, broken: bool = False) -> None:
+def _close_interrupted(upload: Upload, *, keep: bool, broken: bool = False) -> None:
     """Close an interrupted upload.
 
-    Without `keep` it is deleted. With `broken` only what was synced before is kept, otherwise all that arrived.
+    Without `keep` the upload is deleted. With `broken` only the bytes that were synced before are kept, otherwise all
+    bytes that arrived.
     """
     if not keep:
         upload.discard()
@@ -354,7 +378,7 @@ def _ended(upload: Upload, *, keep: bool, broken: bool = False) -> None:
 
 
 async def _finished(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run `work` in a thread to its end, even if this task is cancelled: the next step uses the same file."""
+    """Run `work` in a thread. Wait for its end even if this task is cancelled, because the next step uses the file."""
     task = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
     try:
         return await asyncio.shield(task)

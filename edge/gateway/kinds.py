@@ -1,4 +1,4 @@
-"""The kinds of job this board knows, read by another process so that no task's code runs in this one."""
+"""Loads the catalogue of the kinds of job. Another process imports the tasks, so none of their code runs here."""
 
 from __future__ import annotations
 
@@ -13,22 +13,29 @@ from edge.gateway.http.problems import Busy
 
 log = logging.getLogger(__name__)
 
-#: A module that never works costs little.
+#: The pauses between tries to load the catalogue grow, so a module that can never be imported costs little.
 _RETRY = Backoff(first_s=30.0, most_s=3600.0)
 
 
 class CatalogueLoader:
-    """The catalogue as last read; `load` blocks and raises EdgeError."""
+    """Holds the catalogue that was loaded last. Belongs to the gateway's loop."""
 
-    def __init__(self, load: Callable[[], Catalogue], *, learnt: Callable[[Catalogue], None] = lambda _: None) -> None:
-        """`learnt` is told of each catalogue, in a thread, before it is in force."""
-        self._load, self._learnt = load, learnt
+    def __init__(
+        self, load: Callable[[], Catalogue], *, on_loaded: Callable[[Catalogue], None] = lambda _: None
+    ) -> None:
+        """Make a loader without a catalogue.
+
+        Args:
+            load: reads the catalogue. It blocks, runs in a thread, and raises EdgeError.
+            on_loaded: called in a thread with each new catalogue, before the catalogue is used.
+        """
+        self._load, self._on_loaded = load, on_loaded
         self._catalogue: Catalogue | None = None
         self._tried = False
         self.error = "not read yet"
 
     async def reload(self) -> None:
-        """Read it again; when that fails the old one stands, and `error` says why."""
+        """Load the catalogue again. If that fails, the old one stays in use, and `error` says why."""
         try:
             self._catalogue = await asyncio.to_thread(self._read)
         except EdgeError as err:
@@ -43,27 +50,30 @@ class CatalogueLoader:
 
     def _read(self) -> Catalogue:
         catalogue = self._load()
-        self._learnt(catalogue)
+        self._on_loaded(catalogue)
         return catalogue
 
     async def persist(self) -> None:
-        """Read it again until there is one: what was too slow while the board booted is not, later."""
+        """Load the catalogue again and again, until there is one.
+
+        An import that takes too long while the board boots may be fast enough later.
+        """
         pauses = _RETRY.pauses()
         while not self.readable:
             await asyncio.sleep(next(pauses))
-            if not self.readable:  # nor by a reload meanwhile
+            if not self.readable:  # a reload on SIGHUP may have succeeded during the pause
                 await self.reload()
 
     @property
     def readable(self) -> bool:
-        """False while no catalogue could ever be read: nothing can be accepted then."""
+        """Return False until a catalogue has been loaded. Before that no job can be accepted."""
         return self._catalogue is not None
 
     @property
     def current(self) -> Catalogue:
-        """The catalogue. Raises Busy when there is none."""
+        """Return the catalogue. Raises Busy if none has been loaded yet."""
         if self._catalogue is None:
-            if not self._tried:  # a second or two after the start
+            if not self._tried:  # the first load takes a second or two after the start
                 raise Busy("the tasks are being read", retry_after_s=1)
             raise Busy(f"the tasks cannot be read: {self.error}", retry_after_s=30)
         return self._catalogue

@@ -1,4 +1,4 @@
-"""The gateway as a process: `edge gateway`, `python -m edge.gateway`."""
+"""Runs the gateway as a process: `edge gateway` and `python -m edge.gateway`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ log = logging.getLogger("edge.gateway")
 
 
 def main(loaded: Loaded) -> int:
-    """Serve until SIGTERM or SIGINT, with a log on stderr; returns the exit code. Raises StackError, StorageError."""
+    """Serve until SIGTERM or SIGINT, and log to stderr. SIGHUP reloads the tasks. Return the exit code.
+
+    Raises StackError, StorageError, ConfigError.
+    """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     asyncio.run(_serve(loaded))
     return 0
@@ -51,6 +54,6 @@ async def _serve(loaded: Loaded) -> None:
 
 
 def _ping(loop: asyncio.AbstractEventLoop, every_s: float) -> None:
-    """Ping the supervisor from the loop itself: a loop that hangs falls silent."""
+    """Ping the supervisor from the event loop, so that the pings stop when the loop hangs."""
     notify.alive()
     loop.call_later(every_s, _ping, loop, every_s)

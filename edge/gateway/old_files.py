@@ -1,6 +1,7 @@
-"""Removes files that no open job and no schedule wants, and uploads that nobody goes on with.
+"""Removes input files that no open job and no schedule needs, and uploads that were abandoned.
 
-Runs after an upload, after jobs have ended, and when the next file is old enough. Without files it sleeps.
+It looks after an upload, after jobs have ended, and when the next file is old enough. Without files it does not wake
+up.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ _ON_ITS_WAY_S = 600.0
 
 
 class OldFiles:
-    """Looks for ever. Runs on the gateway's loop; `wanted` returns the hashes of the files that are still wanted."""
+    """Removes old files, until it is cancelled. Runs on the gateway's loop.
+
+    `wanted` returns the hashes of the files that an open job or a schedule still needs.
+    """
 
     def __init__(
         self,
@@ -53,12 +57,12 @@ class OldFiles:
             self._look.set()
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Look for old files again and again, until the task is cancelled."""
         while True:
             self._look.clear()
             try:
                 next_s = await self.look()
-            except Exception as err:  # any error: without this the card fills up
+            except Exception as err:  # any error: if this task ended, the card would fill up
                 log.error("old files cannot be removed: %s", err, exc_info=not isinstance(err, StorageError))
                 next_s = _RETRY_S
             try:
@@ -69,9 +73,14 @@ class OldFiles:
             await asyncio.sleep(self._soon_s)
 
     async def look(self) -> float | None:
-        """Remove what is old; returns in how many seconds there is more to do, None: nothing is there.
+        """Remove files and uploads that are old.
 
-        Raises StorageError.
+        Returns:
+            Seconds until the next file or upload may be old enough, or None if no file is unwanted and no upload is
+            unfinished.
+
+        Raises:
+            StorageError: the ledger or the disk cannot be read.
         """
         wanted = await self._wanted()
         try:
@@ -91,20 +100,20 @@ class OldFiles:
             left_s = self._limits.keep_s - self._age_s(sha256, self._files.inputs.path(sha256).stat().st_mtime, now)
             left_s = max(left_s, self._on_its_way_s - self._files.idle_s(sha256))
             if left_s <= 0 and self._files.remove(sha256, unless_used_s=self._on_its_way_s):
-                log.info("removed the file %s, which no open job wants", sha256)
+                log.info("removed the file %s, which no open job needs", sha256)
             else:
                 left.append(left_s)
         for key, _, saved_at in uploads:
             left_s = self._limits.unfinished_s - self._age_s(key, saved_at, now)
             if left_s <= 0 and not self._files.receiving(key):
                 self._files.incoming.drop(key)
-                log.info("removed the upload %s, which nobody went on with", key)
+                log.info("removed the upload %s, which was abandoned", key)
             else:
                 left.append(left_s)
         return max(1.0, min(left)) if left else None
 
     def _age_s(self, name: str, modified_at: float, now: float | None) -> float:
-        """Age by the wall clock if it is trusted, otherwise the time since this process saw it first."""
+        """Return the age in seconds by the wall clock if it can be trusted, or else since this process first saw it."""
         written_at, since = self._seen.get(name, (modified_at, time.monotonic()))
         if written_at != modified_at:
             since = time.monotonic()

@@ -1,4 +1,4 @@
-"""What the jobs took that ended since the start of the gateway, summed up for whoever scrapes it."""
+"""Sums the time and energy of the jobs that have ended since the start of the gateway, for its metrics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edge.model import Metering, Result
 
 @dataclass(frozen=True)
 class Receipts:
-    """Sums of the energy receipts; measured and estimated joules are never added to each other."""
+    """Holds the sums of the energy receipts. Measured and estimated joules are never added to each other."""
 
     joules: Mapping[Metering, float] = field(default_factory=lambda: MappingProxyType(dict.fromkeys(Metering, 0.0)))
     seconds: float = 0.0
@@ -20,7 +20,7 @@ class Receipts:
     results: int = 0
 
     def plus(self, results: Iterable[Result]) -> Receipts:
-        """With further results; one without a receipt had no body that ran."""
+        """Return these sums plus further results. A result without a receipt only counts, because no body ran."""
         joules, seconds, cpu_seconds, held_s = dict(self.joules), self.seconds, self.cpu_seconds, self.held_s
         count = self.results
         for result in results:

@@ -1,4 +1,4 @@
-"""What the gateway does for the routes of schedules. Knows nothing of HTTP."""
+"""Checks, stores, lists and runs schedules for the routes. Knows no HTTP."""
 
 from __future__ import annotations
 
@@ -23,40 +23,40 @@ from edge.schedule.slots import skipped_while_paused
 from edge.schedule.timetable import Timetable, rule
 from edge.wire import SchedulePage, ScheduleView, SlotView
 
-#: Times and slots that one schedule is shown with.
+#: How many next times and how many last slots the answer for one schedule has.
 NEXT, SLOTS = 5, 20
-#: Schedules of one board at most: each is a row and a record of its slots.
+#: Most schedules of one board. Each needs a row, and a record of its slots.
 MOST_SCHEDULES = 100_000
 _NO_CLOCK = "the board does not know the time yet: slots wait until its clock can be trusted"
 
-#: Raises where a kind of job is unknown or does not take these arguments.
+#: Raises an error if the kind of job is unknown or does not take these arguments.
 Check = Callable[[Schedule, Caller], None]
-#: Returns the files of a submission with what the board knows of them; raises where one is not there.
+#: Returns the files of a submission with name and size filled in. Raises an error if a file is not stored here.
 Fill = Callable[[Mapping[str, InputFile]], dict[str, InputFile]]
 
 
 class Schedules:
-    """The schedules of one board. All methods run on the gateway's loop, unless they say otherwise."""
+    """Holds the schedules of one board. All methods run on the gateway's loop, unless they say otherwise."""
 
     def __init__(self, outbox: Outbox, keeper: Timekeeper, *, check: Check, fill: Fill) -> None:
         self._outbox, self._keeper, self._check, self._fill = outbox, keeper, check, fill
 
     def counts(self) -> tuple[int, int]:
-        """How many schedules are active, and how many are paused or never due."""
+        """Return how many schedules are active, and how many are paused or never due."""
         return self._outbox.reader.schedules.counts()
 
     @property
     def decided(self) -> dict[Fate, int]:
-        """Slots since the start of the gateway."""
+        """Return how many slots have been decided since the start of the gateway, by fate."""
         return self._keeper.decided
 
     @property
     def waiting(self) -> str:
-        """Why no slot is decided now; empty: slots are decided."""
+        """Return why no slot is decided now, or an empty text if slots are decided or there is no schedule."""
         return "" if self._keeper.knows_time or not sum(self.counts()) else _NO_CLOCK
 
     def checked(self, name: str, asked: Schedule, caller: Caller) -> ScheduleRow:
-        """Return the row of a schedule that somebody asks for. May be called in a thread.
+        """Check a schedule that a client sent, and return its row. May be called in a thread.
 
         Raises:
             BadSchedule: its name, times or zone cannot be read.
@@ -75,7 +75,13 @@ class Schedules:
         return ScheduleRow(name, uid, asked, caller.name, table.zone.key, None, None, time.time())
 
     async def put(self, row: ScheduleRow, caller: Caller) -> tuple[ScheduleRow, bool]:
-        """Store a checked schedule; returns it, and whether it is new. Raises Forbidden, StorageError."""
+        """Store a checked schedule. Return it, and whether it is new.
+
+        Raises:
+            Forbidden: the schedule of this name belongs to another token.
+            BadSchedule: there are too many schedules.
+            StorageError: the ledger cannot be written.
+        """
         before = self._outbox.reader.schedules.find(row.name)
         if before is not None and not caller.may_end(before.submitter):
             raise Forbidden(f"schedule {row.name!r} is not one of token {caller.name!r}")
@@ -84,7 +90,17 @@ class Schedules:
         return await self._keeper.put(row)
 
     def find(self, name: str, caller: Caller, *, change: bool = False) -> ScheduleRow:
-        """The schedule of this name, which the caller may see, or `change`. Raises UnknownSchedule, Forbidden."""
+        """Return the schedule of this name.
+
+        Args:
+            name: name of the schedule.
+            caller: the client. For schedules that it may not see, the answer is the same as for unknown ones.
+            change: the client wants to change the schedule.
+
+        Raises:
+            UnknownSchedule: there is no such schedule, or the caller may not see it.
+            Forbidden: the caller may not change the schedule.
+        """
         row = self._outbox.reader.schedules.find(name) if is_schedule_name(name) else None
         if row is None or not (caller.may_see(row.submitter) or caller.may_end(row.submitter)):
             raise UnknownSchedule(name)
@@ -93,11 +109,11 @@ class Schedules:
         return row
 
     async def drop(self, row: ScheduleRow) -> None:
-        """Remove a schedule; its jobs stay. Raises StorageError."""
+        """Remove a schedule. The jobs that it has made stay. Raises StorageError."""
         await self._keeper.drop(row)
 
     async def pause(self, row: ScheduleRow, *, paused: bool) -> ScheduleRow:
-        """Pause a schedule or let it go on. What is due meanwhile is skipped. Raises StorageError."""
+        """Pause or resume a schedule. Slots that become due during a pause are skipped. Raises StorageError."""
         if row.asked.paused is paused:
             return row
         asked = msgspec.structs.replace(row.asked, paused=paused)
@@ -105,12 +121,15 @@ class Schedules:
         return stored
 
     async def run_now(self, row: ScheduleRow, key: str) -> tuple[JobRow, bool]:
-        """Make a job of a schedule now; returns it, and whether it is new. Raises StorageError, TooManyJobs."""
+        """Make a job of a schedule now. Return it, and whether it is new. Raises StorageError, TooManyJobs.
+
+        `key` is the idempotency key of the request. With an empty one each call makes a new job.
+        """
         answer = await self._keeper.run_now(row, key or fresh_key("00"))
         return answer.job, answer.created
 
     async def page(self, caller: Caller, *, after: str, limit: int) -> SchedulePage:
-        """Return a page of the schedules that this caller may see, by name. Raises StorageError."""
+        """Return a page of the schedules that this caller may see, sorted by name. Raises StorageError."""
         submitter = None if caller.sees_all else caller.name
         rows = await self._outbox.look(
             lambda ledger: ledger.schedules.page(after=after, submitter=submitter, limit=limit + 1)
@@ -119,7 +138,10 @@ class Schedules:
         return SchedulePage(views, next=rows[limit - 1].name if len(rows) > limit else None)
 
     def view(self, row: ScheduleRow, *, full: bool = True) -> ScheduleView:
-        """Return everything about one schedule; without `full` one time, and no slots. Raises StorageError."""
+        """Return the answer record of a schedule. Raises StorageError.
+
+        Without `full` it has only the next time, and no slots.
+        """
         asked, table, now = row.asked, times_of(row), time.time()
         limits = rule(asked, uid=row.uid)
         ran = self._outbox.reader.schedules.ran_after(row.uid, row.cursor or 0) if full else frozenset[int]()
@@ -142,7 +164,8 @@ class Schedules:
     def _slots(self, row: ScheduleRow, table: Timetable, now: float) -> tuple[SlotView, ...]:
         slots = self._outbox.reader.schedules.slots(row.uid, limit=SLOTS)
         if row.asked.paused and row.cursor is not None and self._keeper.knows_time:
-            paused = skipped_while_paused(table.times, row.cursor, now)  # noted when the pause ends
+            # The ledger gets this record only when the pause ends.
+            paused = skipped_while_paused(table.times, row.cursor, now)
             if paused is not None:
                 slots.insert(0, SlotRow(paused.first, paused.last, paused.count, paused.fate, paused.reason))
         return tuple(_slot_view(slot, table) for slot in slots[:SLOTS])

@@ -1,4 +1,4 @@
-"""The last day or month in equal steps: what the governor and the gateway have written, put together."""
+"""Builds the series of power and jobs over the last day or month, from the records of the governor and the gateway."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ class Span(StrEnum):
     MONTH = "30d"
 
 
-#: Length of a step, and how many there are.
+#: Length of a step in seconds, and the number of steps.
 _STEPS = {Span.DAY: (SLOT_S, 96), Span.MONTH: (12 * SLOT_S, 240)}
 
 
 class SeriesMaker:
-    """Made anew for each request: some tens of small files at most, in a thread."""
+    """Builds the series for each request. Runs on the event loop, and reads some tens of small files in a thread."""
 
     def __init__(self, config: Config, activity: Activity, board: Board) -> None:
         self._layout, self._thresholds = config.layout, config.power.thresholds
         self._activity, self._board = activity, board
 
     async def make(self, span: Span) -> SeriesView:
-        """The series up to now."""
+        """Return the series up to now."""
         step_s, count = _STEPS[span]
         now = time.time()
         last = int(now // step_s) * step_s
@@ -57,7 +57,7 @@ class SeriesMaker:
 
     def _read(self, first: float, last: float) -> tuple[dict[int, PowerSlot], dict[int, JobSlot]]:
         power = series.read(self._layout.days, self._layout.today, first=first, last=last)
-        # The backlog of a step without news is that of the last one with some: it may be a day old.
+        # A step without a record keeps the backlog of the last record, which may be a day older than the first step.
         return power, self._activity.slots(first=first - 2 * 86_400, last=last)
 
 
@@ -76,13 +76,13 @@ def joined(
 
     Args:
         power: slots of the governor, by their first second.
-        jobs: slots of the gateway; those before `first` tell the backlog from before.
-        begun: when the jobs began that run now.
-        first: when the first step begins.
-        step_s: length of a step, a multiple of a slot.
+        jobs: slots of the gateway, by their first second. Slots before `first` give the backlog at the start.
+        begun: start times of the jobs that run now.
+        first: when the first step begins, as Unix time; all other times are Unix time too.
+        step_s: length of a step, a multiple of the length of a slot.
         count: number of steps.
-        now: steps that begin later have no backlog.
-        open_now: the backlog at that time.
+        now: the present time; steps that begin later have no backlog.
+        open_now: the backlog at `now`, or None if it is not known.
     """
     steps = range(first, first + count * step_s, step_s)
     by_step: dict[int, list[PowerSlot]] = defaultdict(list)
@@ -125,13 +125,13 @@ def _step(at: float, first: int, step_s: int) -> int:
 
 
 def _mean(means: list[Mean]) -> float | None:
-    """The mean over slots, each as long as the others."""
+    """Return the mean over slots of equal length, or None if no slot has a value."""
     values = [value for mean in means if (value := mean.value) is not None]
     return round(sum(values) / len(values), 2) if values else None
 
 
 def _seconds(slots: list[PowerSlot], step_s: int) -> dict[str, float]:
-    """Seconds in each state; a clock that stood still or was put back must not make a step longer than it is."""
+    """Return the seconds in each state. The sum never exceeds the step, even if the clock stood still or went back."""
     sums = {state.value: sum(max(0.0, slot.seconds.get(state, 0.0)) for slot in slots) for state in PowerState}
     total = sum(sums.values())
     scale = min(1.0, step_s / total) if total > 0 else 1.0

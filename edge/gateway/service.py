@@ -1,4 +1,4 @@
-"""What the gateway does for its routes: submit, look up, wait, cancel, remove. Knows nothing of HTTP."""
+"""Implements the operations that the routes call: submit, look up, wait for a result, list. Knows no HTTP."""
 
 from __future__ import annotations
 
@@ -70,11 +70,11 @@ from edge.wire import ChildPage, FollowerPage, JobPage, JobView
 
 log = logging.getLogger(__name__)
 
-_CHILDREN = b'"children"'  # stands in a result that names some
+_CHILDREN = b'"children"'  # appears in each result that names children
 
 
 class Appliance:
-    """The jobs of one board. All methods run on one event loop, between `start` and `stop`."""
+    """Holds the jobs of one board and the background tasks. All methods run on one loop, between `start` and `stop`."""
 
     def __init__(self, config: Config, load: Callable[[], Catalogue]) -> None:
         """Open the ledger, after a repair if needed. Call it on the event loop.
@@ -83,7 +83,8 @@ class Appliance:
 
         Raises:
             StorageError: the ledger cannot be opened or rebuilt, or a restore was interrupted.
-            StackError: another gateway or a restore works on the same state root.
+            StackError: another gateway or a restore uses the same state root.
+            ConfigError: the TLS certificate cannot be read.
         """
         layout = config.layout
         self.config = config
@@ -99,7 +100,7 @@ class Appliance:
             check=self._check,
             committed=self._committed if sleeps else None,
         )
-        self.kinds = CatalogueLoader(load, learnt=self.outbox.routing.learn)
+        self.kinds = CatalogueLoader(load, on_loaded=self.outbox.routing.learn)
         self.board = Board(layout, self.outbox)
         self.results = Results(layout)
         self.waiters = Waiters()
@@ -145,7 +146,7 @@ class Appliance:
             starts=self.board.starts,
         )
         self.away = NodesAway()
-        #: None where the board never sleeps.
+        #: None if the board never sleeps.
         self.sleep: SleepConsent | None = None
         if sleeps:
             self.sleep = SleepConsent(config, self.outbox, readers=lambda: len(self.readers), class_of=self._class_of)
@@ -162,21 +163,27 @@ class Appliance:
 
     @property
     def settled(self) -> int:
-        """Results seen since the start."""
+        """Return how many results the gateway has seen since its start."""
         return self._settler.receipts.results
 
     @property
     def receipts(self) -> Receipts:
-        """Sums of time and energy over those results."""
+        """Return the sums of time and energy of the results seen since the start."""
         return self._settler.receipts
 
     def warnings(self) -> list[str]:
-        """Return what a person should know: ledgers that were set aside, a copy that cannot be made."""
+        """Return what an operator should know.
+
+        A ledger was set aside, the copy of the ledger cannot be made, or schedules wait for the clock.
+        """
         notes = [f"{folder}: {why}" for folder, why in rebuild.notes(self.config.root)]
         return [*notes, *filter(None, [self._copies.fault, self.schedules.waiting])]
 
     def unserved(self) -> tuple[str, ...]:
-        """Return one sentence for each gap that no configured worker covers, with what to change."""
+        """Return one sentence for each gap between the kinds of job and the configured workers, with what to change.
+
+        Empty until the catalogue has been read.
+        """
         return gaps(self.config, self.kinds.current) if self.kinds.readable else ()
 
     async def start(self) -> None:
@@ -197,7 +204,7 @@ class Appliance:
         await self.kinds.reload()
         if self.sleep is not None:
             self.sleep.start()
-        # After the catalogue, whose kinds say how their jobs run.
+        # The timekeeper starts after the catalogue has been read: the kinds say how their jobs run.
         self._tasks.append(asyncio.create_task(self._keeper.run()))
         self._tasks.append(asyncio.create_task(self.kinds.persist()))
 
@@ -219,7 +226,7 @@ class Appliance:
         self._lock.close()
 
     def end_waits(self) -> None:
-        """Answer those who wait for a result or to be let in, and end all streams of events: the gateway stops."""
+        """Answer all requests that wait for a result or for pairing, and end all event streams. Called at the stop."""
         self.waiters.close()
         self.pairings.close()
         self.readers.close()
@@ -243,19 +250,19 @@ class Appliance:
             self.sleep.committed()
 
     def _class_of(self, task: str) -> Power:
-        """The power class of a kind; of an unknown one the class that keeps the board awake most."""
+        """Return the power class of a kind. For an unknown kind, return the class that most keeps the board awake."""
         kind = self.kinds.current.tasks.get(task) if self.kinds.readable else None
         return Power.ALWAYS if kind is None else kind.power
 
     def _begun(self) -> dict[str, float]:
-        """For how many seconds each job runs that is known to run."""
+        """Return for how many seconds each running job has run, by its id."""
         now = time.time()
         return {job.id: now - job.started_at for worker in self.board.workers() for job in worker.running}
 
     # ---- in ----
 
     async def accept(self, jobs: Sequence[NewJob]) -> list[Accepted | EdgeError]:
-        """Commit `jobs` durably, in one commit; return an answer for each, in order. Raises StorageError, Asleep."""
+        """Commit `jobs` durably, in one commit. Return one answer for each, in order. Raises StorageError, Asleep."""
         if self.sleep is not None:
             self.sleep.check(jobs)
         try:
@@ -275,7 +282,7 @@ class Appliance:
         if job is None:
             if self.results.removed(job_id) and caller.sees_all:
                 raise JobGone(job_id)
-            if self._settler.behind:  # it may be one of those: nobody must take it for lost
+            if self._settler.behind:  # it may be a spawned job that is not in the ledger yet, so 404 could be wrong
                 raise StorageError("spawned jobs", ValueError("the disk refuses to note them; ask again"))
             raise UnknownJob(job_id)
         if not caller.may_see(job.submitter):
@@ -286,7 +293,7 @@ class Appliance:
         """Return everything about one job. Raises StorageError."""
         if job.state.final:
             result = None
-            with suppress(EdgeError, OSError):  # damaged or removed meanwhile: what the ledger has is shown then
+            with suppress(EdgeError, OSError):  # damaged or removed meanwhile: show only what the ledger has
                 result = await asyncio.to_thread(self.results.read, job.id)
             return await self._with_family(job, result=result)
         if job.waits:
@@ -311,7 +318,7 @@ class Appliance:
         )
 
     async def followers(self, job: JobRow, caller: Caller, *, after: str, limit: int) -> FollowerPage:
-        """Return a page of the jobs that run after `job`, by id, as far as this caller may see them."""
+        """Return a page of the jobs that run after `job`, sorted by id. Leave out jobs that this caller may not see."""
 
         def look(ledger: LedgerReader) -> list[tuple[JobRow, tuple[str, ...], int]]:
             found = ledger.followers(job.id, after=after, limit=limit + 1)
@@ -333,7 +340,7 @@ class Appliance:
         )
 
     async def children(self, job: JobRow, caller: Caller, *, after: int, limit: int) -> ChildPage:
-        """Return a page of the jobs that `job` spawned, in order, as far as this caller may see them."""
+        """Return a page of the jobs that `job` spawned, in their order. Leave out jobs that this caller may not see."""
         running = Views(self.board).running_ids()
 
         def look(ledger: LedgerReader) -> tuple[list[Child], dict[str, dict[str, int]]]:
@@ -343,7 +350,7 @@ class Appliance:
 
         found, families = await self.outbox.look(look)
         more, found = len(found) > limit, found[:limit]
-        views = Views(self.board)  # of now: some may have begun or ended meanwhile
+        views = Views(self.board)  # a new snapshot: jobs may have begun or ended meanwhile
         rows = [child.job for child in found if child.job is not None and caller.may_see(child.job.submitter)]
         return ChildPage(
             tuple(views.of(row, parent=job.id, children=families.get(row.id)) for row in rows),
@@ -352,22 +359,24 @@ class Appliance:
         )
 
     async def take_spawned(self, spawned: SpawnedJobs) -> None:
-        """Take the jobs that a body on another board spawned; durable on return.
+        """Add the jobs that a body on another board spawned to the ledger. They are durable on return.
 
-        Raises StorageError; SpawnedOtherwise when one of the ids belongs to a different job.
+        Raises:
+            SpawnedOtherwise: an id already belongs to a different job.
+            StorageError: the ledger cannot be written.
         """
         parent = self.outbox.reader.find(spawned.id)
         jobs = new_jobs(spawned, submitter=parent.submitter if parent is not None else "")
-        others = await self.outbox.take_spawned([(spawned.id, jobs)])
-        if others:
-            call = next(job.call for job in spawned.jobs if job.id(spawned.id) == others[0].id)
-            raise SpawnedOtherwise(others[0].key, call, others[0].id)
+        conflicts = await self.outbox.take_spawned([(spawned.id, jobs)])
+        if conflicts:
+            call = next(job.call for job in spawned.jobs if job.id(spawned.id) == conflicts[0].id)
+            raise SpawnedOtherwise(conflicts[0].key, call, conflicts[0].id)
 
     def counts(self) -> dict[JobState, int]:
-        """Return the number of jobs in each state. The ledger does not know which open jobs run now."""
+        """Return the number of jobs in each state. The workers' reports say which open jobs run now."""
         counts = Counter(self.outbox.totals.jobs)
         for job_id in Views(self.board).running_ids():
-            with suppress(StorageError):  # the status must work above all when the disk fails
+            with suppress(StorageError):  # the status must work even when the disk fails
                 if (job := self.outbox.reader.find(job_id)) is not None and not job.state.final:
                     counts[job.state] -= 1
                     counts[JobState.RUNNING] += 1
@@ -390,15 +399,16 @@ class Appliance:
                     states=states, task=task, submitter=submitter, before_seq=before_seq, limit=limit + 1
                 )
             )
-            views = Views(self.board)  # of now: some may have begun or ended meanwhile
+            views = Views(self.board)  # a new snapshot: jobs may have begun or ended meanwhile
         more, rows = len(rows) > limit, rows[:limit]
         shown = [job for job in rows if state is None or views.state(job) is state]
         return JobPage(tuple(views.of(job) for job in shown), next=str(rows[-1].seq) if more else None)
 
     async def payload(self, job: JobRow, *, wait_s: float) -> bytes | None:
-        """Return the result as the bytes in its file, after at most `wait_s` seconds; None when there is none by then.
+        """Return the bytes of the result file, or None if the job has no result after `wait_s` seconds.
 
-        The file may be read before the gateway has noticed it. The children that it names are jobs by then, too.
+        The file may be read before the gateway has noticed it. If the result names children, they are added to the
+        ledger before the return, so that a client finds them. On a full disk the result is returned without that.
 
         Raises TornResult, JobGone, OSError.
         """
@@ -408,23 +418,23 @@ class Appliance:
                 await asyncio.wait([ended], timeout=wait_s)
                 payload = await asyncio.to_thread(self._payload, job, announced=self.waiters.ended_for(ended))
         if payload is not None and _CHILDREN in payload and not job.state.final:
-            with suppress(StorageError):  # the result is given out on a full disk, too
+            with suppress(StorageError):  # a full disk must not keep the result from the client
                 await self._settler.take_spawned(job.id)
         if payload is None and self.results.removed(job.id):
             raise JobGone(job.id)
         return payload
 
     def _payload(self, job: JobRow, *, announced: bool = False) -> bytes | None:
-        """Read the result, in a thread. One that is not announced yet is first made durable against a power cut."""
+        """Read the result. If it is not announced yet, make it durable against a power cut first. Runs in a thread."""
         payload = self.results.read_bytes(job.id)
         if payload is not None and not (announced or job.state.final):
             self.results.confirm(job.id)
         return payload
 
     async def reprioritise(self, job: JobRow, priority: int) -> JobView:
-        """Give an open job another priority. One that the broker has already keeps its place there.
+        """Give an open job another priority. A job that the broker already has keeps its place there.
 
-        Raises WrongState when it has ended.
+        Raises WrongState if the job has ended, UnknownJob, StorageError.
         """
         if not job.state.final:
             job = await self.outbox.reprioritise(job.id, priority)
@@ -434,7 +444,12 @@ class Appliance:
 
 
 def _alone(root: Path) -> BinaryIO:
-    """Take the lock that allows one gateway a state root. It is held while the returned file is open."""
+    """Take the lock that allows only one gateway for a state root. It is held while the returned file is open.
+
+    Raises:
+        StorageError: the folder or the lock file cannot be made.
+        StackError: another gateway or a restore holds the lock.
+    """
     try:
         durable.make_folder(root)
         file = (root / "gateway.lock").open("ab")

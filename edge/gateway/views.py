@@ -1,4 +1,4 @@
-"""From a row of the ledger to what a person sees of a job: its state now, and why it waits."""
+"""Builds the answer record of a job from its ledger row and the board: its state now, and why it waits."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import time
 import msgspec
 
 from edge.gateway.board import Board, running
-from edge.gateway.waiting import held, resumes_at, sentence, told
+from edge.gateway.waiting import held, resumes_at, sentence, start_text
 from edge.ledger.rows import JobRow
 from edge.model import InputFile, JobState, Power, Result, WorkerStatus
 from edge.wire import JobView, StartInterval
 
 
 class Views:
-    """The board at one moment, laid over rows of the ledger; make one for each answer."""
+    """Combines rows of the ledger with one snapshot of the board. Make a new object for each answer, on the loop."""
 
     def __init__(self, board: Board) -> None:
         self._workers = board.workers()
@@ -24,22 +24,22 @@ class Views:
         self._now = time.time()
 
     def running_ids(self) -> list[str]:
-        """Ids of the jobs that run now."""
+        """Return the ids of the jobs that run now."""
         return list(self._running)
 
     def state(self, job: JobRow) -> JobState:
-        """The state of `job` with what a worker says of it: `running` is not stored."""
+        """Return the state of `job`. The ledger does not store `running`, so that comes from the workers' reports."""
         return JobState.RUNNING if not job.state.final and job.id in self._running else job.state
 
     def _takers(self, job: JobRow) -> list[WorkerStatus]:
-        """The workers that live and take such jobs; any of them ends one that is cancelled."""
+        """Return the living workers that consume the job's queue. Any worker ends a cancelled job: return all then."""
         if job.cancel:
             return self._workers
         queue = self._routes.queue(job.task, job.power)
         return [worker for worker in self._workers if self._routes.takes(worker.name, queue)]
 
     def _nobody(self, job: JobRow) -> str:
-        """What is wrong when no worker takes such a job."""
+        """Return why no worker takes such a job."""
         if not self._workers:
             return self._routes.wanting(job.task, job.power) or "no worker is running"
         return self._routes.wanting(job.task, job.power) or self._routes.absent(job.task, job.power)
@@ -56,7 +56,18 @@ class Views:
         followers: int = 0,
         starts: StartInterval | None = None,
     ) -> JobView:
-        """What is to be seen of `job`; the rest as far as the caller found it worth a look."""
+        """Return the answer record of `job`. Callers leave out what their answer does not need.
+
+        Args:
+            job: the job, as the ledger has it.
+            ahead: number of jobs before it in its queue.
+            result: its result.
+            parent: id of the job that spawned it.
+            children: number of jobs that it spawned, by state.
+            after: ids of the jobs that it runs after.
+            followers: number of jobs that run after it.
+            starts: the start that its submitter already got. Without it, it is computed here if `ahead` is known.
+        """
         state = self.state(job)
         worker, body = self._running.get(job.id, (None, None)) if state is JobState.RUNNING else (None, None)
         waiting = ""
@@ -77,7 +88,7 @@ class Views:
         if starts is not None:
             end = None if job.deadline_s is None else job.accepted_at + job.deadline_s
             late = end is not None and not self._starts.fits(job.task, starts.likely, end)
-            waiting = "; ".join(filter(None, (waiting, told(starts, late=late))))
+            waiting = "; ".join(filter(None, (waiting, start_text(starts, late=late))))
         return JobView(
             id=job.id,
             task=job.task,
@@ -114,7 +125,10 @@ class Views:
     def _start(
         self, job: JobRow, state: JobState, ahead: int | None, *, starts: StartInterval | None
     ) -> StartInterval | None:
-        """When a job starts that is ready and waits; `starts` is what who submitted it is told."""
+        """Return `starts` if it is known, or else the expected start of a job that is ready and waits for its turn.
+
+        Return None if the job does not wait for its turn, or if nothing is known.
+        """
         if starts is not None or ahead is None or state not in {JobState.ACCEPTED, JobState.QUEUED} or job.waits:
             return starts
         found = self._starts.of(job.power, ahead=ahead)
@@ -122,7 +136,7 @@ class Views:
 
 
 def _files(job: JobRow) -> dict[str, InputFile]:
-    """The files that it was given; of a damaged row none are known."""
+    """Return the input files of a job. Return none for a damaged row."""
     try:
         return job.inputs()
     except msgspec.DecodeError:
@@ -130,7 +144,7 @@ def _files(job: JobRow) -> dict[str, InputFile]:
 
 
 def _deadline_at(job: JobRow) -> float | None:
-    """When surplus power is no longer waited for."""
+    """Return when a job stops waiting for surplus power, as Unix time, or None if it has no such limit."""
     if job.deadline_s is None or job.power is not Power.SURPLUS or job.state.final:
         return None
     return job.accepted_at + job.deadline_s

@@ -1,4 +1,4 @@
-"""Why a job does not run now, and what ends the wait, as one sentence for whoever waits."""
+"""Writes the sentence that tells a person why a job does not run now, and what ends the wait."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from edge.model import (
 )
 from edge.wire import BrokerState, BrokerView, StartInterval
 
-#: A broker takes a job within milliseconds; one that hangs has not broken the connection yet.
+#: A broker confirms a job within milliseconds. After this time it hangs, although the connection is still open.
 _UNCONFIRMED_S = 5.0
 
 
@@ -36,11 +36,20 @@ def sentence(
     nobody: str = "no worker is running",
     kept: str = "",
 ) -> str:
-    """Why `job` waits; empty when it runs or is over.
+    """Return why `job` waits, or an empty text if it runs or has ended.
 
-    `workers` are those that live and take such jobs; `nobody` is what is said when there are none. Whatever holds the
-    whole board comes before what holds this job, so that two waiting jobs tell the same story. `now` is the wall clock
-    that `due_at` was taken from. `kept` says why the broker does not get an accepted job yet.
+    A reason that holds the whole board comes before a reason that holds only this job, so that two waiting jobs give
+    the same reason.
+
+    Args:
+        job: the job, as the ledger has it.
+        power: the governor's report.
+        workers: the living workers that take such jobs.
+        broker: the connection to the broker.
+        ahead: number of jobs before it in its queue, or None if nobody has counted them.
+        now: the wall clock, by which `due_at` was set.
+        nobody: the reason if `workers` is empty.
+        kept: why an accepted job is not published to the broker yet, or an empty text.
     """
     if job.state.final or job.state is JobState.RUNNING:
         return ""
@@ -56,14 +65,17 @@ def sentence(
 
 
 def held(held: WaitReason, now: float) -> str:
-    """Why a job that has begun does not go on, since when, and what ends that."""
+    """Return why a job that has begun is held, since when, and what ends the hold."""
     what = "its process is stopped" if held.frozen else "it stopped in place"
     end = f"; goes on when {held.until}" if held.until else ""
     return f"held for {duration(now - held.since)}: {held.reason}; {what}, and loses nothing{end}"
 
 
-def told(starts: StartInterval, *, late: bool) -> str:
-    """When it starts: `starts 14:10 to 16:40, most likely 15:05`. `late`: then it ends after its deadline."""
+def start_text(starts: StartInterval, *, late: bool) -> str:
+    """Return when a job starts: `starts 14:10 to 16:40, most likely 15:05`.
+
+    With `late` the text also says that the job will end after its deadline.
+    """
     early, likely, last = moment(starts.early), moment(starts.likely), moment(starts.late)
     day = early[:-5]
     last, likely = (each.removeprefix(day) if day else each for each in (last, likely))
@@ -72,7 +84,10 @@ def told(starts: StartInterval, *, late: bool) -> str:
 
 
 def resumes_at(job: JobRow, body: RunningJob | None, power: PowerStatus) -> float | None:
-    """When power is expected to be good for `job` (wall clock); None: it waits for something else, or nobody knows."""
+    """Return when power is expected to be good for `job`, as Unix time.
+
+    Return None if the job does not wait for power, or if the governor does not know the time.
+    """
     if body is not None:
         waits = body.held is not None and power.state not in {PowerState.NORMAL, PowerState.SURPLUS}
     else:
@@ -108,7 +123,7 @@ def _board(
     now: float,
     nobody: str,
 ) -> str:
-    """What holds every job of this class."""
+    """Return the reason that holds every job of this class, or an empty text."""
     if broker.state is BrokerState.DOWN:
         return _with("broker is not reachable", broker.reason) + "; the job is safe in the ledger"
     if job.state is JobState.ACCEPTED and broker.state is BrokerState.BLOCKED:
@@ -121,7 +136,7 @@ def _board(
 
 
 def _ledger(job: JobRow, now: float) -> str:
-    """Why a job is kept in the ledger, and goes to no worker yet."""
+    """Return until when a job waits in the ledger, or an empty text if it waits for no time."""
     if job.due_at is None:
         return ""
     if job.delay_s is not None:
@@ -141,14 +156,15 @@ def _retry(job: JobRow, left_s: float) -> str:
 def _power(wanted: Power, power: PowerStatus) -> str:
     now = _with(f"power is {power.state}", power.reason)
     if wanted is Power.SURPLUS and power.state in {PowerState.NORMAL, PowerState.LOW}:
-        return f"waits for surplus power; {now}"  # `until` tells when this state ends, which is no surplus yet
+        # `until` is left out: it says when this state ends, and the state after it is not surplus yet.
+        return f"waits for surplus power; {now}"
     if not power.until:
         return now
     return f"{now}; " + (power.until if power.until.startswith("resumes") else f"resumes when {power.until}")
 
 
 def _deadline(job: JobRow, now: float) -> str:
-    """That a job for surplus power does not wait for it for ever."""
+    """Return when a job for surplus power may run on normal power, or an empty text if it has no deadline."""
     if job.power is not Power.SURPLUS or job.deadline_s is None:
         return ""
     left_s = min(max(job.accepted_at + job.deadline_s - now, 0.0), job.deadline_s)
@@ -171,16 +187,16 @@ def _worker(job: JobRow, workers: Sequence[WorkerStatus], now: float) -> str:
     if busy is None:
         return ""
     first = busy.running[0]
-    others = len(busy.running) - 1
-    more = f" and {others} other job{'' if others == 1 else 's'}" if others else ""
+    other_jobs = len(busy.running) - 1
+    more = f" and {other_jobs} other job{'' if other_jobs == 1 else 's'}" if other_jobs else ""
     if all(job.held is not None for job in busy.running) and first.held is not None:
-        who = "they" if more else "it"
-        return f"worker {busy.name} holds {first.task}{more} until {who} can go on: {first.held.reason}"
+        pronoun = "they" if more else "it"
+        return f"worker {busy.name} holds {first.task}{more} until {pronoun} can go on: {first.held.reason}"
     return f"worker {busy.name} runs {first.task}{more} for {duration(now - first.started_at)}"
 
 
 def _next(job: JobRow, ahead: int | None, now: float) -> str:
-    """What is said of a job that nothing holds: not that it starts when others are before it."""
+    """Return the sentence for a job that nothing holds. It is empty if the jobs ahead of it are the reason."""
     if job.state is JobState.ACCEPTED:
         if (waited_s := now - job.accepted_at) < _UNCONFIRMED_S:
             return "on its way to the broker"

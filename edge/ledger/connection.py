@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from edge.core.durable import check_writable
 from edge.core.errors import StorageError
 from edge.ledger import open_kinds, schema, totals
 from edge.ledger.open_kinds import OpenKind
@@ -115,12 +116,14 @@ class Connection:
     def transaction(self, *, durable: bool) -> Iterator[None]:
         """Make all writes inside one commit: synced to the card when `durable`, else with the next that is.
 
-        Raises StorageError on a disk error; then nothing is changed. After that the log itself is suspect: a failed
+        Raises StorageError on a disk error. Then nothing is changed; only if the file system has stopped writing for
+        good, readers see the changes until the board starts again. After an error the log itself is suspect: a failed
         sync may have lost earlier frames, and a later commit would "succeed" and be dropped at the next start. So the
         next transaction first empties the log into the file.
         """
         try:
             self._repair()
+            self._check_disk()  # before the log is overwritten: a checkpoint may have been lost
             self._sync("FULL" if durable else "NORMAL")
             self._db.execute("BEGIN IMMEDIATE")
             self._changes_before = before = self._db.total_changes
@@ -138,6 +141,8 @@ class Connection:
                 raise StorageError("ledger", err) from err
             raise
         self.log.end_commit(self._db.total_changes - before)
+        if durable:
+            self._check_disk()
         self._bound_log()
 
     @contextmanager
@@ -213,6 +218,14 @@ class Connection:
             self._corrupt = False
             with suppress(sqlite3.Error):
                 self._db.execute("REINDEX")
+
+    def _check_disk(self) -> None:
+        """Raise StorageError if the file system has stopped writing, which SQLite may not have noticed."""
+        try:
+            check_writable(self.path)
+        except OSError as err:
+            self._suspect = True
+            raise StorageError("ledger", err) from err
 
     def _roll_back(self) -> None:
         """End a failed transaction; if the disk refuses even that, the connection has to be opened again."""

@@ -1,5 +1,5 @@
-"""MQTT as the gateway and the governor speak it: one connection, one thread that sleeps while nothing happens.
+"""The MQTT client of gateway and governor: a connection with one thread, which sleeps while nothing happens.
 
-- `connection`: connects, subscribes, publishes, and comes back after an outage
-- `payload`: values in messages of others: plain, or somewhere in JSON
+- `connection`: connects to a broker, subscribes, publishes, and reconnects after an outage
+- `payload`: reads a number or a switch state from a received message, which is plain text or JSON
 """

@@ -1,9 +1,9 @@
-"""One connection to an MQTT broker, on a thread of its own that sleeps until something happens.
+"""A connection to an MQTT broker, with its own thread that sleeps until something happens.
 
-It uses paho, not aiomqtt: that is a layer over paho which wakes up once a second for paho's timers. Here the thread
-waits for the socket, for `publish`, or for the next ping: with a keep-alive of 300 s an idle connection costs two
-packets of two bytes in five minutes. It speaks MQTT 5: brokers say why they refuse, and send no message larger than we
-allow.
+It uses paho, not aiomqtt: aiomqtt is a layer over paho that wakes up once a second for the timers of paho. Here the
+thread waits for the socket, for `publish`, or for the next ping. With a keep-alive of 300 s an idle connection costs
+two packets of two bytes in five minutes. It speaks MQTT 5, in which a broker gives a reason when it refuses something
+and sends no message that is larger than the client allows.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from edge.core.wakeup import Wakeup
 RETRY = Backoff(first_s=0.5, most_s=60.0)
 _CONNECT_S = 5.0
 _ANSWER_S = 15.0  # longest wait for the answer to a connect
-_CLOSE_S = 2.0  # longest time for the last messages
-_REASONS = 8  # lines in the log for one outage, at most
-_WAITING = 512  # messages that wait for the thread, at most
-_MARGIN_S = 0.05  # paho compares with its own clock, so we wake a little later than due
-_TAKEN_OVER = 0x8E
+_CLOSE_S = 2.0  # longest time to send the last messages
+_REASONS = 8  # most lines in the log about one outage
+_WAITING = 512  # most messages that wait for the thread
+_MARGIN_S = 0.05  # paho reads the clock by itself, so the thread wakes a little later than due
+_TAKEN_OVER = 0x8E  # reason code: another connection with the same client id took over
 
 
 class Publication(msgspec.Struct, frozen=True):
-    """A message of ours. `sure`: the broker confirms it (QoS 1)."""
+    """A message to send. With `sure` the broker confirms it (QoS 1)."""
 
     topic: str
     payload: bytes
@@ -51,7 +51,7 @@ class Publication(msgspec.Struct, frozen=True):
 
 
 class Received(msgspec.Struct, frozen=True):
-    """A message of somebody else. `retained`: the broker had kept it, and it may be of any age."""
+    """A received message. With `retained` the broker had kept it, so it may be of any age."""
 
     topic: str
     payload: bytes
@@ -59,23 +59,26 @@ class Received(msgspec.Struct, frozen=True):
 
 
 class Listener(Protocol):
-    """What happens on a connection. All methods are called on its thread; they return at once and never raise."""
+    """Gets the events of a connection. All methods are called on its thread. They must return at once and not raise."""
 
     def up(self) -> None:
-        """Connected; what is published from now on is sent."""
+        """Note that the connection is up: messages that are published from now on are sent."""
 
     def down(self) -> None:
-        """No longer connected; what was not sent yet is forgotten."""
+        """Note that the connection is lost: messages that were not sent yet are dropped."""
 
     def received(self, message: Received) -> None:
-        """A message on one of the topics."""
+        """Handle a message on one of the topics."""
 
     def confirmed(self, topic: str) -> None:
-        """The broker has confirmed a publication that had `sure`."""
+        """Note that the broker has confirmed a publication with `sure`."""
 
 
 class Connection:
-    """Speaks to one MQTT broker between `start` and `close`, and connects again whenever the connection is lost."""
+    """Connects to one MQTT broker between `start` and `close`, and reconnects when the connection is lost.
+
+    Its methods may be called from any thread except the thread of the connection.
+    """
 
     def __init__(
         self,
@@ -92,14 +95,16 @@ class Connection:
         """Prepare a connection.
 
         Args:
-            broker: where to, and with which secrets.
-            listener: is told what happens.
-            client_id: a second connection with the same one ends the first; empty: the broker makes one up.
-            topics: what to subscribe to.
-            with_retained: whether to get what the broker has kept of these topics.
-            will: what the broker publishes when this connection is lost.
-            max_bytes: larger messages are not sent to us.
-            note: takes one line for the log; it gets each reason of an outage once, not each try.
+            broker: the address and the credentials.
+            listener: gets the events of the connection.
+            client_id: identifies this client. A second connection with the same id ends the first. If it is empty, the
+                broker chooses an id.
+            topics: the topics to subscribe to.
+            with_retained: subscribe to the retained messages of these topics, too.
+            will: the message that the broker publishes when this connection is lost.
+            max_bytes: largest payload that the broker may send.
+            note: called on the thread with one line for the log. Each reason of an outage is reported once, not at
+                each attempt.
         """
         self.broker = broker
         self._listener, self._client_id, self._topics = listener, client_id, tuple(topics)
@@ -107,32 +112,32 @@ class Connection:
         self._wakeup = Wakeup()
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self._outgoing: deque[Publication] = deque()
-        self._topic_of: dict[int, str] = {}  # of publications that are not confirmed yet
+        self._topic_of: dict[int, str] = {}  # topic by packet id, for publications that are not confirmed yet
         self._refused: set[str] = set()
         self._last: Sequence[Publication] = ()
         self._up = False
         self._closing = threading.Event()
         self._sent_at = 0.0
-        self._why = ""  # why the last try failed; empty while connected
-        self._noted = set[str]()  # reasons of this outage that the log has
-        self._answer = ""
+        self._why = ""  # why the last attempt failed; empty while connected
+        self._noted = set[str]()  # reasons of this outage that were logged
+        self._end_reason = ""  # why the present connection ends or is refused; empty if no reason is known
 
     @property
     def is_up(self) -> bool:
-        """True while connected. May be asked in any thread."""
+        """True while connected."""
         return self._up
 
     @property
     def why(self) -> str:
-        """Why there is no connection; empty while there is one, or none was tried yet."""
+        """The reason why there is no connection; empty while there is one, or before the first attempt."""
         return self._why
 
     def start(self) -> None:
-        """Begin to connect, in the background."""
+        """Start the thread, which connects."""
         self._thread.start()
 
     def publish(self, *publications: Publication) -> bool:
-        """Send these, from any thread; False (and nothing is sent) while there is no connection."""
+        """Send these messages. Return False, and send nothing, if there is no connection or too many messages wait."""
         if not self._up or len(self._outgoing) + len(publications) > _WAITING:
             return False
         self._outgoing.extend(publications)
@@ -140,7 +145,10 @@ class Connection:
         return True
 
     def close(self, *last: Publication) -> None:
-        """Send `last` if there is a connection, and end it; takes a few seconds at most. A second call does nothing."""
+        """Send `last` if there is a connection, then disconnect and end the thread. A second call does nothing.
+
+        This takes at most a few seconds.
+        """
         if self._closing.is_set():
             return
         self._last = last
@@ -148,7 +156,7 @@ class Connection:
         self._wakeup.ring()
         if self._thread.ident is not None:
             self._thread.join(_CLOSE_S + 1.0)
-        if not self._thread.is_alive():  # else it hangs in a connect, and the process ends without it
+        if not self._thread.is_alive():  # a thread that still tries to connect does not keep the process alive
             self._wakeup.close()
 
     # ---- the thread ----
@@ -156,7 +164,7 @@ class Connection:
     def _run(self) -> None:
         failures = 0
         while not self._closing.is_set():
-            self._answer = ""
+            self._end_reason = ""
             why, was_up, taken_over = self._session()
             if self._closing.is_set():
                 return
@@ -171,7 +179,11 @@ class Connection:
                 self._wakeup.hush()
 
     def _session(self) -> tuple[str, bool, bool]:
-        """Connect, and serve the connection to its end: (why it ended, whether it was up, another took it over)."""
+        """Connect, and serve the connection until it ends.
+
+        Returns:
+            Why the connection ended, True if it was up, and True if another client with the same id took over.
+        """
         try:
             client = self._client()
             client.connect(
@@ -188,24 +200,24 @@ class Connection:
         was_up = False
         try:
             was_up = self._serve(client)
-        except (OSError, ValueError) as err:  # ssl, and a socket that vanishes between two calls
-            self._answer = self._answer or _plain(err)
+        except (OSError, ValueError) as err:  # from TLS, or because the socket was closed between two calls
+            self._end_reason = self._end_reason or _plain(err)
         finally:
             was_up = was_up or self._up
             self._ended()
             with contextlib.suppress(OSError):
                 _hang_up(client)
-        taken_over = self._answer == _reason(_TAKEN_OVER)
-        return self._answer or "the connection was lost", was_up, taken_over
+        taken_over = self._end_reason == _reason(_TAKEN_OVER)
+        return self._end_reason or "the connection was lost", was_up, taken_over
 
     def _serve(self, client: paho.Client) -> bool:
-        """Move bytes until the connection ends; returns whether it was up."""
+        """Send and receive until the connection ends. Return True if it was up."""
         began = self._sent_at = time.monotonic()
         keepalive_s = self.broker.keepalive_s
         while (sock := client.socket()) is not None:
             now = time.monotonic()
             if not self._up and now - began > _ANSWER_S:
-                self._answer = f"no answer to the connect for {_ANSWER_S:g} s"
+                self._end_reason = f"no answer to the connect for {_ANSWER_S:g} s"
                 break
             if self._closing.is_set():
                 self._say_goodbye(client)
@@ -220,11 +232,11 @@ class Connection:
                 client.loop_write()
             client.loop_misc()
             if time.monotonic() - self._sent_at > keepalive_s + 1.0:
-                self._sent_at = time.monotonic() - keepalive_s + 1.0  # paho counts otherwise: look again in a second
+                self._sent_at = time.monotonic() - keepalive_s + 1.0  # paho is not due yet: look again in a second
         return self._up
 
     def _wait(self, client: paho.Client, sock: paho.SocketLike, wait_s: float) -> bool:
-        """Sleep until the socket, a publication or time wants something; True when there is something to read."""
+        """Sleep until the socket is ready, `publish` is called or the time is over. Return True if it can be read."""
         if isinstance(sock, ssl.SSLSocket) and sock.pending():
             return True
         poll = select.poll()
@@ -248,7 +260,7 @@ class Connection:
             self._topic_of[info.mid] = each.topic
 
     def _say_goodbye(self, client: paho.Client) -> None:
-        """Send what was to be last, wait until it is out (and confirmed, where it is to be sure), and disconnect."""
+        """Send the last messages, wait until they are sent and those with `sure` are confirmed, then disconnect."""
         if self._up:
             self._send(client)
             for each in self._last:
@@ -277,7 +289,7 @@ class Connection:
     # ---- paho's callbacks, on the thread ----
 
     def _client(self) -> paho.Client:
-        """A client with everything that is configured. Raises ConfigError, OSError, ValueError."""
+        """Return a client with credentials, TLS and last will. Raises ConfigError, OSError, ValueError."""
         broker = self.broker
         client = paho.Client(CallbackAPIVersion.VERSION2, client_id=self._client_id, protocol=paho.MQTTv5)
         client.connect_timeout = _CONNECT_S
@@ -309,7 +321,7 @@ class Connection:
         _properties: Properties | None,
     ) -> None:
         if code.is_failure:
-            self._answer = f"refused: {str(code).lower()}"
+            self._end_reason = f"refused: {str(code).lower()}"
             return
         if self._topics:
             options = SubscribeOptions(qos=1, retainHandling=0 if self._with_retained else 2)
@@ -332,7 +344,7 @@ class Connection:
         code: ReasonCode,
         _properties: Properties | None,
     ) -> None:
-        self._answer = self._answer or ("the connection was lost" if code.value == 0x80 else str(code).lower())
+        self._end_reason = self._end_reason or ("the connection was lost" if code.value == 0x80 else str(code).lower())
 
     def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
         try:
@@ -358,7 +370,7 @@ class Connection:
         for topic, code in zip(self._topics, codes, strict=False):
             if code.is_failure:
                 self._say_refused("read", topic, code)
-        self._now_up()  # whoever publishes to our topics from now on reaches us
+        self._now_up()  # from now on messages on the subscribed topics arrive
 
     def _on_register_write(self, _client: paho.Client, _data: object, _sock: paho.SocketLike) -> None:
         self._sent_at = time.monotonic()
@@ -370,7 +382,7 @@ class Connection:
 
 
 class _ClosingSocket(ssl.SSLSocket):
-    """Closes itself where the handshake fails, which paho leaves to the garbage collector."""
+    """Closes itself if the TLS handshake fails, which paho leaves to the garbage collector."""
 
     def do_handshake(self, block: bool = False) -> None:
         try:
@@ -381,15 +393,15 @@ class _ClosingSocket(ssl.SSLSocket):
 
 
 def _limits(max_bytes: int) -> Properties:
-    """How much the broker may send us at once. It keeps to these limits, so nobody can fill our memory."""
-    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho has none here
+    """Return the limits of what the broker may send at once. They bound the memory that received messages take."""
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho has no types here
     properties.MaximumPacketSize = max_bytes + 1024
     properties.ReceiveMaximum = 16
     return properties
 
 
 def _hang_up(client: paho.Client) -> None:
-    """Close the socket of a client that is not used any more."""
+    """Close the socket of a client that is no longer used."""
     sock = client.socket()
     if sock is not None:
         if isinstance(sock, socket.socket):
@@ -403,6 +415,6 @@ def _reason(code: int) -> str:
 
 
 def _plain(err: Exception) -> str:
-    """An error as one short line."""
+    """Return an error as one short line."""
     text = getattr(err, "strerror", None) or str(err) or type(err).__name__
     return " ".join(str(text).split())[:200]

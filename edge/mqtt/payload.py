@@ -1,4 +1,4 @@
-"""Values in messages of others: plain, or somewhere in a JSON document."""
+"""Reads values from received MQTT messages: plain text, or a member of a JSON document."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 from edge.core.values import JsonValue
 
-#: `ENERGY.Power`, `sensors.0.value`: names of members and places in lists, separated by dots.
+#: Pattern of a path such as `ENERGY.Power` or `sensors.0.value`: names of members and indexes of lists, with dots.
 PATH = r"^[^.\s]+(\.[^.\s]+)*\Z"
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _LONGEST_SHOWN = 40
@@ -18,11 +18,11 @@ _OFF = frozenset({"off", "false", "0", "no", "offline"})
 
 
 class BadPayload(ValueError):
-    """A message that holds no such value; its text says why, in one line."""
+    """The message does not contain such a value. The text of the error gives the reason in one line."""
 
 
 def value(payload: bytes, path: str) -> JsonValue:
-    """What stands in `payload` at `path`; an empty path: the whole of it, as text. Raises BadPayload."""
+    """Return the value in `payload` at `path`, or the whole payload as text if `path` is empty. Raises BadPayload."""
     if not path:
         try:
             return payload.decode().strip()
@@ -43,7 +43,7 @@ def value(payload: bytes, path: str) -> JsonValue:
 
 
 def number(found: JsonValue) -> float:
-    """The number that `found` is, or that its text is. Raises BadPayload."""
+    """Return `found` as a finite number. It may be a number or a text with a number. Raises BadPayload."""
     if isinstance(found, str) and _NUMBER.fullmatch(found.strip()):
         found = float(found)
     if isinstance(found, bool) or not isinstance(found, int | float):
@@ -51,14 +51,14 @@ def number(found: JsonValue) -> float:
     try:
         result = float(found)
     except OverflowError as err:
-        raise BadPayload("a number beyond all bounds") from err
+        raise BadPayload("a number out of range") from err
     if not math.isfinite(result):
-        raise BadPayload("a number beyond all bounds")
+        raise BadPayload("a number out of range")
     return result
 
 
 def switch(found: JsonValue) -> bool:
-    """Whether `found` says on or off, in one of the usual ways. Raises BadPayload."""
+    """Return True for one of the usual values for "on", False for one of those for "off". Raises BadPayload."""
     if isinstance(found, bool):
         return found
     text = str(found).strip().lower() if isinstance(found, str | int) else ""

@@ -1,18 +1,18 @@
-"""Senses power, decides what may run, and says so in `run/power.json`: sources -> policy -> governor.
+"""Senses power, decides what may run, and reports it in `run/power.json`: sources -> policy -> governor.
 
-- `inputs`: what a source is made of: readings, quantities, and ways to read them
-- `sources`: one kind of source a file
-- `policy`: pure functions: rules, readings, time -> what may run
-- `forecast`: pure functions: the panel's own past -> what it is expected to give
-- `planner`: pure functions: battery, forecast, open jobs -> work, idle or sleep
-- `scaling`: pure functions: backlog, learned costs, what is left -> how many workers
-- `workers`: which workers of scaled entries run, and which are to run
-- `energy`: what the board draws and from what, receipts and idle of a month
-- `sleep`: lets the board go down while nothing may run, and wake by itself
-- `governor`: the process that senses, decides and tells
-- `series`: what power was like, a quarter of an hour at a time
-- `status`: `power.json`: written by the governor, read by everyone
-- `probe`: looks at what the board has and says how `edge.yaml` would name it
-- `pause_order`: a wish to pause or resume, from the gateway to the governor
-- `simulate`: sets what a simulated source says
+- `inputs`: the parts of a power source: readings, quantities, checks, and ways to read values
+- `sources`: the kinds of power source, each in one file
+- `policy`: pure functions that decide from rules, readings and time what may run
+- `forecast`: pure functions that predict from the solar panel's own past what it will deliver
+- `planner`: pure functions that choose work, idle or sleep from battery, forecast and open jobs
+- `scaling`: pure functions that compute how many workers run, from backlog, learned costs and free resources
+- `workers`: decides for each scaled entry of `workers:` which processes run, and requests their start
+- `energy`: what the board draws and from which supply; receipts of jobs, and the idle energy of a month
+- `sleep`: shuts the board down while nothing may run, and lets it wake by itself
+- `governor`: the process that reads the sources, decides and reports
+- `series`: means of power readings for each quarter of an hour, for the plots
+- `status`: writes and reads `power.json`, the governor's report
+- `probe`: finds the power sources of a board and prints their configuration for `edge.yaml`
+- `pause_order`: an order to pause or resume, from the gateway to the governor
+- `simulate`: sets the state that a simulated source plays
 """

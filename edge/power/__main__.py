@@ -1,4 +1,4 @@
-"""`python -m edge.power [CONFIG]`: the governor without the CLI's libraries, as a unit file starts it."""
+"""Runs the governor without loading the CLI's libraries: `python -m edge.power [CONFIG]`, as a systemd unit does."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A person's wish to pause or resume, from the gateway to the governor: one small file in `/run`.
+"""A person's order to pause or resume. The gateway passes it to the governor in one small file in `/run`.
 
-The gateway faces the network, so it may not write `power/pause.json`. The governor alone decides about power: it
-watches the folder of this file and carries the order out. The gateway then sees `pause.json` change.
+The gateway faces the network, so it may not write `power/pause.json`. Only the governor decides about power: it
+watches the folder of the order file and carries the order out. The gateway then sees `pause.json` change.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import msgspec
 from edge.core import durable
 from edge.core.host import boot_id
 
-#: An older order is not carried out: whoever gave it has been told that nobody took it.
+#: An older order is not carried out: the gateway has already answered its person that no governor took it.
 FRESH_S = 10.0
 
 
 class PauseOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Pause for `for_s` seconds (None: until somebody resumes), or resume."""
+    """An order to pause for `for_s` seconds (None: until somebody resumes), or to resume."""
 
     resume: bool
     for_s: float | None
@@ -29,14 +29,18 @@ class PauseOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def give(path: Path, *, resume: bool = False, for_s: float | None = None, by: str) -> None:
-    """Write an order for the governor; a later one replaces it. Raises OSError."""
+    """Write an order for the governor. A later order replaces an earlier one. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     order = PauseOrder(resume, for_s, by, time.monotonic(), boot_id())
     durable.replace_volatile(path, msgspec.json.encode(order))
 
 
 def take(path: Path, *, after: float = 0.0) -> PauseOrder | None:
-    """The order to carry out now, if it was given after `after` (CLOCK_MONOTONIC); None: there is none that counts."""
+    """Return the order to carry out now, or None if there is no valid one.
+
+    An order is valid if it was written in this boot, less than `FRESH_S` ago, and later than `after` (seconds of
+    CLOCK_MONOTONIC).
+    """
     try:
         order = msgspec.json.decode(path.read_bytes(), type=PauseOrder)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):

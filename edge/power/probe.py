@@ -1,4 +1,4 @@
-"""Looks at what the board has, and says how `edge.yaml` would name it."""
+"""Finds the power sources of a board, and prints how `edge.yaml` would name them (`edge power probe`)."""
 
 from __future__ import annotations
 
@@ -20,14 +20,22 @@ __all__ = ["FoundSource", "as_yaml", "probe"]
 
 
 def probe(layout: Layout, *, root: Path = Path("/"), kinds: Kinds | None = None) -> list[FoundSource]:
-    """Everything found under `root`, each read once. Pins are not touched: reading one may disturb its owner."""
+    """Return every source found under `root`, each with the readings of one read.
+
+    Pins are not touched: to read a pin may disturb the program that owns it.
+
+    Args:
+        layout: the folders of the board.
+        root: the folder that stands in place of `/`.
+        kinds: the kinds of source to look for; None stands for the kinds of the product and of installed packages.
+    """
     kinds_of_source = kinds or Kinds()
     records: list[type[PowerSourceConfig]] = []
     found: list[FoundSource] = []
     for kind in kinds_of_source.names():
         try:
             record = kinds_of_source.record(kind)
-        except ConfigError as err:  # a package from elsewhere
+        except ConfigError as err:  # an installed package whose kind cannot be loaded
             found.append(FoundSource(None, note=str(err)))
         else:
             records += [record] if issubclass(record, PowerSourceConfig) else []
@@ -37,15 +45,15 @@ def probe(layout: Layout, *, root: Path = Path("/"), kinds: Kinds | None = None)
 
 
 def _probed(record: type[PowerSourceConfig], root: Path) -> list[FoundSource]:
-    """What is found of one kind; a note where its code fails."""
+    """Return the sources found of one kind, or a note if the code of the kind fails."""
     try:
         return list(record.probe(root))
-    except Exception as err:  # a kind from elsewhere may raise anything
+    except Exception as err:  # the code of a package that is not ours may raise anything
         return [FoundSource(None, note=f"kind {record.__struct_config__.tag} cannot be probed: {_one_line(err)}")]
 
 
 def as_yaml(found: list[FoundSource]) -> str:
-    """The `power` section to paste, with notes and the readings of now as comments."""
+    """Return the `power` section to paste into `edge.yaml`, with notes and the current readings as comments."""
     lines = ["power:", "  sources:"]
     for each in found:
         lines += [f"    # {each.note}"] if each.note else []
@@ -58,7 +66,10 @@ def as_yaml(found: list[FoundSource]) -> str:
 
 
 def _named_apart(found: list[FoundSource]) -> Iterator[FoundSource]:
-    """Each with a name of its own: a UPS may be called `clock`, and two chips may stand at one address of two buses."""
+    """Yield each source under a unique name.
+
+    Names can collide: a UPS may be called `clock`, and two chips may have the same address on two buses.
+    """
     taken: set[str] = set()
     for each in found:
         record = each.record
@@ -83,7 +94,7 @@ def _read(found: FoundSource, layout: Layout) -> FoundSource:
         with closing(found.record.open(layout, lambda: None)) as source:
             readings = tuple(each for each in source.read(0.0) if isinstance(each, Reading))
             return msgspec.structs.replace(found, readings=readings)
-    except Exception as err:  # the same
+    except Exception as err:  # the code of a package that is not ours may raise anything
         return msgspec.structs.replace(found, note=f"cannot be read: {_one_line(err)}")
 
 

@@ -1,7 +1,7 @@
-"""What power was like, a quarter of an hour at a time: written with each day's summary, read for the plots.
+"""Means of power readings for each quarter of an hour. They are part of each day's file, and the plots read them.
 
-Times are slots of the wall clock, by their first second. A clock that was wrong leaves slots where they do not belong;
-they are bounded in number, and a reader asks for those of a span only.
+A slot is a quarter of an hour of the wall clock, named by its first second. If the clock was wrong, a file has slots
+at wrong times. This does no harm: the number of slots in a file is limited, and a reader gets only those of a span.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ import msgspec
 from edge.model import Reading
 
 SLOT_S = 900
-#: Slots in one file at most: a day of 25 hours has 100. A clock that runs wild fills no card.
+#: Most slots in one file: a day of 25 hours has 100. The limit keeps a clock that jumps from filling the card.
 MOST_SLOTS = 120
 _DAY_S = 86_400.0
-_LARGEST_BYTES = 256 << 10  # of a file: a day takes 10 KB
-_MOST = 1e12  # beyond it nothing is a sum of readings or their number; plots reckon with what is below
-#: What is kept, by the name of the quantity. Of several sources that tell one, the first counts.
+_LARGEST_BYTES = 256 << 10  # largest file that is read; the file of a day has about 10 KB
+_MOST = 1e12  # no true sum or count of readings is larger; the plots rely on this limit
+#: Quantities that are kept, by name. If several sources report the same quantity, the first one counts.
 QUANTITIES = ("charge", "watts", "solar_watts", "temperature")
 
 
 class Mean(msgspec.Struct, array_like=True):
-    """A mean that grows."""
+    """A running mean: the sum of the values and their number."""
 
     total: float = 0.0
     count: int = 0
 
     def add(self, value: float) -> None:
-        """One more value."""
+        """Add a value."""
         self.total, self.count = round(self.total + value, 2), self.count + 1
 
     @property
     def value(self) -> float | None:
-        """None while there is none, or where a file held nonsense."""
+        """The mean, or None if it has no values yet or if its file held impossible numbers."""
         if not 0 < self.count < _MOST or not abs(self.total) < _MOST:
             return None
         return self.total / self.count
@@ -52,7 +52,7 @@ class PowerSlot(msgspec.Struct, array_like=True):
     seconds: dict[str, float] = {}
 
     def read(self, readings: Iterable[Reading]) -> None:
-        """Add one round of readings."""
+        """Add the readings of one sample."""
         seen = set[str]()
         for reading in readings:
             if reading.what in QUANTITIES and reading.value is not None and reading.what not in seen:
@@ -60,24 +60,24 @@ class PowerSlot(msgspec.Struct, array_like=True):
                 mean: Mean = getattr(self, reading.what)
                 mean.add(reading.value)
 
-    def lasted(self, state: str, seconds: float) -> None:
-        """The board was so long in `state`."""
+    def add_time(self, state: str, seconds: float) -> None:
+        """Add the time that the board spent in `state`."""
         self.seconds[state] = round(self.seconds.get(state, 0.0) + seconds, 1)
 
 
 class _Day(msgspec.Struct):
-    """What the plots need of a day's file."""
+    """The part of a day's file that the plots need."""
 
     slots: dict[int, PowerSlot] = {}
 
 
 def slot_of(at: float) -> int:
-    """The first second of the slot that `at` lies in."""
+    """Return the first second of the slot that contains `at` (seconds since 1970)."""
     return int(at // SLOT_S) * SLOT_S
 
 
 def parts(first: float, last: float) -> Iterator[tuple[int, float]]:
-    """The slots between two times, each with the seconds that lie in it."""
+    """Yield each slot between two times, with the number of seconds of the span that fall into it."""
     at = first
     while at < last:
         slot = slot_of(at)
@@ -87,10 +87,15 @@ def parts(first: float, last: float) -> Iterator[tuple[int, float]]:
 
 
 def read(folder: Path, newest: Path, *, first: float, last: float) -> dict[int, PowerSlot]:
-    """The slots that begin between two times, from the files of days in `folder`.
+    """Return the slots that begin between two times, by their first second.
 
-    `newest` has the same for today, up to a few minutes ago. What cannot be read is left out: a file that is torn, odd,
-    or far too large.
+    A file that cannot be read is left out: one that is torn, has another format, or is far too large.
+
+    Args:
+        folder: the folder with one file for each day.
+        newest: the copy of today's file in tmpfs; it is at most a few minutes old.
+        first: first second of the span (seconds since 1970).
+        last: last second of the span.
     """
     found: dict[int, PowerSlot] = {}
     for path in (*_days(folder, first, last), newest):
@@ -99,7 +104,10 @@ def read(folder: Path, newest: Path, *, first: float, last: float) -> dict[int, 
 
 
 def _days(folder: Path, first: float, last: float) -> Iterator[Path]:
-    """The files of the days between two times, and of those beside them: a file is named by the local date."""
+    """Yield the files of the days between two times, and of the day before and the day after.
+
+    The days before and after are needed because a file is named by the local date.
+    """
     for number in range(-1, int((last - first) / _DAY_S) + 3):
         yield folder / f"{time.strftime('%Y-%m-%d', time.localtime(first + number * _DAY_S))}.json"
 

@@ -1,4 +1,4 @@
-"""Sets what a simulated source says, live; the governor sees the file and reads it at once."""
+"""Sets the state that a simulated source plays. The governor watches the file and reads it at once."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ STATES = tuple(VERDICTS)
 
 
 def simulate(config: PowerConfig, layout: Layout, state: str | None) -> None:
-    """Play `state` from now on; None: go back to what is configured. Raises UsageError without a simulated source."""
+    """Make the simulated source play `state` from now on. With None, it returns to its configuration.
+
+    Raises:
+        UsageError: no simulated source is configured, or there is no such state.
+        OSError: the file cannot be written.
+    """
     if not any(isinstance(source, SimulatedConfig) for source in config.sources):
         raise UsageError("no simulated source: edge.yaml needs `power: {sources: [{kind: simulated}]}`")
     if state is not None and state not in VERDICTS:
-        raise UsageError(f"state {state!r}: one of {', '.join(VERDICTS)}")
+        raise UsageError(f"state {state!r}: must be one of {', '.join(VERDICTS)}")
     if state is None:
         layout.simulated.unlink(missing_ok=True)
         return

@@ -1,4 +1,4 @@
-"""`power.json`: the governor writes what it decided; everyone else reads it, and learns whether it still holds."""
+"""Writes and reads `power.json`: the governor's decision. A reader also learns whether the decision is still valid."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from edge.model import PowerState, PowerStatus
 _decode = msgspec.json.Decoder(PowerStatus).decode
 _encode = msgspec.json.Encoder().encode
 _TICK_S = 0.1
-#: A status that expires is looked at again a little after its time; and a process that died looks alive until its
-#: parent took note.
+#: A reader looks at a status again a little after it expires, so that it has surely expired. For the same time it waits
+#: after a process ended, which looks alive until its parent has collected its exit status.
 _LATE_S = 0.05
 
 
 def write(path: Path, status: PowerStatus) -> None:
-    """Put `status` at `path`, atomically where there is room for both; the folder must exist. Raises OSError.
+    """Write `status` to `path`, whose folder must exist. Raises OSError.
 
-    A status that cannot be written takes the one before it away: that one no longer holds.
+    The file is replaced atomically. If there is no room for the old and the new file together, the old one is removed
+    first, because it is no longer valid. So if the new status cannot be written at all, no status remains.
     """
     try:
         durable.replace_volatile(path, _encode(status))
@@ -36,7 +37,7 @@ def write(path: Path, status: PowerStatus) -> None:
 
 
 def pause_percent(status: PowerStatus, limits: ThresholdConfig) -> float:
-    """The charge down to which work goes on: by the plan that counts now, else as configured."""
+    """Return the charge in percent at which work pauses: from the plan if it is still valid, else as configured."""
     plan = status.plan
     if plan is None or plan.floor_percent is None or time.time() >= plan.until:
         return limits.pause_percent
@@ -44,23 +45,24 @@ def pause_percent(status: PowerStatus, limits: ThresholdConfig) -> float:
 
 
 def aged(status: PowerStatus) -> PowerStatus:
-    """`status` with each reading as old as it is now, not as it was when it was written."""
+    """Return `status` with the age of each reading as of now. In the file it is the age at the time of writing."""
     since_s = max(0.0, time.monotonic() - status.monotonic)
     readings = tuple(msgspec.structs.replace(each, age_s=round(each.age_s + since_s, 1)) for each in status.readings)
     return msgspec.structs.replace(status, readings=readings)
 
 
 def read(path: Path) -> PowerStatus:
-    """What the governor reports now, or `unknown` with the reason why its status does not hold.
+    """Return the governor's status if it is valid now, else the state `unknown` with the reason why it is not valid.
 
-    A status holds while its governor lives, in this boot, and for `valid_s` after it was written. Age is taken
-    from the monotonic clock, which all processes share, so a wall clock that jumps changes nothing.
+    A status is valid while its governor lives, in this boot, and for `valid_s` after it was written (0: without this
+    limit). Its age is measured with the monotonic clock, which all processes share, so a jump of the wall clock changes
+    nothing.
     """
     return _judged(_written(path))
 
 
 class Reader:
-    """Reads as `read` does, for a caller that asks twice a job: an unchanged file is not read again."""
+    """Reads the status as `read` does, but does not read an unchanged file again. Made for two reads per job."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -68,7 +70,7 @@ class Reader:
         self._written = _unknown("no-governor", "the governor has not spoken yet", "`edge power` runs")
 
     def read(self) -> PowerStatus:
-        """The governor's status, if it holds now: whether it does is judged anew at each call."""
+        """Return what `read` returns. Each call checks anew whether the status is valid."""
         try:
             found = os.stat(self._path)  # noqa: PTH116 - twice a job; Path.stat costs twice as much
         except OSError:
@@ -77,27 +79,28 @@ class Reader:
         seen = found.st_ino, found.st_mtime_ns, found.st_size
         if seen != self._seen:
             self._written = _written(self._path)
-            # Two files within one tick of the kernel's clock may look the same: what is so new is read once more.
+            # Two files that are written within one tick of the kernel's clock may have the same time. A file that is
+            # younger than a tick is therefore read once more.
             self._seen = seen if time.time() - found.st_mtime > _TICK_S else None
         return _judged(self._written)
 
 
 def died(pid: int) -> PowerStatus:
-    """What holds once the governor's process has ended: its status ends with it."""
-    return _unknown("governor-died", f"the governor (process {pid}) is gone", "`edge power` runs again")
+    """Return the status that is valid once the governor's process has ended: `unknown`."""
+    return _unknown("governor-died", f"the governor (process {pid}) has ended", "`edge power` runs again")
 
 
 def expires_in(status: PowerStatus) -> float | None:
-    """Seconds after which to look again, since `status` is then too old to count; None where age alone ends nothing."""
+    """Return the seconds until `status` is too old to be valid, or None if it does not expire by age."""
     if status.state is PowerState.UNKNOWN or not status.valid_s:
         return None
     return max(status.monotonic + status.valid_s - time.monotonic(), 0.0) + _LATE_S
 
 
 def wait(status: PowerStatus, fds: Iterable[int], timeout_s: float | None = None) -> set[int]:
-    """Block until one of `fds` can be read, or `status` may no longer hold: it grew too old, or the governor died.
+    """Block until one of `fds` can be read, or until `status` may be invalid because it expired or the governor died.
 
-    Returns those of `fds` that can be read; none too after `timeout_s`.
+    Returns the `fds` that can be read. The set is empty if the status may be invalid, or after `timeout_s`.
     """
     poll, governor = select.poll(), None
     for fd in fds:
@@ -107,10 +110,10 @@ def wait(status: PowerStatus, fds: Iterable[int], timeout_s: float | None = None
         try:
             governor = os.pidfd_open(status.pid)
             poll.register(governor, select.POLLIN)
-        except ProcessLookupError:  # gone since it was read
+        except ProcessLookupError:  # the governor has ended since its status was read
             return set()
         except OSError:
-            pass  # no descriptor to be had: its age, and its next status, are left
+            pass  # no file descriptor is left: the age of the status, and the next status, still end the wait
     try:
         ready = {fd for fd, _ in poll.poll(min(times) * 1000 if times else None)}
         if governor in ready:
@@ -122,7 +125,7 @@ def wait(status: PowerStatus, fds: Iterable[int], timeout_s: float | None = None
 
 
 def _written(path: Path) -> PowerStatus:
-    """What stands in the file."""
+    """Return the status in the file, or `unknown` if there is no readable one."""
     try:
         return _decode(path.read_bytes())
     except FileNotFoundError:
@@ -132,14 +135,14 @@ def _written(path: Path) -> PowerStatus:
 
 
 def _judged(status: PowerStatus) -> PowerStatus:
-    """`status` if it counts now, else why not."""
+    """Return `status` if it is valid now, else `unknown` with the reason why it is not."""
     if status.boot_id != boot_id():
         return _unknown("other-boot", "the governor has not spoken since this boot", "`edge power` runs")
     if status.state is not PowerState.UNKNOWN and not process_alive(status.pid):
         return died(status.pid)
     age_s = time.monotonic() - status.monotonic
     if status.valid_s and age_s > status.valid_s:
-        reason = f"the governor is silent for {age_s:.0f} s, its word counts for {status.valid_s:.0f} s"
+        reason = f"the governor has been silent for {age_s:.0f} s; its report was valid for {status.valid_s:.0f} s"
         return _unknown("governor-silent", reason, "the governor answers again")
     return status
 

@@ -138,6 +138,10 @@ class Incoming:
         durable.make_folder(self._folder, mode=0o750)
         durable.sync_folder(self._inputs.root)
 
+    def sync(self) -> None:
+        """Make durable what `find` returns. It raises if an earlier error of the disk has left anything in doubt."""
+        durable.sync_folder(self._folder)
+
     def find(self, key: str) -> Progress | None:
         """What is known of an upload, or None if nothing was saved of it."""
         try:

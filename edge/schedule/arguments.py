@@ -1,4 +1,4 @@
-"""Arguments that are the result of another job: `{"$result": "ID"}` stands for its value."""
+"""Finds and replaces arguments that stand for the result of another job: `{"$result": "ID"}`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ NAME = "$result"
 
 
 def result_of(value: JsonValue) -> str | None:
-    """Return the id of the job whose result `value` stands for; None where `value` is an ordinary value."""
+    """Return the id of the job whose result `value` stands for, or None if `value` is an ordinary value."""
     if isinstance(value, dict) and len(value) == 1 and isinstance(job_id := value.get(NAME), str):
         return job_id
     return None
 
 
 def results_in(value: JsonValue) -> Iterator[str]:
-    """The ids of all jobs whose results stand in `value`, at any depth."""
+    """Yield the id of each `{"$result": ID}` in `value`, at any depth."""
     left = [value]
     while left:
         each = left.pop()
@@ -29,12 +29,12 @@ def results_in(value: JsonValue) -> Iterator[str]:
             left.extend(each)
 
 
-def with_results(value: JsonValue, given: Callable[[str], JsonValue]) -> JsonValue:
-    """Return a copy of `value` in which what `given` returns for an id stands in place of each `{"$result": ID}`."""
+def with_results(value: JsonValue, result: Callable[[str], JsonValue]) -> JsonValue:
+    """Return a copy of `value` in which each `{"$result": ID}` is replaced by `result(ID)`."""
     if (job_id := result_of(value)) is not None:
-        return given(job_id)
+        return result(job_id)
     if isinstance(value, dict):
-        return {name: with_results(each, given) for name, each in value.items()}
+        return {name: with_results(each, result) for name, each in value.items()}
     if isinstance(value, list):
-        return [with_results(each, given) for each in value]
+        return [with_results(each, result) for each in value]
     return value

@@ -1,4 +1,4 @@
-"""Jobs that run after others: when one may run, when it never will, and in which order a graph is taken in."""
+"""Decides when a job that waits for other jobs may run, or that it never will, and sorts a graph of such jobs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 from edge.model import JobState
 
-#: Outcome of a job that is not there: it was never known, or its row and its result are gone.
+#: Outcome of a job that does not exist: it was never known, or its row and its result were removed.
 GONE = "gone"
 
 
@@ -16,39 +16,39 @@ class Edge(msgspec.Struct, frozen=True):
     """One job that another one waits for."""
 
     parent: str
-    outcome: str = ""  # a final state, or `GONE`; empty: it has not ended
-    anyway: bool = False  # the job that waits runs even if this one does not succeed
+    outcome: str = ""  # a final state, or `GONE`; "" if the parent has not ended
+    anyway: bool = False  # the waiting job runs even if the parent does not succeed
 
     @property
     def hinders(self) -> bool:
-        """True when the job that waits can never run."""
+        """True if the waiting job can never run because of this parent."""
         return self.outcome == GONE or (not self.anyway and self.outcome not in ("", JobState.SUCCEEDED))
 
 
 def hindrance(edges: Iterable[Edge]) -> Edge | None:
-    """Return the first edge because of which the job can never run; None: it may still run."""
+    """Return the first edge because of which the job can never run, or None if it may still run."""
     return next((edge for edge in edges if edge.hinders), None)
 
 
 def still_open(edges: Iterable[Edge]) -> bool:
-    """True when the job has to wait for one of these, and none hinders it."""
+    """Return True if the job must still wait for a parent, and none hinders it."""
     edges = list(edges)
     return hindrance(edges) is None and not all(edge.outcome for edge in edges)
 
 
 def may_run(edges: Iterable[Edge]) -> bool:
-    """True when all that the job waits for has ended, and none of it hinders."""
+    """Return True if all parents have ended, and none hinders the job."""
     return all(edge.outcome and not edge.hinders for edge in edges)
 
 
 def order(parents: Mapping[int, Sequence[int]]) -> tuple[list[int], list[int]]:
-    """Sort the numbers of a graph so that each comes after its parents.
+    """Sort the nodes of a graph so that each comes after its parents.
 
     Args:
-        parents: for each number those that it comes after; numbers that are no key are not part of the graph.
+        parents: the parents of each node. Parents that are not keys do not belong to the graph, and are ignored.
 
     Returns:
-        The sorted numbers, and those that are in a circle or after one.
+        The sorted nodes, and the nodes that are in a cycle or after one.
     """
     left = {number: {each for each in before if each in parents} for number, before in parents.items()}
     children: dict[int, list[int]] = {}

@@ -1,4 +1,4 @@
-"""What a submission says about waiting, checked."""
+"""Checks the fields of a submission that make a job wait, or change its place among jobs that wait."""
 
 from __future__ import annotations
 
@@ -10,35 +10,39 @@ from edge.core import rfc3339
 from edge.core.errors import BadJobId, UnknownJob, UsageError
 from edge.model import MOST_PARENTS, AfterFailure, Waits, is_job_id
 
-#: A job's priority where nobody chose one.
+#: Priority of a job whose submission names none.
 USUAL_PRIORITY = 5
 
 
 class Later(msgspec.Struct, frozen=True):
-    """How a new job waits in the ledger before the broker gets it. Most jobs have none of this."""
+    """The checked fields of a submission on waiting. Most submissions have none of them."""
 
-    delay_s: float | None = None  # counts from the moment it is accepted
-    not_before: float | None = None  # wall clock; with both, the later of the two counts
+    delay_s: float | None = None  # counted from the acceptance of the job
+    not_before: float | None = None  # seconds since the epoch; with `delay_s` too, the later time counts
     priority: int = USUAL_PRIORITY
     unique_key: str | None = None
-    after: tuple[str, ...] = ()  # ids of jobs that have to end first
-    anyway: bool = False  # it runs even if one of these does not succeed
-    results: bool = False  # results of these are to be put into its arguments
-    foreign: bool = False  # these may be jobs of other submitters
+    after: tuple[str, ...] = ()  # ids of the jobs that must end first
+    anyway: bool = False  # the job runs even if one of the jobs in `after` does not succeed
+    results: bool = False  # its arguments contain results of jobs in `after`
+    foreign: bool = False  # `after` may name jobs of other submitters
 
     @property
     def waits(self) -> bool:
-        """True when it may not go to the broker at once."""
+        """True if the broker may not get the job at once."""
         return self.delay_s is not None or self.not_before is not None or bool(self.after)
 
 
 def later(asked: Waits, *, results: Collection[str] = (), foreign: bool = False) -> Later | None:
-    """Return how the job waits; None where the submission says nothing of it. Raises UsageError, UnknownJob.
+    """Return the checked fields, or None if the submission has none of them.
 
     Args:
-        asked: what the submission says.
-        results: ids of the jobs whose results stand in its arguments: it waits for these, too.
-        foreign: whether it may wait for jobs of other submitters.
+        asked: the fields of the submission.
+        results: ids of the jobs whose results its arguments name. The job waits for these too.
+        foreign: True if the job may wait for jobs of other submitters.
+
+    Raises:
+        UsageError: a field is not valid, or the job would wait for too many jobs.
+        UnknownJob: an entry of `after` is not the id of a job.
     """
     after = tuple(dict.fromkeys((*(asked.after or ()), *results)))
     if after == () and (asked.delay_s, asked.not_before, asked.priority, asked.unique_key) == (None,) * 4:

@@ -1,4 +1,7 @@
-"""How many jobs of a kind may be at work: at once, and begun in a minute. Pure functions; times are monotonic."""
+"""Computes how many more jobs of a kind may start under its limit: at once, and per minute.
+
+Pure functions. Times are monotonic seconds.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,10 @@ MINUTE_S = 60.0
 
 
 class Room(msgspec.Struct, frozen=True):
-    """How many more jobs may go out now, and in how many seconds there may be more room; None: when one ends."""
+    """The number of further jobs that the broker may get now."""
 
     jobs: int
-    again_s: float | None = None
+    again_s: float | None = None  # seconds until there may be more room; None if only the end of a job makes room
 
 
 def room(limit: LimitConfig, *, out: int, may_begin: int, begun: Iterable[float], now: float) -> Room:
@@ -23,10 +26,10 @@ def room(limit: LimitConfig, *, out: int, may_begin: int, begun: Iterable[float]
 
     Args:
         limit: the limit of the kind.
-        out: jobs that are with the broker or run.
-        may_begin: those of them that may have begun within the last minute, or may still begin.
-        begun: when jobs that have ended began; times more than a minute ago are ignored.
-        now: the present time.
+        out: number of jobs that are with the broker or run.
+        may_begin: number of these jobs that may have begun within the last minute, or may still begin.
+        begun: start times of jobs that have ended. Times more than a minute ago are ignored.
+        now: monotonic seconds.
     """
     jobs = out if limit.at_once is None else limit.at_once - out
     again_s: float | None = None
@@ -35,6 +38,6 @@ def room(limit: LimitConfig, *, out: int, may_begin: int, begun: Iterable[float]
         left = limit.per_minute - may_begin - len(lately)
         jobs = left if limit.at_once is None else min(jobs, left)
         if left <= 0 and lately:
-            # There is room once so many of these starts are a minute old: one more than there are too many now.
+            # `-left` starts are too many now. There is room when one more than that number are a minute old.
             again_s = lately[min(-left, len(lately) - 1)] + MINUTE_S - now
     return Room(max(0, jobs), again_s)

@@ -1,4 +1,4 @@
-"""What a schedule means, in plain words: `every day at 02:30`."""
+"""Describes a schedule in plain words, such as `every day at 02:30`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _UNITS = ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
 def of_cron(cron: Cron) -> str:
-    """What the expression means; the usual ones in our words, the others in those of `cronsim`."""
+    """Return a description of the expression. Common forms are worded here, all others by `cronsim`."""
     minute, hour, day, month, weekday = cron.fields
     times, days = _clock_times(minute, hour), _days(day, month, weekday)
     if times and days:
@@ -32,7 +32,7 @@ def of_cron(cron: Cron) -> str:
 
 
 def of_interval(every_s: int) -> str:
-    """An interval in the largest unit that it is a multiple of."""
+    """Return a description of an interval, in the largest unit that divides it."""
     size, unit = next((size, unit) for size, unit in _UNITS if every_s % size == 0)
     count = every_s // size
     return f"every {unit}" if count == 1 else f"every {count} {unit}s"
@@ -84,7 +84,7 @@ def _weekdays(field: str) -> str:
 
 
 def _numbers(field: str, names: Sequence[str] = (), *, first: int = 0) -> list[int]:
-    """The numbers of a list such as `1,3` or `MON,FRI`, in order; empty when the field is something else."""
+    """Return the numbers of a list such as `1,3` or `MON,FRI` in ascending order, or [] if the field is not a list."""
     found = set[int]()
     for part in field.upper().split(","):
         if part in names:

@@ -1,7 +1,8 @@
-"""Time zones by their IANA name, and the zone of this machine.
+"""Finds time zones by their IANA name, and the zone of this machine.
 
-The rules come from the system's tzdata. Debian 13 keeps older names such as `US/Eastern` in a package of its own, and
-a small image may have no rules at all: then the Python package `tzdata` has them, which is installed with us.
+The rules come from the system's tzdata. Debian 13 has older names such as `US/Eastern` in a separate package, and a
+small image may have no rules at all. In these cases the rules come from the Python package `tzdata`, which is one of
+our dependencies.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from zoneinfo import TZPATH, ZoneInfo, ZoneInfoNotFoundError
 from edge.core.errors import UsageError
 
 _NAME = re.compile(r"[A-Za-z0-9_+-]{1,64}(/[A-Za-z0-9_+-]{1,64}){0,3}", re.ASCII)
-#: Copies with other rules: `right` counts leap seconds, which no clock here does.
+#: Folders with copies of all zones. The copies in `right` count leap seconds, which the clock of a board does not.
 _COPIES = ("posix/", "right/")
 _LOCALTIME, _TIMEZONE = Path("/etc/localtime"), Path("/etc/timezone")
 
 
 def zone(name: str) -> ZoneInfo:
-    """The rules of a zone. Raises UsageError."""
+    """Return the zone with this IANA name. Raises UsageError if there is none."""
     if _NAME.fullmatch(name) and not name.startswith(_COPIES):
         try:
             return ZoneInfo(name)
@@ -33,7 +34,7 @@ def zone(name: str) -> ZoneInfo:
 
 
 def board_zone(localtime: Path = _LOCALTIME, timezone: Path = _TIMEZONE) -> str:
-    """Name of the zone of this machine: by `TZ`, `/etc/localtime` or `/etc/timezone`; UTC where none tells it."""
+    """Return the name of the zone of this machine: from `TZ`, `/etc/localtime` or `/etc/timezone`, else `UTC`."""
     names = [os.environ.get("TZ", "").removeprefix(":")]
     target = os.path.realpath(localtime)
     names += [target.rpartition("/zoneinfo/")[2]] if "/zoneinfo/" in target else []
@@ -48,14 +49,14 @@ def board_zone(localtime: Path = _LOCALTIME, timezone: Path = _TIMEZONE) -> str:
 
 
 def rules_edition() -> str:
-    """A text that changes with the edition of the zones' rules: by other rules a schedule may have other next times."""
+    """Return a text that changes when the rules of the zones change. A schedule may have other next times then."""
     for folder in TZPATH:
         try:
             found = os.stat(Path(folder, "tzdata.zi"))  # noqa: PTH116 - every package of rules has this file
         except OSError:
             continue
         return f"{found.st_size} {found.st_mtime_ns}"
-    from importlib.metadata import PackageNotFoundError, version  # only where the system has no rules
+    from importlib.metadata import PackageNotFoundError, version  # imported only if the system has no rules
 
     try:
         return f"tzdata {version('tzdata')}"

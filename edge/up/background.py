@@ -1,4 +1,4 @@
-"""Runs `edge up` in the background and waits until it is ready. It ends with us unless `keep` is called."""
+"""Runs an `edge up` in the background, and waits until it is ready."""
 
 from __future__ import annotations
 
@@ -18,20 +18,30 @@ from edge.core.errors import StackError
 from edge.up.broker.last_words import read_tail
 from edge.up.lock import holder
 
-READY_S = 300.0  # broker and parts have limits of their own, and name what is late
+READY_S = 300.0  # longer than the limits of the broker and the parts, which name the one that is late
 STOP_S = 60.0
 
 
 class Background:
-    """An `edge up` that is ready after construction. Raises StackError with its last line if it does not get ready.
+    """An `edge up` that is ready after construction. It runs in its own session, so it does not end with us.
 
     `news` has the fields of its READY message: X_EDGE_URL, and the seconds that each part took to start.
     """
 
     def __init__(self, root: Path, log: Path, arguments: Sequence[str] = ()) -> None:
+        """Start it, and wait until it is ready.
+
+        Args:
+            root: the state folder.
+            log: file for its output, which is overwritten.
+            arguments: further arguments of `edge up`.
+
+        Raises:
+            StackError: another one runs on `root`, or this one ended (with its last line), or is not ready in time.
+        """
         self._log = log
         pid = holder(root)
-        if pid is not None:  # before its log is overwritten
+        if pid is not None:  # checked here because the log of a running one must not be overwritten
             raise StackError(f"edge up already runs on {root} (pid {pid}); `edge up --root {root} --stop` ends it")
         with tempfile.TemporaryDirectory(prefix="edge-demo-") as folder, _datagrams(Path(folder) / "notify") as news:
             command = [os.fspath(Path(sys.executable).with_name("edge")), "up", "--root", os.fspath(root), *arguments]
@@ -47,7 +57,7 @@ class Background:
             self._pidfd = os.pidfd_open(self._process.pid)
             try:
                 self.news = self._await_ready(news)
-            except BaseException:  # a Ctrl-C during the wait too
+            except BaseException:  # also a Ctrl-C during the wait
                 self.stop()
                 raise
 
@@ -65,32 +75,34 @@ class Background:
             elif self._pidfd in ready:
                 lines = read_tail(self._log).splitlines()
                 raise StackError(
-                    lines[-1].removeprefix("edge: ") if lines else f"edge up ended without a word (log: {self._log})"
+                    lines[-1].removeprefix("edge: ")
+                    if lines
+                    else f"edge up ended without any output (log: {self._log})"
                 )
         raise StackError(f"edge up is not ready after {READY_S:g} s (log: {self._log})")
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Process id of the `edge up`."""
         return self._process.pid
 
     def wait(self, timeout_s: float) -> int | None:
-        """Its exit code, or None when it still runs after `timeout_s`."""
+        """Wait for the end. Return the exit code, or None if it still runs after `timeout_s`."""
         poll = select.poll()
         poll.register(self._pidfd, select.POLLIN)
         poll.poll(timeout_s * 1000)
         return self._process.poll()
 
     def stop(self) -> None:
-        """Stop it: SIGTERM, a second SIGTERM after `STOP_S`, then SIGKILL. Blocks."""
+        """Stop it: SIGTERM, then a second SIGTERM, then SIGKILL, each `STOP_S` after the one before. Blocks."""
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
             self._process.send_signal(number)
             if self.wait(STOP_S) is not None:
                 return
 
     def keep(self) -> None:
-        """Leave it running when we end."""
-        self._process.returncode = 0  # or Popen would warn that it still runs
+        """Let it run on after our end, without a warning."""
+        self._process.returncode = 0  # otherwise Popen would warn that the process still runs
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A child process in its own session. The kernel ends it with us, and a pidfd reports its end without polling."""
+"""Runs a child process in its own session. The kernel kills it with us, and a pidfd reports its end without polling."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from edge.core.errors import given
 
 
 class Child:
-    """A started program; selectable, readable once it has ended.
+    """A started program. It can be passed to `select`, and is readable once the program has ended.
 
-    The kernel kills it when the thread that started it ends (PR_SET_PDEATHSIG, through `setpriv` of
-    util-linux: no Python runs between fork and exec), so start it from the main thread. Its own session
-    keeps a Ctrl-C of the terminal away from it, so that we decide in which order the parts stop.
+    The kernel kills the program when the thread that started it ends (PR_SET_PDEATHSIG, set by `setpriv` of util-linux,
+    so that no Python runs between fork and exec). So start it from the main thread. Because of its own session, a
+    Ctrl-C in the terminal does not reach the program, and we decide in which order the parts stop.
     """
 
     def __init__(
@@ -43,21 +43,21 @@ class Child:
         self._pidfd = os.pidfd_open(self.pid)
 
     def fileno(self) -> int:
-        """Readable when the process has ended."""
+        """Return a file descriptor that is readable when the process has ended."""
         return self._pidfd
 
     @property
     def output(self) -> IO[bytes] | None:
-        """The reading end of its output, when it was started with `subprocess.PIPE`; its reader closes it."""
+        """The reading end of the output, if the program was started with `subprocess.PIPE`. Its reader closes it."""
         return self._popen.stdout
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs; minus the signal's number when a signal ended it."""
+        """The exit code, or minus the number of the signal that ended the process; None while it runs."""
         return self._reap()
 
     def wait(self, timeout_s: float | None = None) -> int | None:
-        """Its exit code, or None when it still runs after `timeout_s`."""
+        """Wait for the end. Return the exit code, or None if the process still runs after `timeout_s`."""
         if self._popen.returncode is None:
             poll = select.poll()
             poll.register(self._pidfd, select.POLLIN)
@@ -65,20 +65,20 @@ class Child:
         return self._reap()
 
     def _reap(self) -> int | None:
-        """Return its exit code once it has ended, and kill what it left running, as systemd does."""
+        """Return the exit code if the process has ended. Processes that it left running are killed, as by systemd."""
         if self._popen.returncode is None:
             with suppress(ChildProcessError, ProcessLookupError, PermissionError):
-                # It is not reaped yet, so its process id still belongs to its group.
+                # The process is not reaped yet, so its process id is still the id of its group.
                 if os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
                     os.killpg(self.pid, signal.SIGKILL)
         return self._popen.poll()
 
     def signal(self, number: signal.Signals) -> None:
-        """Send `number`; nothing happens when it has ended."""
+        """Send the signal `number`. Nothing happens if the process has ended."""
         self._popen.send_signal(number)
 
     def end(self, grace_s: float) -> int:
-        """SIGTERM, then SIGKILL to its whole session after `grace_s`; its exit code."""
+        """Stop the process with SIGTERM, and its whole session with SIGKILL after `grace_s`. Return the exit code."""
         self.signal(signal.SIGTERM)
         code = self.wait(grace_s)
         if code is None:
@@ -87,12 +87,12 @@ class Child:
         return given(code, "the exit code")
 
     def kill(self) -> None:
-        """SIGKILL to its whole session; returns at once."""
+        """Send SIGKILL to the whole session, and return at once."""
         if self.exit_code is None:
             os.killpg(self.pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """Give the descriptor back; the process must have ended."""
+        """Close the descriptor. The process must have ended."""
         if self._pidfd >= 0:
             os.close(self._pidfd)
             self._pidfd = -1

@@ -1,6 +1,6 @@
-"""`make demo`: one job from an empty folder to its result file, with the duration of each step.
+"""Runs `make demo`: one job from an empty folder to its result file, with the duration of each step.
 
-Then power falls: a job waits, shows why, and runs when power is back.
+Then power falls. A job waits, shows the reason, and runs when power is back.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from edge.up.settings import settings
 QUESTION = "What is 50 divided by 2?"
 RESULT_S = 120.0
 DIP_S = 20.0
-PLAYED = "[{kind: simulated, start: normal}]"
+_SIMULATED = "[{kind: simulated, start: normal}]"
 
 
 class Steps:
-    """The duration of each step, printed in order."""
+    """Collects the duration of each step, in order."""
 
     def __init__(self) -> None:
         self._rows: list[tuple[str, float]] = []
@@ -47,12 +47,12 @@ class Steps:
 
 
 def client_of(url: str, config: Config) -> Client:
-    """A client that trusts the gateway's own certificate, where it has one."""
+    """Return a client that trusts the certificate of the gateway, if it has one."""
     return Client(settings=Settings(url=url, ca_file=config.gateway.tls_cert))
 
 
 def solve(url: str, config: Config, steps: Steps) -> None:
-    """Submit one sum as a LAN client would, wait, and print where its result lies. Raises EdgeError."""
+    """Submit one sum as a client on the LAN would, wait for it, and print the path of its result. Raises EdgeError."""
     with client_of(url, config) as client:
         started = time.monotonic()
         job = client.submit("solve", 1, QUESTION)
@@ -74,10 +74,13 @@ def solve(url: str, config: Config, steps: Steps) -> None:
 
 
 def dip(url: str, config: Config, steps: Steps) -> None:
-    """Let power fall, submit a job, print why it waits, and let power rise again. Raises EdgeError."""
+    """Let power fall, submit a job, print why it waits, and let power rise again. Raises EdgeError.
+
+    On a board with real sources, a pause takes the place of low power.
+    """
     fall: Callable[[], object] = partial(pause.set_pause, config.layout.pause, by="the demo")
     rise: Callable[[], object] = partial(pause.clear, config.layout.pause)
-    if os.environ.get("EDGE_POWER_SOURCES") == PLAYED:
+    if os.environ.get("EDGE_POWER_SOURCES") == _SIMULATED:
         fall = partial(simulate, config.power, config.layout, "low")
         rise = partial(simulate, config.power, config.layout, None)
     with client_of(url, config) as client:
@@ -104,7 +107,7 @@ def dip(url: str, config: Config, steps: Steps) -> None:
 @click.option("--since", type=float, help="When the set-up began, in seconds since the epoch.")
 @click.option("--keep", is_flag=True, help="Leave the stack running.")
 def main(root: Path, port: int | None, since: float | None, *, keep: bool) -> None:
-    """Start the stack, solve one sum over HTTP, say what each step took, stop the stack."""
+    """Start the stack, solve one sum over HTTP, show the duration of each step, and stop the stack."""
     steps = Steps()
     if since is not None:
         steps.add("environment", max(0.0, time.time() - since))
@@ -114,8 +117,8 @@ def main(root: Path, port: int | None, since: float | None, *, keep: bool) -> No
         root.mkdir(parents=True, exist_ok=True)
         click.echo(f"starting the stack on {short(root)} (log: {short(log)})")
         config = settings(root, port=port).config
-        if not keep and not config.power.sources:  # who keeps it has the power that is there
-            os.environ["EDGE_POWER_SOURCES"] = PLAYED
+        if not keep and not config.power.sources:  # a stack that stays must not run on simulated power
+            os.environ["EDGE_POWER_SOURCES"] = _SIMULATED
             config = settings(root, port=port).config
         up = Background(root, log, ["--port", str(port)] if port else [])
         steps.add("broker up", float(up.news["X_EDGE_BROKER_S"]))

@@ -1,4 +1,4 @@
-"""One `edge up` per state folder, and a way for another command to end it."""
+"""Allows one `edge up` for a state folder, and lets another command end it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from edge.core.errors import StackError
 
 @contextmanager
 def only_one(root: Path) -> Iterator[None]:
-    """Hold the lock of `root`; the kernel drops it however we end. Raises StackError when it is held."""
+    """Hold the lock of `root` for the block. Raises StackError if another process holds it.
+
+    The kernel releases the lock even if this process is killed.
+    """
     path = root / "up.lock"
     with path.open("a+") as file:
         try:
@@ -23,8 +26,8 @@ def only_one(root: Path) -> Iterator[None]:
         except BlockingIOError as err:
             file.seek(0)
             pid = file.read().strip()
-            who = f"edge up already runs on {root} (pid {pid})" if pid else f"edge up or restore is at work on {root}"
-            raise StackError(who) from err
+            text = f"edge up already runs on {root} (pid {pid})" if pid else f"edge up or edge restore uses {root}"
+            raise StackError(text) from err
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
@@ -32,7 +35,7 @@ def only_one(root: Path) -> Iterator[None]:
 
 
 def holder(root: Path) -> int | None:
-    """Process id of the `edge up` that runs on `root`; None when none does."""
+    """Return the process id of the `edge up` that runs on `root`, or None if none does."""
     try:
         with (root / "up.lock").open() as file:
             try:
@@ -45,14 +48,17 @@ def holder(root: Path) -> int | None:
 
 
 def stop_other(root: Path, *, timeout_s: float = 90.0) -> bool:
-    """End the `edge up` that runs on `root`, in order; False when none does. Raises StackError when it stays."""
+    """End the `edge up` that runs on `root`, with an orderly stop.
+
+    Return False if none runs. Raises StackError if it still runs after `timeout_s`.
+    """
     pid = holder(root)
     if pid is None:
         return False
     try:
         process = os.pidfd_open(pid)
     except ProcessLookupError:
-        return False  # it ended while we looked
+        return False  # it ended between the two calls
     try:
         signal.pidfd_send_signal(process, signal.SIGTERM)
         poll = select.poll()

@@ -1,4 +1,4 @@
-"""`edge up`: the whole appliance in the foreground until Ctrl-C."""
+"""Runs `edge up`: the whole appliance in the foreground until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -26,11 +26,18 @@ def run(
     broker_port: int | None = None,
     server: Path | None = None,
 ) -> None:
-    """Run the stack on `root` until SIGINT or SIGTERM; returns when everything has been stopped.
+    """Run the stack on `root` until SIGINT or SIGTERM. Return when everything has been stopped.
 
-    `port` and `broker_port` win over ROOT/edge.yaml; `server` is another rabbitmq-server than the installed
-    one. Raises UsageError, ConfigError or StackError, each with one line, with nothing left running. Call it from the
-    main thread: signals arrive there, and the kernel ends the parts with it.
+    Call it from the main thread, because signals arrive there, and the kernel kills the parts when this thread ends.
+
+    Args:
+        root: the state folder.
+        port: port of the gateway; it overrides ROOT/edge.yaml.
+        broker_port: port of the broker; it overrides ROOT/edge.yaml.
+        server: path of another rabbitmq-server than the installed one.
+
+    Raises:
+        UsageError, ConfigError, StackError: the stack cannot run. The message is one line, and nothing is left running.
     """
     _check_installed()
     root = root.absolute()
@@ -45,7 +52,7 @@ def run(
 
 
 def _check_installed() -> None:
-    """Raise UsageError on the bare client, before a broker is started for parts that cannot run."""
+    """Raise UsageError if only the client is installed, before a broker is started for parts that cannot run."""
     for library in ("aiohttp", "celery"):
         if importlib.util.find_spec(library) is None:
             raise UsageError(
@@ -54,5 +61,5 @@ def _check_installed() -> None:
 
 
 def stop(root: Path = DEFAULT_ROOT) -> bool:
-    """End the `edge up` on `root`; False when none runs."""
+    """End the `edge up` on `root`. Return False if none runs."""
     return stop_other(root.absolute())

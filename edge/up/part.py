@@ -1,4 +1,4 @@
-"""One program of the stack: started, watched, started again when it ends, stopped."""
+"""Keeps one program of the stack running: starts it, restarts it when it ends, and stops it."""
 
 from __future__ import annotations
 
@@ -16,19 +16,14 @@ from edge.up.lines import LineSplitter, StackLog
 
 #: Pause before an ended part is restarted. It grows, because a restart every second would drain a battery.
 RESTART = Backoff(first_s=1.0, most_s=30.0)
-STEADY_S = 60.0  # a part that ran for this long is restarted with the shortest pause
-#: Between two looks whether a part is ready, while it starts.
+STEADY_S = 60.0  # a part that ran for this time is restarted with the shortest pause
+#: Pauses between two checks whether a starting part is ready.
 _LOOK = Backoff(first_s=0.02, most_s=0.5, factor=1.5)
 CONFIG_ERROR = 2
 
 
 class Part:
-    """A program that is kept running. Belongs to the event loop.
-
-    `launch` starts it. `ready` returns whether it is ready; it is called often during the start. `began` returns
-    whether a program that ended before it was ready is worth another start. With `insist_s` SIGTERM is repeated after
-    that many seconds, for a program that may lose the first one. With an exit code of `leaves` it has left on purpose.
-    """
+    """Keeps one program running. Belongs to the event loop."""
 
     def __init__(
         self,
@@ -41,11 +36,24 @@ class Part:
         last_words: Callable[[], str] | None = None,
         began: Callable[[Child], bool] = lambda _child: False,
         insist_s: float | None = None,
-        leaves: Collection[int] = (),
+        retired_codes: Collection[int] = (),
     ) -> None:
+        """Describe the program; `start` or `run` starts it.
+
+        Args:
+            name: name of the program in the log.
+            launch: starts the program.
+            ready: returns whether the program is ready. It is called often during the start.
+            lines: the common log.
+            grace_s: seconds between SIGTERM and SIGKILL.
+            last_words: returns why the program ended; by default its last line of output.
+            began: returns whether a program that ended before it was ready had begun its work, and is started again.
+            insist_s: repeat SIGTERM after this time, for a program that may miss the first one.
+            retired_codes: exit codes with which the program ends on purpose, so that it is not started again.
+        """
         self.name = name
         self.grace_s = grace_s
-        self._insist_s, self._leaves = insist_s, leaves
+        self._insist_s, self._retired_codes = insist_s, retired_codes
         self._launch = launch
         self._ready = ready
         self._began = began
@@ -55,13 +63,13 @@ class Part:
         self._child: Child | None = None
         self._ended: asyncio.Future[int] | None = None
         self._pipe: asyncio.ReadTransport | None = None
-        self._silent = asyncio.Event()  # its output has been read to the end
+        self._output_ended = asyncio.Event()  # all output of the program has been read
         self._started = 0.0
-        self.ready_s = 0.0  # how long its last start took
+        self.ready_s = 0.0  # duration of the last start
 
     @property
     def running(self) -> bool:
-        """True while its process lives."""
+        """True while the process runs."""
         return self._ended is not None and not self._ended.done()
 
     @property
@@ -73,9 +81,12 @@ class Part:
         return given(self._ended, f"the process of {self.name}")
 
     async def start(self, *, timeout_s: float) -> None:
-        """Start it and return when it is ready; raises StackError when it ends first or stays silent.
+        """Start the program, and return when it is ready.
 
-        One that had begun its work is started again instead: the first of its jobs may have taken it down.
+        If it ends although it had begun its work, it is started again: one of its first jobs may have crashed it.
+
+        Raises:
+            StackError: the program ended before it began its work, or is not ready after `timeout_s`.
         """
         pauses = RESTART.pauses()
         await self._begin()
@@ -85,13 +96,13 @@ class Part:
             await self._again(problem, next(pauses))
 
     async def keep(self) -> None:
-        """Start it again whenever it ends, until it leaves; raises StackError on a configuration error."""
+        """Restart the program whenever it ends, until it retires. Raises StackError on a configuration error."""
         pauses = RESTART.pauses()
         while True:
             code = await asyncio.shield(self._end)
             if code == CONFIG_ERROR:
                 raise PartMisconfigured(f"{self.name}: {await self._why()}")
-            if code in self._leaves:
+            if code in self._retired_codes:
                 await self._drain()
                 return
             if time.monotonic() - self._started > STEADY_S:
@@ -101,18 +112,18 @@ class Part:
                 self._lines.say(f"{self.name} is back after {self.ready_s:.1f} s")
 
     async def run(self) -> None:
-        """Start it, and keep it until it leaves; raises StackError on a configuration error."""
+        """Start the program, and keep it running until it retires. Raises StackError on a configuration error."""
         await self._begin()
         if not await self._until_ready(None):
             self._lines.say(f"{self.name} ready after {self.ready_s:.1f} s")
         await self.keep()
 
     async def end(self) -> str:
-        """Wait for its end; how it ended."""
+        """Wait until the program ends, and return how it ended, such as `ended with code 1`."""
         return _ending(await asyncio.shield(self._end))
 
     async def stop(self, hurry: asyncio.Event) -> None:
-        """SIGTERM, then SIGKILL after the grace or as soon as `hurry` is set."""
+        """Stop the program with SIGTERM, and with SIGKILL after the grace or as soon as `hurry` is set."""
         child, ended = self._child, self._ended
         if child is None or ended is None:
             return
@@ -121,7 +132,7 @@ class Part:
         either: set[asyncio.Future[int] | asyncio.Future[Literal[True]]] = {ended, hurried}
         while not ended.done() and not hurried.done() and (left_s := deadline - time.monotonic()) > 0:
             child.signal(signal.SIGTERM)
-            child.signal(signal.SIGCONT)  # a frozen one could not handle SIGTERM
+            child.signal(signal.SIGCONT)  # a frozen process cannot handle SIGTERM
             wait_s = min(left_s, self._insist_s or left_s)
             await asyncio.wait(either, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
         hurried.cancel()
@@ -153,12 +164,12 @@ class Part:
 
         loop.add_reader(child, reap)
         if child.output is not None:
-            silent = self._silent = asyncio.Event()
-            splitter = LineSplitter(self._said, silent.set)
+            output_ended = self._output_ended = asyncio.Event()
+            splitter = LineSplitter(self._on_line, output_ended.set)
             self._pipe, _ = await loop.connect_read_pipe(lambda: splitter, child.output)
 
     async def _until_ready(self, deadline: float | None) -> str:
-        """Empty when ready, else what went wrong; asks at growing intervals, only while it starts."""
+        """Wait until the program is ready, and return "", or what went wrong. The checks have growing intervals."""
         ended, looks = self._end, _LOOK.pauses()
         while not ended.done():
             if await self._ready(self._process):
@@ -172,28 +183,31 @@ class Part:
         return _ending(ended.result())
 
     async def _why(self) -> str:
-        """Return its last line of output; the process may end before all of its output was read."""
+        """Return why the program ended. The rest of its output is read first, because it may hold the reason."""
         if not self.running:
             await self._drain()
         return self._last_words()
 
     async def _drain(self) -> None:
-        """Read what an ended process left in its pipe, and close it; a grandchild may hold the other end."""
+        """Read the rest of the output of an ended process, and close the pipe.
+
+        The wait has a limit, because a grandchild may keep the other end open.
+        """
         if self._pipe is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(1.0):
-                    await self._silent.wait()
+                    await self._output_ended.wait()
             self._pipe.close()
             self._pipe = None
 
-    def _said(self, line: str) -> None:
+    def _on_line(self, line: str) -> None:
         if line:
             self._last_line = line
         self._lines.say(line, name=self.name)
 
 
 def at_once(check: Callable[[], bool]) -> Callable[[Child], Awaitable[bool]]:
-    """A check that needs no child, for a part that awaits one with it."""
+    """Return a check of readiness for a part, made from a check that needs no child."""
 
     async def ready(child: Child) -> bool:
         del child
@@ -203,7 +217,7 @@ def at_once(check: Callable[[], bool]) -> Callable[[Child], Awaitable[bool]]:
 
 
 class PartMisconfigured(StackError):
-    """A part refused its configuration: starting it again would not help."""
+    """A part refused its configuration. A restart would not help."""
 
     exit_code = CONFIG_ERROR
 

@@ -1,4 +1,4 @@
-"""Checks whether a part is ready; used only while it starts."""
+"""Checks whether a part is ready. The checks run only while the part starts."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _Record = TypeVar("_Record")
 
 
 async def gateway(config: GatewayConfig, child: Child) -> bool:
-    """Return True when the gateway answers `/v1/healthz` with 200."""
-    del child  # its port was free before: whoever answers there is ours
+    """Return True if the gateway answers `/v1/healthz` with 200."""
+    del child  # the port was free before, so the program that answers there is our gateway
     try:
         async with asyncio.timeout(2.0):
             reader, writer = await asyncio.open_connection(local_host(config), config.port, ssl=_unchecked(config))
@@ -36,7 +36,10 @@ async def gateway(config: GatewayConfig, child: Child) -> bool:
 
 
 def _unchecked(config: GatewayConfig) -> ssl.SSLContext | None:
-    """For a gateway with a certificate: whether the board trusts it, or is named in it, is the clients' question."""
+    """Return a TLS context without checks, or None if the gateway has no certificate.
+
+    Whether the certificate is trusted and names this board matters to clients only.
+    """
     if config.tls_cert is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -46,13 +49,13 @@ def _unchecked(config: GatewayConfig) -> ssl.SSLContext | None:
 
 
 async def governor(config: Config, child: Child) -> bool:
-    """Return True when this process has written power.json."""
+    """Return True if this process has written power.json."""
     status = _read(config.layout.power, PowerStatus)
     return status is not None and status.pid == child.pid
 
 
 async def worker(config: Config, child: Child, *, name: str) -> bool:
-    """Return True when this process consumes queues, or is paused by a report of the governor."""
+    """Return True if this process consumes queues, or is paused by a report of the governor."""
     status = _read(config.layout.worker(name), WorkerStatus)
     if status is None or status.pid != child.pid:
         return False
@@ -62,7 +65,7 @@ async def worker(config: Config, child: Child, *, name: str) -> bool:
 
 
 def worker_began(config: Config, child: Child, *, name: str) -> bool:
-    """Return True when this process has written its status, so it may have begun a job."""
+    """Return True if this process has written its status. It may have begun a job then."""
     status = _read(config.layout.worker(name), WorkerStatus)
     return status is not None and status.pid == child.pid
 

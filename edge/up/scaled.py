@@ -1,4 +1,4 @@
-"""Starts the workers that the governor asks for, and keeps them running until they retire."""
+"""Starts the scaled workers that the governor requests, and keeps them running until they retire."""
 
 from __future__ import annotations
 
@@ -15,13 +15,19 @@ from edge.up.part import Part
 
 
 class ScaledWorkers:
-    """The processes of the scaled entries. Belongs to the event loop.
+    """Keeps the worker processes of the scaled entries running. Belongs to the event loop.
 
-    The governor writes a file `run/scaling/start/NAME` for each. A worker that is not wanted any more ends by itself.
+    The governor requests a worker by a file `run/scaling/start/NAME`. A worker that is no longer needed ends by itself.
     """
 
     def __init__(self, config: Config, make: Callable[[str], Part], lines: StackLog) -> None:
-        """`make` returns the part for the worker of a name, not started yet."""
+        """Start nothing yet.
+
+        Args:
+            config: the configuration of the board.
+            make: returns the part for the worker of this name, not started yet.
+            lines: the common log.
+        """
         self._config, self._make, self._lines = config, make, lines
         self._folder = config.layout.starts
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -29,20 +35,20 @@ class ScaledWorkers:
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """Those that were started and have not retired."""
+        """The parts of the workers that were started and have not retired."""
         return tuple(self._parts.values())
 
     async def run(self) -> None:
-        """Start those that are asked for, until cancelled. Raises OSError where the folder cannot be watched."""
+        """Start requested workers until cancelled. Raises OSError if the folder cannot be watched."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        watch, asked = Watch(self._folder), asyncio.Event()
-        asyncio.get_running_loop().add_reader(watch, asked.set)
+        watch, changed = Watch(self._folder), asyncio.Event()
+        asyncio.get_running_loop().add_reader(watch, changed.set)
         try:
             while True:
-                asked.clear()
+                changed.clear()
                 watch.read()
-                self._take()
-                await asked.wait()
+                self._start_requested()
+                await changed.wait()
         finally:
             asyncio.get_running_loop().remove_reader(watch)
             watch.close()
@@ -50,14 +56,14 @@ class ScaledWorkers:
                 task.cancel()
             await asyncio.gather(*self._running.values(), return_exceptions=True)
 
-    def _take(self) -> None:
-        """Start those that are asked for. A request for one that still runs stays until that one has retired."""
+    def _start_requested(self) -> None:
+        """Start the requested workers. A request for a worker that still runs stays until that worker has retired."""
         for path in sorted(self._folder.iterdir()):
             if path.name in self._running or re.fullmatch(r"\..*\.tmp", path.name):
                 continue
             try:
                 path.unlink()
-            except FileNotFoundError:  # another keeper, in a container beside this one, was faster
+            except FileNotFoundError:  # a supervisor in another container was faster
                 continue
             if entry_of(path.name, self._config.scaled) is not None:
                 self._running[path.name] = asyncio.create_task(self._keep(path.name))
@@ -67,7 +73,7 @@ class ScaledWorkers:
         try:
             await part.run()
             self._lines.say(f"{part.name} has retired")
-        except (StackError, OSError) as err:  # the others go on; the governor asks again
-            self._lines.say(f"{part.name} cannot be kept: {err}")
+        except (StackError, OSError) as err:  # the other workers run on, and the governor repeats its request
+            self._lines.say(f"{part.name} cannot be kept running: {err}")
         del self._running[name], self._parts[name]
-        self._take()
+        self._start_requested()

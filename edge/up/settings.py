@@ -1,4 +1,4 @@
-"""The `edge.yaml` of a private stack: written at its first start, a person's from then on."""
+"""Writes the `edge.yaml` of a private stack at its first start, and reads it. Later only the owner changes the file."""
 
 from __future__ import annotations
 
@@ -39,9 +39,16 @@ power:
 def settings(
     root: Path, *, port: int | None = None, broker_port: int | None = None, env: Mapping[str, str] | None = None
 ) -> Loaded:
-    """What ROOT/edge.yaml says, made when it is missing; `port` and `broker_port` win over it.
+    """Return the settings of ROOT/edge.yaml, which is written if it is missing.
 
-    Raises ConfigError on a bad value, in the file or in an `EDGE_*` variable, and where neither says where state lies.
+    Args:
+        root: the state folder.
+        port: port of the gateway; it overrides the file.
+        broker_port: port of the broker; it overrides the file.
+        env: the environment; by default that of this process.
+
+    Raises:
+        ConfigError: a value in the file or in an `EDGE_*` variable is wrong, or neither sets `root` and `run`.
     """
     path = root / "edge.yaml"
     try:
@@ -54,13 +61,13 @@ def settings(
         raise ConfigError("root", str(root), err.strerror or str(err)) from err
     loaded = load(path, env={**(os.environ if env is None else env), **overrides(port, broker_port)})
     for key, own in (("root", "."), ("run", "run")):
-        if key not in loaded.origins:  # the defaults are an appliance's: state would lie elsewhere than was asked for
+        if key not in loaded.origins:  # the defaults are folders of an appliance, not below ROOT
             value = str(getattr(loaded.config, key))
             raise ConfigError(key, value, f"the default of an appliance; add `{key}: {own}` to {path}")
     return loaded
 
 
 def overrides(port: int | None, broker_port: int | None) -> dict[str, str]:
-    """Variables that make every part of the stack use these ports."""
+    """Return the environment variables that make every part of the stack use these ports."""
     ports = {"EDGE_GATEWAY_PORT": port, "EDGE_BROKER_PORT": broker_port}
     return {name: str(value) for name, value in ports.items() if value is not None}

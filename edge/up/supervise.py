@@ -1,4 +1,4 @@
-"""Starts the parts of the appliance in order, keeps them running, stops them in order."""
+"""Starts the parts of the appliance in order, keeps them running, and stops them in order."""
 
 from __future__ import annotations
 
@@ -24,11 +24,14 @@ from edge.up.part import RESTART, Part
 from edge.up.scaled import ScaledWorkers
 from edge.up.worker_part import worker_part
 
-PART_S = 150.0  # more than the gateway gives the import of the tasks, so that what is late is named
+PART_S = 150.0  # longer than the gateway's limit for the import of the tasks, so that the gateway names a late one
 
 
 class Stack:
-    """The five programs of a private appliance under one event loop."""
+    """Runs the programs of a private appliance: port mapper, broker, gateway, governor and workers.
+
+    Belongs to one event loop, in the main thread.
+    """
 
     def __init__(self, loaded: Loaded, node: PrivateNode, lines: StackLog, *, env: dict[str, str]) -> None:
         config = loaded.config
@@ -45,7 +48,7 @@ class Stack:
         self._scaled = ScaledWorkers(config, self._worker, lines)
 
     async def run(self) -> None:
-        """Run until SIGINT or SIGTERM; everything is stopped when this returns or raises StackError."""
+        """Run until SIGINT or SIGTERM. Everything is stopped when this returns or raises StackError."""
         stop, hurry = asyncio.Event(), self._hurry
         loop = asyncio.get_running_loop()
 
@@ -61,7 +64,7 @@ class Stack:
             if work.done():
                 await work
         finally:
-            stop.set()  # from here on a signal means: hurry
+            stop.set()  # from here on, a signal shortens the stop
             for task in (work, stopped):
                 task.cancel()
             await asyncio.gather(work, stopped, return_exceptions=True)
@@ -77,10 +80,10 @@ class Stack:
                 break
             except Unwritable as err:
                 if durable.has_free_space(self._config.root, ROOM_BYTES):
-                    raise  # another's file, or a card that fails: waiting helps nobody
+                    raise  # the file belongs to another user, or the card fails: waiting does not help
                 self._lines.say(f"{err}; trying again in {pause_s:g} s")
                 await asyncio.sleep(pause_s)
-        # Jobs are taken in while the broker boots: they wait in the ledger, where they are safe.
+        # The gateway accepts jobs while the broker boots. They wait in the ledger, which is durable.
         await _together(self._accept(started), self._run_jobs(started))
 
     def _prepare(self) -> None:
@@ -100,7 +103,7 @@ class Stack:
         await self._broker.start()
         await _together(*(self._start_worker(worker) for worker in self._workers))
         await self._accepting.wait()
-        # The gateway has read the tasks by now: some kind may want a worker that the configuration does not name.
+        # The gateway has read the tasks by now. A kind may need a worker that the configuration does not name.
         io = bool(KnownQueues.read(self._config.layout.queues).io)
         known = {entry.name for entry in self._config.planned(io=False)}
         for entry in [each for each in self._config.planned(io=io) if each.name not in known]:
@@ -169,7 +172,7 @@ class Stack:
 
 
 async def _together(*work: Coroutine[None, None, None]) -> None:
-    """Run all; the first that fails ends the others, and its own error comes out."""
+    """Run all coroutines. If one fails, cancel the others and raise its error."""
     try:
         async with asyncio.TaskGroup() as group:
             for each in work:

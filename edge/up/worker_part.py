@@ -1,4 +1,4 @@
-"""A worker as a part that is kept running."""
+"""Makes the part that keeps a worker running."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edge.up.part import Part
 
 
 def worker_part(config: Config, name: str, *, env: Mapping[str, str], lines: StackLog) -> Part:
-    """The worker of that name, which takes what its entry in `workers` says; not started yet."""
+    """Return the part for the worker of this name, not started yet. Its entry in `workers` decides what it takes."""
 
     def launch() -> Child:
         argv = [sys.executable, "-m", "edge.worker"]
@@ -29,5 +29,5 @@ def worker_part(config: Config, name: str, *, env: Mapping[str, str], lines: Sta
         lines=lines,
         grace_s=config.worker.stop_grace_s + 5.0,
         began=partial(readiness.worker_began, config, name=name),
-        leaves=(RETIRED_EXIT,),
+        retired_codes=(RETIRED_EXIT,),
     )

@@ -1,4 +1,4 @@
-"""`edge worker --all`: the workers that `workers` lists, and those that the governor asks for, in one container."""
+"""Runs `edge worker --all`: the workers in the list `workers`, and the scaled ones, in one container."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edge.up.worker_part import worker_part
 
 
 def main(loaded: Loaded) -> int:
-    """Keep them running until SIGINT or SIGTERM. Raises StackError on a configuration error of one."""
+    """Keep all workers running until SIGINT or SIGTERM. Raises StackError if a worker refuses its configuration."""
     env = {key: value for key, value in os.environ.items() if key != "NOTIFY_SOCKET"} | {"PYTHONUNBUFFERED": "1"}
     if loaded.path is not None:
         env["EDGE_CONFIG"] = str(loaded.path)
@@ -42,7 +42,7 @@ async def _run(config: Config, env: dict[str, str], lines: StackLog) -> None:
         for task in done:
             await task
     finally:
-        stop.set()  # from here on a signal means: hurry
+        stop.set()  # from here on, a signal shortens the stop
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -150,7 +150,7 @@ def test_edge_deploy(board: Machine, controller: Controller) -> None:
     before = release(board)
     done = subprocess.run(argv, env=env, cwd=home, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert "client.yaml leads to it" in done.stderr
+    assert "client.yaml names this board now" in done.stderr
     assert release(board) == before  # the same release, although deployed from another folder
     submit = ["edge", "submit", "solve", "1", "What is 50 divided by 2?", "--wait"]
     solved = subprocess.run(submit, env=env, cwd=home, capture_output=True, text=True, check=False)

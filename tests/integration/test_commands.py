@@ -131,6 +131,19 @@ def test_at_critical_power_it_saves_and_goes_on_from_there(
     until(lambda: not beat.parent.exists(), "the folder of a job that has ended to go")
 
 
+def test_a_copy_at_another_worker_waits_for_the_first_run(
+    worker: RunningWorker, broker: BrokerConfig, start_worker: StartWorker
+) -> None:
+    """Two runs at once would write into one EDGE_CHECKPOINT. The broker may have two copies after a power cut."""
+    job_id, beat = beating(worker, broker)
+    second = start_worker(worker.config, EDGE_WORKER_NAME="second")
+    publish(broker, "beats", job_id=job_id)
+    until(lambda: "another worker of this board runs the same job" in second.log_tail(), second.log_tail)
+    (beat.parent / "go").touch()
+    assert worker.result(job_id).worker == "main"
+    until(lambda: "has its result already" in second.log_tail(), second.log_tail)
+
+
 def test_a_cancel_ends_all_of_it(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
     job_id, beat = beating(worker, broker)
     Orders(odd.layout).give(Order.CANCEL, job_id)

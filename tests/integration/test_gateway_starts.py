@@ -13,7 +13,7 @@ from edge.core.host import boot_id
 from edge.model import Action, JobState, Plan, PowerState, PowerStatus, Reading, Result, Verdict
 from edge.power import status
 from edge.power.forecast.outlook import Outlook, Step
-from edge.power.planner import told
+from edge.power.planner import outlook_file
 from edge.power.planner.records import BoardModel
 from edge.results.store import Results
 from tests.running_gateway import RunningGateway
@@ -26,8 +26,10 @@ def night(gateway: RunningGateway) -> RunningGateway:
     hour = now // 3600 * 3600
     layout.outlook.parent.mkdir(parents=True, exist_ok=True)
     view = Outlook(hour, 3600.0, (Step(0, 0, 0),) * 5 + (Step(6, 10, 12),) * 40, days_learned=20)
-    scores = told.ForecastScores(20, 8.0, 10.0, None, 0.11)
-    told.write(layout.outlook, told.Told(boot_id(), view, BoardModel(), 37.0, scores, sleeps=True))
+    scores = outlook_file.ForecastScores(20, 8.0, 10.0, None, 0.11)
+    outlook_file.write(
+        layout.outlook, outlook_file.OutlookReport(boot_id(), view, BoardModel(), 37.0, scores, sleeps=True)
+    )
     plan = Plan(Action.SLEEP, "14 % is no more than the floor", now + 900, 14.0, now + 4 * 3600, 0.0, hour + 5 * 3600)
     readings = (Reading("charger", "charge", 14.0, "%", verdict=Verdict.OK),)
     report = PowerStatus(

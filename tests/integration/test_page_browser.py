@@ -251,8 +251,8 @@ def test_a_person_pairs(person: Person, browser: Browser, board: Board) -> None:
         admin.go("Access")
         admin.page.get_by_label("Code on the other screen").fill(code)
         admin.page.get_by_label("Name", exact=True).fill("phone-script" if person.script else "phone-plain")
-        admin.press("Let in")
-        expect(admin.page.get_by_role("status").filter(has_text="is let in")).to_be_visible()
+        admin.press("Give access")
+        expect(admin.page.get_by_role("status").filter(has_text="has access now")).to_be_visible()
     if not person.script:
         person.page.get_by_role("link", name="Go on once it is confirmed").click()
     expect(person.page.get_by_role("heading", name="Power")).to_be_visible()

@@ -121,7 +121,7 @@ def test_a_laptop_pairs_with_a_board_it_never_saw(
     """The code is confirmed on the board; token and certificate are kept, and later commands need nothing else."""
     code = laptop.pair(url_of(board))
     assert approve(board, code.lower(), "--scope", "submit", "--scope", "read") == 0
-    assert "a machine at 127.0.0.1 is let in: token 'laptop' may read, submit" in capsys.readouterr().out
+    assert "a machine at 127.0.0.1 has access now: token 'laptop' may read, submit" in capsys.readouterr().out
     assert laptop.ended()[0] == 0
     host = f"127.0.0.1-{board.port}"
     assert laptop.files == {"client.yaml", f"{host}.token", f"{host}-certificate.pem"}

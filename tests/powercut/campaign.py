@@ -40,6 +40,7 @@ _STALL_S = 0.4  # what a slow card or a busy core does to a process any day
 _SLOW_S = 20.0  # a recovery that takes longer is worth a look at its logs
 _AUDIT_EVERY = 10
 _PAUSED_S = 20.0
+_GIVEN_BACK_S = 10.0
 #: After so many power-ons with bursts, each worker must have made results, some in groups, some of spawned children.
 _ENOUGH_BURSTS = 3
 _WORKERS, _SCALED = frozenset({"main", "second", "io"}), frozenset({"main", "extra-1", "io"})
@@ -251,9 +252,12 @@ class Campaign:
                 verdict.faults.append(f"not every worker pauses within {_PAUSED_S:g} s: {self.board.statuses()}")
                 return
             begun = self.board.bodies()[0]
-            held = sum(len(status.running) for status in self.board.statuses())
-            if (in_hand := self.board.in_hand()) > held:
-                verdict.faults.append(f"{in_hand} messages are still in the hands of paused workers, which hold {held}")
+            # The broker has yet to take what a worker has just given back or acknowledged.
+            if not until_true(self._all_given_back, _GIVEN_BACK_S):
+                verdict.faults.append(
+                    f"{_GIVEN_BACK_S:g} s after all workers paused, {self.board.in_hand()} messages are still in their "
+                    f"hands, which hold {self._running()} bodies"
+                )
             if (more := self.board.bodies()[0] - begun) > 0:
                 verdict.faults.append(f"{more} bodies began while the board was paused")
         finally:
@@ -264,6 +268,14 @@ class Campaign:
         rests = (WorkerState.PAUSED, WorkerState.HELD)
         statuses = self.board.statuses()
         return bool(statuses) and all(status.state in rests for status in statuses)
+
+    def _all_given_back(self) -> bool:
+        """True when paused workers have messages only of bodies that are held."""
+        return self.board.in_hand() <= self._running()
+
+    def _running(self) -> int:
+        """How many bodies have begun and not ended, held ones among them."""
+        return sum(len(status.running) for status in self.board.statuses())
 
     def _last(self) -> Verdict:
         """The power stays: every job that was ever accepted must end."""

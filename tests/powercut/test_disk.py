@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.core import durable
 from tests.powercut.pages import PAGE, SECTOR, Keep, Pages
 from tests.powercut.volume import Volume
 
@@ -94,6 +95,30 @@ def test_ext4_keeps_what_was_synced_and_loses_the_rest(volume: Volume) -> None:
     volume.detach()
     assert volume.problems() == ""
     volume.attach()
+
+
+def test_no_sync_succeeds_after_the_journal_was_given_up(volume: Volume) -> None:
+    """A plain fsync may: what shared the lost transaction is neither running nor being committed any more."""
+    first, second = volume.mount / "first", volume.mount / "second"
+    for folder in (first, second):
+        folder.mkdir()
+        durable.sync_folder(volume.mount)
+    for folder in (first, second):
+        (folder / "name").touch()
+    volume.disk.fail("write", errno.EIO)
+    fd = os.open(first, os.O_RDONLY)
+    try:
+        with pytest.raises(OSError, match=r"Input/output error|Read-only"):
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+    with pytest.raises(OSError, match=r"Input/output error|Read-only"):
+        durable.sync_folder(second)
+    volume.disk.mend()
+    volume.cut(seed=1)
+    volume.detach()
+    volume.attach()
+    assert not (second / "name").exists()
 
 
 def test_an_armed_cut_comes_at_its_flush(volume: Volume) -> None:

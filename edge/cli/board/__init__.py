@@ -1,15 +1,15 @@
-"""Commands about the board one is on.
+"""Commands that run on the board itself and work on its files and services.
 
-- `calibrate`: `edge power calibrate`
-- `statement`: `edge power statement`
-- `whatif`: `edge power replay --days`
-- `services`: `edge up`, `worker`, `gateway`
-- `power`: `edge power`, `edge pause`, `edge resume`
-- `config`: `edge config`
-- `scale`: `edge scale`
-- `token`: `edge token`
-- `backup`: `edge backup`, `edge restore`
-- `doctor`: `edge doctor`
-- `checks`: what the doctor looks at
+- `calibrate`: `edge power calibrate` measures the board's watts at rest and for each busy core
+- `statement`: `edge power statement` shows the energy of jobs and board in a month
+- `whatif`: `edge power replay --days` computes the last days again with another battery or panel
+- `services`: `edge up`, `worker` and `gateway` run the processes of a board
+- `power`: `edge power`, `edge pause` and `edge resume`
+- `config`: `edge config` checks and shows the configuration
+- `scale`: `edge scale` shows and sets the number of workers
+- `token`: `edge token` gives, changes and revokes access
+- `backup`: `edge backup` and `edge restore`
+- `doctor`: `edge doctor` runs all checks and prints their findings
+- `checks`: the checks of `edge doctor`
 - `version`: `edge version`
 """

@@ -1,4 +1,4 @@
-"""`edge backup`, `edge restore`: a whole board in one file, and back."""
+"""`edge backup` packs a whole board into one file, and `edge restore` unpacks it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EVERY_S = 2.0
 
 
 class _Meter:
-    """A line on stderr every other second, for a person who waits."""
+    """Writes a line with files and bytes to stderr every two seconds, for a person who waits."""
 
     def __init__(self, verb: str, *, quiet: bool) -> None:
         self._verb, self._quiet = verb, quiet
@@ -41,10 +41,10 @@ class _Meter:
 def backup(session: Session, *, file: Path, force: bool) -> int:
     """Pack this board's ledger, open jobs, results, checkpoints, tokens and configuration into FILE.
 
-    Everything goes on meanwhile. A FILE that ends in gz is compressed. It holds what jobs were given and gave back:
-    keep it as safe as the board. Jobs sent by plain Celery are in it once they have ended.
+    The board keeps running meanwhile. If the name of FILE ends in gz, it is compressed. The file contains tokens, and
+    arguments and results of jobs: keep it as safe as the board. A job of plain Celery is in it only if it has ended.
     """
-    from edge.backup import pack  # the board's side; the client has no need of it
+    from edge.backup import pack  # needs the device extra, which a client does not have
 
     manifest = pack.backup(
         session.board(), file.absolute(), advance=_Meter("packed", quiet=session.as_json), replace=force
@@ -66,18 +66,19 @@ def backup(session: Session, *, file: Path, force: bool) -> int:
     "--root",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="State root, with its edge.yaml in it as `edge up` has it. [default: as edge.yaml says]",
+    help="State root that holds its own edge.yaml, as with `edge up`. [default: the root in edge.yaml]",
 )
-@click.option("--set-aside", is_flag=True, help="Move what is there to a folder before-restore-N, and restore.")
-@click.option("--keep-tokens", is_flag=True, help="Tokens that count now go on counting beside the backup's.")
+@click.option("--set-aside", is_flag=True, help="Move the present state to a folder before-restore-N first.")
+@click.option("--keep-tokens", is_flag=True, help="Keep the tokens that are valid now, in addition to the backup's.")
 @common
 @pass_session
 def restore(session: Session, *, file: Path, root: Path | None, set_aside: bool, keep_tokens: bool) -> int:
-    """Put the backup FILE onto this board, which must be stopped; its open jobs run once it is started.
+    """Restore this board, which must be stopped, from the backup FILE. Its open jobs run once the board is started.
 
-    Checked as a whole before anything is changed. An edge.yaml that is there stays; the backup's is laid beside it.
+    The whole file is checked before anything is changed. An existing edge.yaml stays as it is; that of the backup is
+    written next to it.
     """
-    from edge.backup.restore import restore as put_back  # as above
+    from edge.backup.restore import restore as unpack  # needs the device extra
     from edge.core.layout import Layout
 
     if root is not None:
@@ -88,7 +89,7 @@ def restore(session: Session, *, file: Path, root: Path | None, set_aside: bool,
             raise UsageError("there is no edge.yaml here; name it with --config, or the state root with --root DIR")
         layout, config = loaded.config.layout, loaded.path
     meter = _Meter("unpacked", quiet=session.as_json)
-    done = put_back(file.absolute(), layout, config, advance=meter, set_aside=set_aside, keep_tokens=keep_tokens)
+    done = unpack(file.absolute(), layout, config, advance=meter, set_aside=set_aside, keep_tokens=keep_tokens)
     if session.as_json:
         output.document(
             {
@@ -99,12 +100,13 @@ def restore(session: Session, *, file: Path, root: Path | None, set_aside: bool,
         )
         return 0
     if done.manifest is None:
-        click.echo(f"{layout.root}: ended the restore that was interrupted before; {file} was not looked at")
+        # ansible/restore.yml looks for the last words.
+        click.echo(f"{layout.root}: finished the restore that was interrupted before; {file} was not looked at")
     else:
         jobs, still = done.manifest.jobs, done.manifest.open_jobs
         click.echo(f"{layout.root}: {jobs} jobs, {still} of them open, as of {output.when(done.manifest.made_at)}")
     if done.aside is not None:
-        output.note(f"what was there is in {done.aside}")
+        output.note(f"the state from before is in {done.aside}")
     if done.config is not None:
         output.note(f"the backup's configuration is in {done.config}")
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""`edge power calibrate`: learns what the board draws at rest and by busy core."""
+"""`edge power calibrate` measures the watts that the board draws at rest and for each busy core."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from edge.cli.session import Session, common, pass_session
 from edge.core.errors import StorageError
 
 
-@click.command(short_help="Learn the board's watts from its shunt, in 3 min.")
+@click.command(short_help="Measure the board's watts with its shunt monitor, in 3 min.")
 @click.option(
     "--minutes",
     type=Number(0.5, 60),
+    metavar="MINUTES",
     default=3.0,
     show_default=True,
     help="Time for all steps, from rest to all cores.",
@@ -24,20 +25,23 @@ from edge.core.errors import StorageError
 @common
 @pass_session
 def calibrate(session: Session, *, minutes: float, dry_run: bool) -> int:
-    """Load 0 to all cores, measure, and keep what the board draws at rest and what a busy core draws more.
+    """Measure and keep the watts that the board draws at rest, and the watts that each busy core adds.
 
-    It needs a shunt monitor, once: energies of jobs that nothing measures are estimated from these numbers. Jobs that
-    run meanwhile would spoil it: `edge pause` first.
+    The command loads no core, then one, up to all cores. It needs a shunt monitor, and once is enough: the energy of
+    jobs is later estimated from these numbers when nothing measures it. Run `edge pause` first: running jobs would
+    spoil the measurement.
     """
-    from edge.power.energy import calibrate as measure  # the board's side
+    from edge.power.energy import calibrate as measure  # loaded on a board only
     from edge.power.energy import calibration
     from edge.power.energy.load import Load
-    from edge.power.sleep import busy
+    from edge.power.sleep import worker_activity
 
     config = session.board().config
     meter, load, steps = measure.BoardMeter(config.power, config.layout), Load(), dict[int, float]()
     try:
-        for step in measure.measured(load, meter.read, total_s=minutes * 60, disturbed=lambda: busy.who(config.layout)):
+        for step in measure.measured(
+            load, meter.read, total_s=minutes * 60, disturbed=lambda: worker_activity.running_job(config.layout)
+        ):
             steps[step.busy] = step.watts
             if not session.as_json:
                 cores = f"{step.busy} busy core{'' if step.busy == 1 else 's'}"
@@ -62,5 +66,5 @@ def calibrate(session: Session, *, minutes: float, dry_run: bool) -> int:
         ]
     )
     if config.worker.cpu_watts is not None:
-        output.note(f"worker.cpu_watts ({config.worker.cpu_watts:g}) in edge.yaml counts instead of the second number")
+        output.note(f"worker.cpu_watts ({config.worker.cpu_watts:g}) in edge.yaml is used instead of the second number")
     return 0

@@ -1,4 +1,4 @@
-"""`edge config`: check, show and explain the board's configuration."""
+"""`edge config` checks and shows the board's configuration, and prints an example of it."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ if TYPE_CHECKING:
     from edge.config import Config, Loaded, WorkerEntry
 
 
+#: A configuration with such a path may be a pipe, which can be read only once.
 _PIPES = ("/dev/stdin", "/dev/fd/", "/proc/")
 
 
 @click.group()
 def config() -> None:
-    """Check and show the board's configuration: edge.yaml, with EDGE_* variables over it."""
+    """Check and show the board's configuration: edge.yaml, whose values EDGE_* variables override."""
 
 
 @config.command()
 @common
 @pass_session
 def check(session: Session) -> int:
-    """Say whether the configuration can be used; exits 2 with the key, its value and what is allowed if not."""
+    """Check whether the configuration is valid. If not, exit 2 with the key, its value and what is allowed."""
     from edge.power.policy.rules import from_config  # loads every kind of source that the file names
 
     loaded = session.board()
-    from_config(loaded.config.power)  # a kind from elsewhere may declare what the governor would refuse
+    from_config(loaded.config.power)  # a kind of source from another package may have rules that the governor refuses
     _check_sleep(loaded.config)
     _check_commands(loaded)
     for sentence in (*_gaps(loaded), *_lacking(loaded.config)):
@@ -45,15 +46,15 @@ def check(session: Session) -> int:
 
 
 def _check_commands(loaded: Loaded) -> None:
-    """Raise ConfigError where a task of a module in `tasks:` has the name of a command, which would be left out."""
+    """Raise ConfigError if a command has the name of a task: the catalogue would leave the command out."""
     path, commands = loaded.path, loaded.config.commands
     if not commands or path is None or str(path).startswith(_PIPES):
         return
     try:
-        from edge.catalog.catalogue import load  # only where there are commands
+        from edge.catalog.catalogue import load  # only loaded if there are commands
 
         errors = load(path).errors
-    except (ImportError, EdgeError):  # on a laptop the tasks cannot be imported
+    except (ImportError, EdgeError):  # on a laptop the modules of tasks cannot be imported
         return
     for number, command in enumerate(commands):
         if why := errors.get(f"commands {command.name}"):
@@ -61,7 +62,7 @@ def _check_commands(loaded: Loaded) -> None:
 
 
 def _check_sleep(config: Config) -> None:
-    """Raise ConfigError where this board is to go down and could not come back."""
+    """Raise ConfigError if the configuration lets this board sleep and it has no way to wake up again."""
     from edge.power.sleep import means
 
     power = config.power
@@ -73,7 +74,7 @@ def _check_sleep(config: Config) -> None:
 @common
 @pass_session
 def show(session: Session) -> int:
-    """Show every key with the value in force, and where it comes from: default, file or variable."""
+    """Show every key with its current value and its origin. The origin is default, file or variable."""
     rows = list(session.board().rows())
     if session.as_json:
         output.document([{"key": key, "value": value, "origin": origin} for key, value, origin in rows])
@@ -86,11 +87,12 @@ def show(session: Session) -> int:
 @common
 @pass_session
 def workers(session: Session) -> int:
-    """Show the workers that this board is to run, with the unit of each on an appliance.
+    """Show the workers that this board should run. UNIT is the systemd unit of a worker on an appliance.
 
-    Without a list of `workers`, the one of threads is among them once the gateway has met a kind of job that wants it.
+    Without a list `workers` in edge.yaml, the worker of threads is shown once the gateway has loaded a kind of job of
+    the pool io.
     """
-    from msgspec import to_builtins  # with the records: not for `edge --help`
+    from msgspec import to_builtins  # like the records, not loaded for `edge --help`
 
     from edge.model import KnownQueues
 
@@ -119,7 +121,7 @@ def workers(session: Session) -> int:
 @config.command()
 def example() -> int:
     """Print a commented edge.yaml: every key with its default."""
-    from edge.config.example import example as text  # only this command looks at every record
+    from edge.config.example import example as text  # loads all records, which only this command needs
 
     click.echo(text(), nl=False)
     return 0
@@ -127,18 +129,18 @@ def example() -> int:
 
 def _unit(config: Config, entry: WorkerEntry) -> str:
     if entry.scaled:
-        return f"edge-worker@{entry.name}-1.service and on, started when wanted"
+        return f"edge-worker@{entry.name}-1.service and further ones, started when needed"
     return "edge-worker.service" if entry.name == config.worker.name else f"edge-worker@{entry.name}.service"
 
 
 def _gaps(loaded: Loaded) -> tuple[str, ...]:
-    """What a list of workers leaves out; nothing where the kinds of job cannot be learnt here."""
+    """Return a sentence for each kind of job that no worker of the list takes, or none if tasks cannot be imported."""
     path = loaded.path
-    # The tasks are imported by a process of their own, which cannot read a pipe once more.
+    # Another process imports the tasks, and it cannot read a pipe again.
     if not loaded.config.workers or path is None or str(path).startswith(_PIPES):
         return ()
     try:
-        from edge.broker.coverage import gaps  # kombu: the device extra; and only where there is a list
+        from edge.broker.coverage import gaps  # needs kombu of the device extra; only loaded if there is a list
         from edge.catalog.catalogue import load
 
         return gaps(loaded.config, load(path))
@@ -147,18 +149,18 @@ def _gaps(loaded: Loaded) -> tuple[str, ...]:
 
 
 def _lacking(config: Config) -> tuple[str, ...]:
-    """What this machine lacks for the programs that the file allows."""
+    """Return a sentence for each thing that this machine lacks to run the programs that the file allows."""
     if not config.commands and not config.allow_any:
         return ()
-    from edge.worker.command.here import missing  # only where there are commands
+    from edge.worker.command.here import missing  # only loaded if there are commands
 
     return tuple(f"{what}; {cure}" for what, cure in missing(config))
 
 
 def _text(value: object) -> str:
-    """A value as it could stand in the file."""
+    """Return a value as it could be written in the file."""
     if isinstance(value, str) and value:
         return value
-    import json  # one line of YAML is JSON
+    import json  # JSON is valid YAML on one line
 
     return json.dumps(value, default=str)

@@ -1,4 +1,4 @@
-"""`edge doctor`: everything a board needs, looked at once, with what to do about it."""
+"""`edge doctor` checks everything that a board needs, and says what to do about each fault."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ _COLOURS = {"ok": "green", "warn": "yellow", "FAIL": "red"}
 @common
 @pass_session
 def doctor(session: Session) -> int:
-    """Check broker, ledger, folders, disk, clock and versions; say what to do.
+    """Check everything that the board needs; say what is wrong and what to do.
 
-    Where there is no edge.yaml (and none is named), only what a client needs is checked. Exits 1 when a line says FAIL.
+    Without an edge.yaml, only the things that a client needs are checked: the clock and the gateway. The exit code is
+    1 if a line says FAIL.
     """
     code = 0
     for finding in _findings(session):
@@ -42,21 +43,16 @@ def doctor(session: Session) -> int:
 
 
 def _findings(session: Session) -> Iterator[Finding]:
-    """What every check found, in the order in which faults explain later ones."""
-    from edge.cli.board.checks import (
-        files,
-        machine,
-        mqtt,
-        parts,
-        state,  # a dozen libraries, for this command alone
-    )
+    """Yield the findings of all checks. Causes come first: an early fault explains later ones."""
+    # The checks load a dozen libraries, which no other command needs.
+    from edge.cli.board.checks import files, machine, mqtt, parts, state
     from edge.cli.board.checks.finding import fail, ok
 
     client = session.client(quick=True)
     try:
         loaded = session.board()
     except ConfigError as err:
-        yield fail("config", str(err), "mend it; `edge config check` says whether it can be used")
+        yield fail("config", str(err), "correct it; `edge config check` shows whether it is valid")
         yield from machine.clock()
         return
     if loaded.path is None:
@@ -69,7 +65,7 @@ def _findings(session: Session) -> Iterator[Finding]:
     yield from machine.versions()
     yield from machine.clock()
     yield from machine.disk(config.root)
-    if config.run == _APPLIANCE_RUN:  # elsewhere no unit has limits
+    if config.run == _APPLIANCE_RUN:  # only on an appliance are there systemd units with memory limits
         yield from machine.memory()
     if config.commands or config.allow_any:
         yield from machine.commands(config)
@@ -84,47 +80,51 @@ def _findings(session: Session) -> Iterator[Finding]:
         yield from state.stores([config.layout.broker, state.APPLIANCE_BROKER])
         yield from parts.complaints(config.layout)
     try:
-        from edge.broker.routes import known_queues  # kombu: the device extra
+        from edge.broker.routes import known_queues  # needs kombu of the device extra
 
         yield from parts.broker(config.broker, more=() if node else known_queues(config))
     except ImportError as err:
-        yield fail("broker", f"cannot be asked: {err.name} is missing", "pip install 'edge-worker[device]'")
+        yield fail("broker", f"cannot be checked: {err.name} is missing", "pip install 'edge-worker[device]'")
     yield from parts.power(config.layout)
     yield from parts.sleep(config.power)
     if not node:
         yield from mqtt.broker(config)
-    yield from parts.workers(config.layout, _listed(config))
+    yield from parts.workers(config.layout, _expected_workers(config))
     if node:
         yield from parts.head(config.node)
         return
-    if session.url is None and not _elsewhere():
+    if session.url is None and not _gateway_in_environment():
         session.url = f"{config.gateway.scheme}://{_reachable(config.gateway.host)}:{config.gateway.port}"
         try:
             client = session.client(quick=True, certificate=config.gateway.tls_cert)
         except ConfigError as err:
-            yield fail("gateway", str(err), "gateway.tls_cert has to be readable; sudo edge doctor")
+            yield fail("gateway", str(err), "this user must be able to read gateway.tls_cert: sudo edge doctor")
             return
     yield from parts.gateway(client)
 
 
-def _listed(config: Config) -> list[WorkerEntry]:
-    """The workers that are to be there by name: those of the list, else the one of threads where it is wanted."""
-    from edge.model import KnownQueues, WorkerPool  # not for `edge --help`
+def _expected_workers(config: Config) -> list[WorkerEntry]:
+    """Return the workers that must run under their names.
+
+    These are the entries of `workers` that are not scaled. Without that list it is the worker of threads, if a kind of
+    job needs it.
+    """
+    from edge.model import KnownQueues, WorkerPool  # not loaded for `edge --help`
 
     io = bool(KnownQueues.read(config.layout.queues).io)
     planned = [entry for entry in config.planned(io=io) if not entry.scaled]
     return [entry for entry in planned if config.workers or entry.pool is WorkerPool.THREADS]
 
 
-def _elsewhere() -> bool:
-    """True when the environment names a gateway: then that one is meant, not the board's own."""
-    import os  # a look at one variable
+def _gateway_in_environment() -> bool:
+    """Return True if the environment names a gateway. This gateway is then checked, not the board's own."""
+    import os
 
     return bool(os.environ.get("EDGE_URL"))
 
 
 def _reachable(host: str) -> str:
-    """The address to ask of a gateway that listens on `host`."""
+    """Return the address at which a gateway that listens on `host` can be reached from this board."""
     if host in {"0.0.0.0", "::", ""}:  # noqa: S104 - compared, not bound
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host

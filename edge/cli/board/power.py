@@ -1,4 +1,4 @@
-"""`edge power`, `edge pause`, `edge resume`: the governor of a board, and what a person may ask of it."""
+"""`edge power`, `edge pause` and `edge resume`: run the governor, look at power, and pause the board."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _LONGEST_S = 366 * 86_400
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg] # generic only since click 8.4
-    """`90`, `30s`, `20m`, `2h`, `1h30m`, `3d`: seconds, at least one and at most a year."""
+    """Accepts a duration such as `90`, `30s`, `20m`, `2h`, `1h30m` or `3d`, from one second to a year."""
 
     name = "duration"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The seconds of `value`."""
+        """Return `value` in seconds."""
         found = seconds(str(value))
         if found is None:
-            self.fail(f"{value!r} is not a duration: 30s, 20m, 2h, 1h30m or 3d", param, ctx)
+            self.fail(f"{value!r} is not a duration such as 30s, 20m, 2h, 1h30m or 3d", param, ctx)
         if not 1 <= found <= _LONGEST_S:
             self.fail(f"{value!r} is not between one second and a year", param, ctx)
         return found
@@ -38,7 +38,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg] # generic only since 
 
 @contextmanager
 def _written(path: Path) -> Iterator[None]:
-    """Name the file that a full or read-only card does not take."""
+    """Turn an OSError into a StorageError that names the file, for a full or read-only card."""
     try:
         yield
     except OSError as err:
@@ -49,37 +49,37 @@ def _written(path: Path) -> Iterator[None]:
 @common
 @click.pass_context
 def power(ctx: click.Context) -> int:
-    """Run the governor: reads the power sources and decides what may run. Its commands look and tune."""
+    """Run the governor, which reads the power sources and decides what may run. Its commands show and test power."""
     if ctx.invoked_subcommand is not None:
         return 0
     session: Session = ctx.obj
     return int(entry("edge.power.governor.main", "power")(session.board()) or 0)
 
 
-@power.command()
+@power.command(short_help="Show the power state, its reason and all readings.")
 @common
 @pass_session
 def show(session: Session) -> int:
-    """Show what power is like, why, what ends it, and every reading with its age."""
-    from edge.power import status  # the board's side
+    """Show the power state, its reason and all readings, with the rule that ends it and the age of each reading."""
+    from edge.power import status  # loaded on a board only
 
-    said = status.aged(status.read(session.board().config.layout.power))
+    found = status.aged(status.read(session.board().config.layout.power))
     if session.as_json:
-        output.document(said)
+        output.document(found)
         return 0
     output.facts(
         [
-            ("state", said.state),
-            ("why", said.reason),
-            ("until", said.until),
-            ("expected", output.when(said.resumes_at)),
-            ("since", output.when(said.since)),
-            *output.plan(said.plan),
+            ("state", found.state),
+            ("why", found.reason),
+            ("until", found.until),
+            ("expected", output.when(found.resumes_at)),
+            ("since", output.when(found.since)),
+            *output.plan(found.plan),
         ]
     )
-    if said.readings:
+    if found.readings:
         click.echo()
-        output.readings(said.readings)
+        output.readings(found.readings)
     return 0
 
 
@@ -87,9 +87,9 @@ def show(session: Session) -> int:
 @common
 @pass_session
 def probe(session: Session) -> int:
-    """Find what this board can tell of its power, and print the configuration to paste into edge.yaml."""
+    """Find the power sources of this board. The output is configuration to paste into edge.yaml."""
     from edge.power.probe import as_yaml
-    from edge.power.probe import probe as look  # the board's side
+    from edge.power.probe import probe as look  # loaded on a board only
     from edge.power.sleep import means
 
     config = session.board().config
@@ -108,23 +108,29 @@ def probe(session: Session) -> int:
     "--days", type=click.IntRange(1, 366), metavar="N", help="In place of FILE: the last N days, with the plan."
 )
 @click.option(
-    "--battery", type=Number(1, 10_000), metavar="%", help="With --days: of the size that it has; 120: larger."
+    "--battery",
+    type=Number(1, 10_000),
+    metavar="%",
+    help="With --days: size of the battery, in percent of the present one; 120 is a larger one.",
 )
-@click.option("--panel", type=Number(1, 10_000), metavar="%", help="With --days: of what the panel gives.")
+@click.option(
+    "--panel", type=Number(1, 10_000), metavar="%", help="With --days: watts of the panel, in percent of the present."
+)
 @common
 @pass_session
 def replay(session: Session, *, file: Path | None, days: int | None, battery: float | None, panel: float | None) -> int:
-    """Run recorded readings (lines of JSON) through the policy as configured: when it pauses and resumes, and why.
+    """Run recorded readings through the configured policy. Show when it pauses and resumes, and why.
 
-    The governor keeps the last day in /run/edge/governor/history.jsonl. With --days it runs the last days under the
-    planner, with another battery or panel, and says how many jobs more or fewer would have ended.
+    FILE has lines of JSON. The governor keeps the last day in /run/edge/governor/history.jsonl. With --days, the last
+    days are computed again under the planner with another battery or panel. The command then shows how many more or
+    fewer jobs would have ended.
     """
     if (file is None) == (days is None):
         raise UsageError("name a FILE of samples, or --days")
     if days is None and (battery is not None or panel is not None):
         raise UsageError("--battery and --panel need --days")
     if days is not None:
-        from edge.cli.board import whatif  # only for this
+        from edge.cli.board import whatif  # only loaded for --days
 
         compared = whatif.compare(
             session.board().config, days=days, battery=(battery or 100.0) / 100, panel=(panel or 100.0) / 100
@@ -132,7 +138,7 @@ def replay(session: Session, *, file: Path | None, days: int | None, battery: fl
         output.document(compared) if session.as_json else whatif.show(compared)
         return 0
     from edge.power.governor import history
-    from edge.power.governor.replay import replay as run  # the board's side
+    from edge.power.governor.replay import replay as run  # loaded on a board only
 
     file = given(file, "a file")
     changes = list(run(session.board().config.power, history.read(file)))
@@ -153,8 +159,8 @@ def replay(session: Session, *, file: Path | None, days: int | None, battery: fl
 @common
 @pass_session
 def simulate(session: Session, *, state: str) -> int:
-    """Make the simulated source say STATE from now on; `off` goes back to what is configured."""
-    from edge.power.simulate import simulate as play  # the board's side
+    """Make the simulated source report STATE from now on. STATE `off` returns to the configured values."""
+    from edge.power.simulate import simulate as play  # loaded on a board only
 
     config = session.board().config
     critical = config.power.critical
@@ -171,12 +177,14 @@ power.add_command(calibrate)
 
 
 @click.command()
-@click.option("--for", "for_s", type=Duration(), metavar="TIME", help="As 30s, 20m, 2h, 3d. [default: until resumed]")
+@click.option(
+    "--for", "for_s", type=Duration(), metavar="TIME", help="Such as 30s, 20m, 2h, 3d. [default: until resumed]"
+)
 @common
 @pass_session
 def pause(session: Session, *, for_s: float | None) -> int:
-    """Start nothing new on this board until `edge resume`, or for a time; kept over restarts and power cuts."""
-    from edge.power.governor.pause import set_pause  # the board's side
+    """Start nothing new on this board until `edge resume`, or for some time. Restarts and power cuts do not end it."""
+    from edge.power.governor.pause import set_pause  # loaded on a board only
 
     path = session.board().config.layout.pause
     with _written(path):
@@ -192,8 +200,8 @@ def pause(session: Session, *, for_s: float | None) -> int:
 @common
 @pass_session
 def resume(session: Session) -> int:
-    """End a pause by hand; what runs then is what power allows."""
-    from edge.power.governor.pause import clear  # the board's side
+    """End a pause. Jobs then run as far as power allows."""
+    from edge.power.governor.pause import clear  # loaded on a board only
 
     was = clear(session.board().config.layout.pause)
     if session.as_json:

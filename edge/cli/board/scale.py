@@ -1,4 +1,4 @@
-"""`edge scale`: how many workers of each scaled entry run and why, and a count set by hand."""
+"""`edge scale` shows how many workers of each scaled entry run and why, and sets a count by hand."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _AUTO = "auto"
 @click.argument("name", required=False)
 @click.argument("count", required=False)
 @click.option(
-    "--for", "for_s", type=Duration(), metavar="TIME", help="How long COUNT holds, as 20m, 1h, 3d. [default: 1h]"
+    "--for", "for_s", type=Duration(), metavar="TIME", help="How long COUNT holds, such as 20m, 1h, 3d. [default: 1h]"
 )
 @common
 @pass_session
 def scale(session: Session, *, name: str | None, count: str | None, for_s: float | None) -> int:
-    """Show how many workers are wanted, how many run, and why; with COUNT, set how many of NAME run for a time.
+    """Show how many workers are wanted, how many run, and why. With COUNT, set how many of NAME run for some time.
 
-    A count set by hand is obeyed as far as the board allows. It is kept over restarts and power cuts and ends by time;
-    COUNT `auto` ends it now.
+    A count that is set by hand holds as far as the board allows. It survives restarts and power cuts, and ends after
+    its time. COUNT `auto` ends it now.
     """
     config = session.board().config
     if name is None:
@@ -42,7 +42,7 @@ def scale(session: Session, *, name: str | None, count: str | None, for_s: float
     entry = _entry(config, name)
     if count is None:
         if for_s is not None:
-            raise UsageError("--for: give a count, too: edge scale NAME COUNT --for TIME")
+            raise UsageError("--for needs a count: edge scale NAME COUNT --for TIME")
         _show(session, config, entry)
         return 0
     _set(session, config, entry, count, for_s)
@@ -50,7 +50,7 @@ def scale(session: Session, *, name: str | None, count: str | None, for_s: float
 
 
 def _entry(config: Config, name: str) -> WorkerEntry:
-    """The scaled entry of that name. Raises UsageError."""
+    """Return the scaled entry with this name. Raises UsageError."""
     for entry in config.scaled:
         if entry.name == name:
             return entry
@@ -60,17 +60,17 @@ def _entry(config: Config, name: str) -> WorkerEntry:
 
 
 def _set(session: Session, config: Config, entry: WorkerEntry, count: str, for_s: float | None) -> None:
-    from edge.power.workers import by_hand  # the board's side
+    from edge.power.workers import by_hand  # loaded on a board only
 
     path = config.layout.scale_by_hand
     if count == _AUTO:
         if for_s is not None:
-            raise UsageError("--for: not with auto, which holds until a count is set")
+            raise UsageError("--for cannot be used with auto, which holds until a count is set")
         was = by_hand.take_away(path, entry.name)
         if session.as_json:
             output.document({"name": entry.name, "count": None, "for_s": None})
         else:
-            output.note(f"{entry.name} is scaled by the rule" + ("" if was else "; no count was set"))
+            output.note(f"{entry.name} is scaled automatically" + ("" if was else "; no count was set"))
         return
     if not (count.isascii() and count.isdecimal()) or not entry.min <= int(count) <= entry.most:
         raise UsageError(f"count {count!r} of {entry.name}: expected {entry.min} to {entry.most}, or auto")
@@ -83,13 +83,13 @@ def _set(session: Session, config: Config, entry: WorkerEntry, count: str, for_s
 
 
 def _show(session: Session, config: Config, entry: WorkerEntry | None) -> None:
-    told = [each for each in _told(config) if entry is None or each.name == entry.name]
+    shown = [each for each in _scaled_workers(config) if entry is None or each.name == entry.name]
     if session.as_json:
-        output.document(told)
+        output.document(shown)
         return
-    if not told:
-        raise UsageError("nobody has decided yet: `edge power` has not run since this boot")
-    for number, each in enumerate(told):
+    if not shown:
+        raise UsageError("nothing is decided yet: `edge power` has not run since this boot")
+    for number, each in enumerate(shown):
         if number:
             click.echo()
         failing = f", {len(each.failing)} of them crash again and again" if each.failing else ""
@@ -106,9 +106,9 @@ def _show(session: Session, config: Config, entry: WorkerEntry | None) -> None:
             click.echo(output.line(f"  {output.when(step.at) or f'{step.at:.0f}'}  {step.why}"))
 
 
-def _told(config: Config) -> tuple[ScaledWorkers, ...]:
-    """What the governor decided last in this boot."""
-    from edge.power.workers.decided import decided  # the board's side
+def _scaled_workers(config: Config) -> tuple[ScaledWorkers, ...]:
+    """Return the governor's last decision in this boot for each scaled entry, or nothing if it has not decided."""
+    from edge.power.workers.decided import decided  # loaded on a board only
     from edge.power.workers.living import living
 
     status, found = decided(config.layout.scaling), living(config.layout)

@@ -1,4 +1,4 @@
-"""`edge up`, `worker`, `gateway`: the processes of a board, imported only when they are run."""
+"""`edge up`, `edge worker` and `edge gateway` run the processes of a board, whose libraries are imported only then."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 def entry(part: str, command: str, *, name: str = "main") -> Callable[..., int | None]:
-    """The function `name` that runs a part. Raises UsageError where its libraries are not installed."""
+    """Return the function `name` of the module `part`. Raises UsageError if its libraries are not installed."""
     try:
         module = importlib.import_module(part)
     except ModuleNotFoundError as err:
@@ -34,29 +34,29 @@ def entry(part: str, command: str, *, name: str = "main") -> Callable[..., int |
     default=Path(".edge"),
     show_default=True,
     metavar="DIR",
-    help="Where all state lies; the same folder goes on where it stopped.",
+    help="Folder for all state; the same folder continues where it stopped.",
 )
 @click.option("--port", type=click.IntRange(1, 65535), metavar="PORT", help="Port of the gateway.")
 @click.option(
     "--broker-port",
     type=click.IntRange(1, 65533),
     metavar="PORT",
-    help="Port of the broker; it takes the two after it as well.",
+    help="Port of the broker; it uses the next two ports as well.",
 )
 @click.option(
     "--rabbitmq-server",
     "server",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Another rabbitmq-server than the installed one.",
+    help="The program rabbitmq-server to run. [default: the installed one]",
 )
-@click.option("--stop", "ending", is_flag=True, help="End the stack that runs on this root.")
+@click.option("--stop", "ending", is_flag=True, help="Stop the processes that `edge up` runs on this root.")
 @common
 @pass_session
 def up(
     session: Session, *, root: Path, port: int | None, broker_port: int | None, server: Path | None, ending: bool
 ) -> int:
-    """Run a private broker, gateway, governor and worker in the foreground; Ctrl-C stops them in order."""
+    """Run a private broker, gateway, governor and worker in the foreground. Ctrl-C stops them in order."""
     if session.config is not None:
         raise UsageError("edge up reads DIR/edge.yaml of its --root DIR, not --config")
     if ending:
@@ -68,11 +68,11 @@ def up(
 
 
 @click.command()
-@click.option("--all", "every", is_flag=True, help="All that `workers` lists, and those that scaling asks for.")
+@click.option("--all", "every", is_flag=True, help="Run all workers that `workers` in edge.yaml lists or scales.")
 @common
 @pass_session
 def worker(session: Session, *, every: bool) -> int:
-    """Run the worker: takes jobs while power allows, and leaves each with one durable result."""
+    """Run the worker, which runs jobs while power allows and writes one durable result for each."""
     if every:
         return int(entry("edge.up.workers", "worker")(session.board()) or 0)
     return int(entry("edge.worker.celery.main", "worker")(session.board()) or 0)
@@ -82,5 +82,5 @@ def worker(session: Session, *, every: bool) -> int:
 @common
 @pass_session
 def gateway(session: Session) -> int:
-    """Run the gateway: HTTP for the LAN, and the ledger of accepted jobs."""
+    """Run the gateway, which serves HTTP to the LAN and keeps the ledger of accepted jobs."""
     return int(entry("edge.gateway.main", "gateway")(session.board()) or 0)

@@ -1,4 +1,4 @@
-"""`edge power statement`: what jobs and the board took in a month, by day, kind and submitter."""
+"""`edge power statement` shows the energy of jobs and board in a month, by day, kind and submitter."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edge.model import Statement, StatementLine
 
 _MONTH = re.compile(r"20[0-9]{2}-(0[1-9]|1[0-2])")
-#: Heading of a column, and the member of a line.
+#: Heading of a column, and the field of `StatementLine` with its values.
 _COLUMNS = (
     ("JOBS", "jobs"),
     ("JOBS_WH", "jobs_wh"),
@@ -31,14 +31,14 @@ _COLUMNS = (
 _BOARD = (("IDLE_WH", "idle_wh"), ("BOARD_WH", "board_wh"), ("LEFT_%", "left_percent"))
 
 
-@click.command(short_help="Show what jobs and the board took in a month.")
-@click.option("--month", metavar="YYYY-MM", help="Which month, such as 2026-11. [default: this one]")
+@click.command(short_help="Show the energy of jobs and board in a month.")
+@click.option("--month", metavar="YYYY-MM", help="The month, such as 2026-11. [default: this month]")
 @click.option(
     "--by",
     type=click.Choice(["day", "kind", "submitter"]),
     default="day",
     show_default=True,
-    help="One line for each.",
+    help="Show a line for each day, kind or submitter.",
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Write comma-separated values, energies in watt-hours.")
 @common
@@ -46,13 +46,13 @@ _BOARD = (("IDLE_WH", "idle_wh"), ("BOARD_WH", "board_wh"), ("LEFT_%", "left_per
 def statement(session: Session, *, month: str | None, by: str, as_csv: bool) -> int:
     """Show the receipts of a month: watt-hours of the jobs by source, of the board at rest, and as measured.
 
-    LEFT_% is the part of what a power monitor measured that neither receipts nor idle explain. With --json all tables
-    come in one document.
+    LEFT_% is the share of the measured energy that neither the receipts nor the board at rest explain. With --json,
+    one document has all tables.
     """
     if month is not None and not _MONTH.fullmatch(month):
         raise UsageError(f"--month {month[:40]!r}: expected a year and a month, such as 2026-11")
     if as_csv and session.as_json:
-        raise UsageError("--csv and --json exclude each other")
+        raise UsageError("--csv and --json cannot be used together")
     found = _found(session, month)
     if session.as_json:
         output.document(found)
@@ -71,7 +71,7 @@ def statement(session: Session, *, month: str | None, by: str, as_csv: bool) -> 
 
 
 def _found(session: Session, month: str | None) -> Statement:
-    """The gateway's answer; its files where it does not answer on this board, which may be hours old."""
+    """Return the statement of the gateway. If it does not answer on this board, read its files, up to hours old."""
     try:
         with session.client(quick=True) as client:
             return client.statement(month)
@@ -79,7 +79,7 @@ def _found(session: Session, month: str | None) -> Statement:
         loaded = session.board()
         if loaded.path is None or session.url is not None:
             raise
-    from edge.power.energy import statement as statements  # the board's side
+    from edge.power.energy import statement as statements  # loaded on a board only
 
     return statements.of_month(loaded.config.layout, month or statements.this_month())
 
@@ -92,7 +92,7 @@ def _shown(line: StatementLine, member: str) -> str:
 
 
 def _csv(by: str, lines: Sequence[StatementLine]) -> None:
-    """One line for each, with all members; what is not known is empty."""
+    """Write a row for each line, with all fields. A value that is not known is empty."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     members = ("name", "seconds", *(member for _, member in (*_COLUMNS, *_BOARD)))
     boards = ("board_sun_wh", "board_battery_wh", "board_mains_wh")
@@ -103,7 +103,7 @@ def _csv(by: str, lines: Sequence[StatementLine]) -> None:
 
 
 def _cell(text: str) -> str:
-    """A name that a spreadsheet does not take for a formula."""
+    """Return a name as a cell that a spreadsheet does not take for a formula."""
     return f"'{text}" if text[:1] in {"=", "+", "-", "@"} else output.shown(text)
 
 

@@ -1,4 +1,4 @@
-"""`edge token`: who on the LAN may do what; works on the board's own token file."""
+"""`edge token` gives, changes and revokes access from the LAN. It works on the board's own token files."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _SCOPES = ["submit", "read", "run", "admin", "node"]
 _MEANING = (
-    "submit (its own jobs), read (all jobs), run (its own jobs, and programs that ask for it), admin (all), node (a "
-    "board that works for this one); may be repeated."
+    "submit (its own jobs), read (all jobs), run (its own jobs, and programs that need this scope), admin (all), node "
+    "(a board that works for this one); may be repeated."
 )
 _scopes = click.option(
     "--scope",
@@ -36,22 +36,22 @@ _scopes = click.option(
 
 @click.group()
 def token() -> None:
-    """Give, change and revoke access from the LAN; run on the board itself, by who may write its state."""
+    """Give, change and revoke access from the LAN. Run this on the board, as a user who may write its state."""
 
 
 @token.command()
 @click.argument("name")
 @_scopes
-@click.option("--qr", is_flag=True, help="Print a QR code, too: with it a phone opens the board's page with the token.")
+@click.option("--qr", is_flag=True, help="Also print a QR code, with which a phone opens the board's page and logs in.")
 @common
 @pass_session
 def add(session: Session, *, name: str, scopes: tuple[str, ...], qr: bool) -> int:
-    """Make a token for NAME and print it: the only time it can be seen."""
-    from edge.access.tokens import Scope  # the board's side; the client has no need of it
+    """Make a token for NAME and print it. It is never shown again."""
+    from edge.access.tokens import Scope  # loaded on a board only
 
     config = session.board().config
     chosen = [Scope(scope) for scope in scopes or ("submit",)]
-    draw = _qr() if qr else None  # before the token is made: what draws it may be missing
+    draw = _qr() if qr else None  # before the token is made, because the library may be missing
     secret = _tokens(config).add(name, chosen)
     url = session.url or _page_url(config)
     if session.as_json:
@@ -78,8 +78,8 @@ def add(session: Session, *, name: str, scopes: tuple[str, ...], qr: bool) -> in
 @common
 @pass_session
 def allow(session: Session, *, name: str, scopes: tuple[str, ...]) -> int:
-    """Change what the token of NAME may do, from its next request on; the token itself stays."""
-    from edge.access.tokens import Scope  # as above
+    """Change the scopes of the token NAME. They count from its next request on. The token itself stays the same."""
+    from edge.access.tokens import Scope  # loaded on a board only
 
     chosen = [Scope(scope) for scope in scopes]
     _tokens(session.board().config).allow(name, chosen)
@@ -94,7 +94,7 @@ def allow(session: Session, *, name: str, scopes: tuple[str, ...]) -> int:
 @common
 @pass_session
 def list_tokens(session: Session) -> int:
-    """List who has a token and what for."""
+    """List all tokens by name, with their scopes."""
     tokens = _tokens(session.board().config).list()
     if session.as_json:
         output.document([{"name": t.name, "scopes": t.scopes, "created_at": t.created_at} for t in tokens])
@@ -110,8 +110,8 @@ def list_tokens(session: Session) -> int:
 @common
 @pass_session
 def pending(session: Session) -> int:
-    """List who asks to be let in, by `edge pair` or on the page; each shows a code on its own screen."""
-    from edge.access import pairing  # as above
+    """List the requests for access from `edge pair` or the page. Only the screen of the visitor shows the code."""
+    from edge.access import pairing  # loaded on a board only
 
     requests = pairing.read(session.board().config.layout.pairing)
     now = time.monotonic()
@@ -129,26 +129,26 @@ def pending(session: Session) -> int:
             for each in requests
         ]
         output.table(("NAME", "ADDRESS", "BY", "LEFT"), rows)
-        output.note("`edge token approve CODE` lets in who shows CODE")
+        output.note("`edge token approve CODE` gives access to the screen that shows CODE")
     else:
-        output.note("nobody asks to be let in")
+        output.note("nobody asks for access")
     return 0
 
 
 @token.command()
 @click.argument("code")
 @_scopes
-@click.option("--name", metavar="NAME", help="What to call the token. [default: what it calls itself]")
-@click.option("--replace", is_flag=True, help="Revoke another token of that name: the same machine, paired again.")
+@click.option("--name", metavar="NAME", help="Name of the token. [default: the name in the request]")
+@click.option("--replace", is_flag=True, help="Revoke the old token of that name, for a machine that is paired again.")
 @common
 @pass_session
 def approve(session: Session, *, code: str, scopes: tuple[str, ...], name: str | None, replace: bool) -> int:
-    """Let in the machine or browser that shows CODE now; its token counts from its next request on.
+    """Give access to the machine or browser that shows CODE now. Its token is valid from its next request on.
 
-    A code can be confirmed for 5 minutes and once. That it is known here shows, for `edge pair`, that nobody sits
-    between that machine and this board.
+    A code is valid for 5 minutes and can be confirmed once. With `edge pair`, the board knows the code only if nobody
+    intercepts the connection between that machine and this board.
     """
-    from edge.access import pairing  # as above
+    from edge.access import pairing  # loaded on a board only
     from edge.access.tokens import Scope
     from edge.model.pairing import typed
 
@@ -161,7 +161,7 @@ def approve(session: Session, *, code: str, scopes: tuple[str, ...], name: str |
         output.document({"name": made.name, "scopes": made.scopes, "address": request.address, "page": request.here})
     else:
         what = "a browser at" if request.here else "a machine at"
-        click.echo(f"{what} {request.address} is let in: token {made.name!r} may {', '.join(made.scopes)}")
+        click.echo(f"{what} {request.address} has access now: token {made.name!r} may {', '.join(made.scopes)}")
         if request.here:
             output.note("a browser compares no certificates; if in doubt, compare the fingerprint that the page shows")
     return 0
@@ -172,20 +172,20 @@ def approve(session: Session, *, code: str, scopes: tuple[str, ...], name: str |
 @common
 @pass_session
 def revoke(session: Session, *, name: str) -> int:
-    """Take the token of NAME back; the gateway refuses it from its next request on."""
+    """Revoke the token NAME. The gateway refuses it from its next request on."""
     _tokens(session.board().config).revoke(name)
     output.document({"name": name, "revoked": True}) if session.as_json else click.echo(f"token {name!r} revoked")
     return 0
 
 
 def _tokens(config: Config) -> Tokens:
-    from edge.access.tokens import Tokens  # as above
+    from edge.access.tokens import Tokens  # loaded on a board only
 
     return Tokens(config.layout.tokens, paired=config.layout.paired)
 
 
 def _page_url(config: Config) -> str:
-    """Where a phone on the LAN finds the page, as far as this board knows."""
+    """Return the address at which a phone on the LAN probably reaches the page: this board's name in mDNS."""
     gateway = config.gateway
     local = gateway.host in {"127.0.0.1", "::1", "localhost"}
     host = "127.0.0.1" if local else f"{platform.node().partition('.')[0]}.local"
@@ -193,14 +193,14 @@ def _page_url(config: Config) -> str:
 
 
 def _link(url: str, secret: str) -> str:
-    """The page with the token behind `#`, which a browser sends to nobody."""
+    """Return the address of the login with the token behind `#`, a part that browsers never send."""
     return f"{url.rstrip('/')}/login#{secret}"
 
 
 def _qr() -> Callable[[str], str]:
-    """What draws a QR code for a terminal. Raises UsageError."""
+    """Return a function that draws a text as QR code for a terminal. Raises UsageError if segno is not installed."""
     try:
-        import segno  # an optional part of the device's install, loaded only for this
+        import segno  # optional, and loaded for --qr only
     except ImportError as err:
         raise UsageError("--qr needs segno: pip install segno") from err
 

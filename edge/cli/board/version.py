@@ -1,4 +1,4 @@
-"""`edge version`."""
+"""`edge version` prints the versions of edge and Python."""
 
 from __future__ import annotations
 

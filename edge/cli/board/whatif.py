@@ -1,4 +1,4 @@
-"""`edge power replay --days N`: the last days once more, with another battery or panel."""
+"""`edge power replay --days N` computes the last days again, with another battery or panel."""
 
 from __future__ import annotations
 
@@ -14,35 +14,38 @@ if TYPE_CHECKING:
     from edge.config import Config
     from edge.power.planner.whatif import Ran, Slot
 
-_USUAL_JOB_S = 60.0
+_USUAL_JOB_S = 60.0  # seconds of a job if nothing is learned yet
 
 
 class Compared(msgspec.Struct, frozen=True):
-    """The days as they were, and as they would have been; both as the planner would run them."""
+    """The days with the present battery and panel, and with the other ones. The planner computes both."""
 
     days: int
     battery_wh: float
     other_battery_wh: float
-    panel: float
+    panel: float  # factor of the other panel's watts
     as_it_was: Ran
     as_it_would_be: Ran
 
 
 def compare(config: Config, *, days: int, battery: float, panel: float) -> Compared:
-    """Run the last `days` twice. Raises UsageError where there is too little to go by.
+    """Compute the last `days` twice, with the present and with the other battery and panel.
 
     Args:
-        config: of the board.
-        days: how many.
-        battery: factor of its size.
-        panel: factor of what it gives.
+        config: the board's configuration.
+        days: number of days.
+        battery: size of the other battery, as a factor of the present one.
+        panel: watts of the other panel, as a factor of the present one.
+
+    Raises:
+        UsageError: the battery's size is not configured, or no solar watts were recorded.
     """
-    from edge.power.governor.planning import board_of, remembered, settings_of  # the board's side
+    from edge.power.governor.planning import board_of, remembered, settings_of  # loaded on a board only
     from edge.power.planner.whatif import run
 
     battery_wh = config.power.battery_wh
     if battery_wh is None:
-        raise UsageError("power.battery_wh is not given: how much the battery holds has to be known")
+        raise UsageError("power.battery_wh is not set: the size of the battery has to be known")
     slots, job_s = _slots(config, days)
     board, settings = board_of(config), settings_of(config.power)
     memory = remembered(config)
@@ -55,29 +58,35 @@ def compare(config: Config, *, days: int, battery: float, panel: float) -> Compa
 
 
 def show(compared: Compared) -> None:
-    """Say it in words."""
+    """Write the comparison for a person."""
     more = compared.as_it_would_be.jobs - compared.as_it_was.jobs
     what = f"{compared.other_battery_wh:g} Wh in place of {compared.battery_wh:g} Wh"
     if compared.panel != 1.0:
         what += f" and {compared.panel:g} times the panel"
-    said = (
-        "as many jobs"
+    change = (
+        "the same number of jobs"
         if not more
         else f"{abs(more)} job{'' if abs(more) == 1 else 's'} {'more' if more > 0 else 'fewer'}"
     )
     output.facts(
         [
             ("with", what),
-            ("last", f"{compared.days} days: {said} ({compared.as_it_would_be.jobs} for {compared.as_it_was.jobs})"),
-            ("off", f"{compared.as_it_would_be.off_h:.0f} h for {compared.as_it_was.off_h:.0f} h"),
-            ("lowest", f"{compared.as_it_would_be.lowest_percent:.0f} % for {compared.as_it_was.lowest_percent:.0f} %"),
+            (
+                "last",
+                f"{compared.days} days: {change} ({compared.as_it_would_be.jobs}, was {compared.as_it_was.jobs})",
+            ),
+            ("off", f"{compared.as_it_would_be.off_h:.0f} h, was {compared.as_it_was.off_h:.0f} h"),
+            (
+                "lowest",
+                f"{compared.as_it_would_be.lowest_percent:.0f} %, was {compared.as_it_was.lowest_percent:.0f} %",
+            ),
         ]
     )
 
 
 def _slots(config: Config, days: int) -> tuple[list[Slot], float]:
-    """The quarters of the last days with the jobs that arrived in them, and the seconds of a job."""
-    from edge.gateway.background.activity import Activity  # the board's side
+    """Return the quarter hours of the last days with the jobs that arrived in each, and the mean seconds of a job."""
+    from edge.gateway.background.activity import Activity  # loaded on a board only
     from edge.power import series
     from edge.power.planner.whatif import Slot
 
@@ -102,8 +111,8 @@ def _slots(config: Config, days: int) -> tuple[list[Slot], float]:
 
 
 def _job_s(config: Config) -> float:
-    """Seconds of a job, as a mean of what was learned of the kinds."""
-    from edge.gateway.costs import KindCost  # the board's side
+    """Return the mean seconds of a job, from the learned costs of all kinds."""
+    from edge.gateway.costs import KindCost  # loaded on a board only
 
     try:
         found = msgspec.json.decode(config.layout.costs.read_bytes(), type=dict[str, KindCost])

@@ -1,4 +1,4 @@
-"""`--when-awake`: waits for a board that sleeps, and says so."""
+"""`edge submit --when-awake` tries again until a sleeping board answers, and writes on stderr that it waits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 #: Seconds between two tries. A board stays up for `power.sleep.min_awake_s` after a boot, which is 60 or more.
 _AGAIN_S = 30.0
-#: Seconds between two tries after `Asleep`: the board may stay awake for the job, so ask again soon.
+#: Seconds between two tries after `Asleep`: the board may stay awake for the job, so the next try comes soon.
 _SOON_S = 5.0
 
 

@@ -1,4 +1,4 @@
-"""Files of a job on the command line: `--file NAME=PATH`, uploaded before the job is handed over."""
+"""The option `--file NAME=PATH`: input files that are uploaded before the job is submitted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def named(options: Sequence[str]) -> dict[str, Path]:
     for text in options:
         name, equals, path = text.partition("=")
         if not equals or not _NAME.fullmatch(name) or not path:
-            raise UsageError(f"--file {text[:80]!r}: expected NAME=PATH, where NAME is how the kind calls the file")
+            raise UsageError(f"--file {text[:80]!r}: expected NAME=PATH, with the NAME that the kind uses for the file")
         if name in found:
             raise UsageError(f"--file {name}: is given twice")
         found[name] = Path(path)
@@ -34,21 +34,21 @@ def named(options: Sequence[str]) -> dict[str, Path]:
 
 
 def uploaded(client: Client, paths: Mapping[str, Path]) -> dict[str, InputFile]:
-    """Upload the files, with a bar for each on a terminal; return what a job names them by."""
+    """Upload the files, with a progress bar on a terminal. Return the uploaded files by their names in the job."""
     found: dict[str, InputFile] = {}
     for name, path in paths.items():
-        with _bar(path.name) as told:
-            found[name] = client.upload(path, progress=told)
+        with _bar(path.name) as show_progress:
+            found[name] = client.upload(path, progress=show_progress)
     return found
 
 
 @contextmanager
 def _bar(name: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Show on a terminal how far an upload is; elsewhere nothing."""
+    """Show a progress bar of an upload, and yield its callback. Yields None if stderr is no terminal."""
     if not sys.stderr.isatty():
         yield None
         return
-    # rich is slow to import on a small machine: only where a bar is really drawn
+    # rich is slow to import on a small machine, so it is loaded only if a bar is drawn.
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
@@ -59,7 +59,7 @@ def _bar(name: str) -> Iterator[Callable[[int, int], None] | None]:
     with progress:
         row = progress.add_task(f"reads {escape(name[:40])}", total=None)
 
-        def told(sent: int, size: int) -> None:
+        def show_progress(sent: int, size: int) -> None:
             progress.update(row, description=f"sends {escape(name[:40])}", completed=sent, total=size)
 
-        yield told
+        yield show_progress

@@ -1,4 +1,4 @@
-"""Events of a board as lines: what a log or a pipe should hold."""
+"""Prints the events of a board as lines, for a pipe or a log."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 
 def lines(client: Client) -> None:
-    """Print how the board stands, then a line for each change, for ever. Raises the client's errors."""
+    """Print the present state of the board, then a line for each change, without end. Raises the client's errors."""
     seen: dict[str, tuple[object, ...]] = {}
     with client.event_stream(on_outage=lambda err: output.note(f"{err}; still watching")) as stream:
         stream.open()
         board = client.status()
-        _say(board.at, f"power {power_text(board.power)}")
-        _say(board.at, f"broker {broker_text(board.broker)}")
+        _print(board.at, f"power {power_text(board.power)}")
+        _print(board.at, f"broker {broker_text(board.broker)}")
         for worker in board.workers:
-            _say(board.at, f"worker {worker.name} {worker.state}" + (f": {worker.reason}" if worker.reason else ""))
+            _print(board.at, f"worker {worker.name} {worker.state}" + (f": {worker.reason}" if worker.reason else ""))
         while True:
             event = stream.next()
-            if event is not None and _is_news(event, seen):
-                _say(event.at, text_of(event))
+            if event is not None and _gets_a_line(event, seen):
+                _print(event.at, text_of(event))
 
 
 def text_of(event: Event) -> str:
-    """One event in words."""
+    """Return an event as a line of text, without its time."""
     if event.job is not None:
         return f"job {event.job.id} {job_text(event.job)}"
     if event.power is not None:
@@ -52,7 +52,7 @@ def text_of(event: Event) -> str:
 
 
 def job_text(job: JobChange) -> str:
-    """Kind and state of a job, and what there is to add."""
+    """Return kind and state of a job, with the reason why it is held, the time at which it is due, or its error."""
     text = f"{job.task} {'removed' if job.removed else job.state}"
     if job.cancelling:
         text += ", asked to stop"
@@ -68,28 +68,33 @@ def job_text(job: JobChange) -> str:
 
 
 def power_text(power: PowerStatus) -> str:
-    """Power with its reason and the rule that ends it."""
+    """Return the power state with its reason and the rule that ends it."""
     return f"{power.state}: {power.reason}" + (f"; until {power.until}" if power.until else "")
 
 
 def broker_text(broker: BrokerView) -> str:
-    """The broker with its reason."""
+    """Return the state of the broker with its reason."""
     return f"{broker.state}: {broker.reason}" if broker.reason else str(broker.state)
 
 
-def _is_news(event: Event, seen: dict[str, tuple[object, ...]]) -> bool:
-    """False for a job that is only further than before: four times a second is no line each."""
+def _gets_a_line(event: Event, seen: dict[str, tuple[object, ...]]) -> bool:
+    """Return False for an event that only reports progress: such events come up to four times a second.
+
+    Args:
+        event: the event.
+        seen: the last state of each open job by its id; this function updates it.
+    """
     job = event.job
     if event.about is not About.JOB or job is None:
         return True
     now = (job.state, job.attempts, job.held, job.cancelling, job.removed)
-    news = seen.get(job.id) != now
+    changed = seen.get(job.id) != now
     if job.state.final:
         seen.pop(job.id, None)
     else:
         seen[job.id] = now
-    return news
+    return changed
 
 
-def _say(at: float, text: str) -> None:
+def _print(at: float, text: str) -> None:
     click.echo(output.line(f"{time.strftime('%H:%M:%S', time.localtime(at))} {text}"))

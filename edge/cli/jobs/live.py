@@ -1,4 +1,4 @@
-"""A live view of a board in the terminal: power, what runs, what waits and why, the last results."""
+"""Draws a live view of a board in the terminal: power, running jobs, waiting jobs with the reason, the last results."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from edge.wire import About, Event, JobChange, JobView, StatusView
 if TYPE_CHECKING:
     from edge.client import Client
 
-_TICK_S = 1.0  # how long something has lasted is drawn anew so often; nobody is asked for it
-_DRAW_S = 0.25  # changes that follow one another more closely are drawn together
-_LOOK_S = 2.0  # the same for looks at what waits
+_TICK_S = 1.0  # durations on the screen are drawn again at this interval, without a request
+_DRAW_S = 0.25  # events within this time are drawn together
+_LOOK_S = 2.0  # the shortest time between two requests for the state of the board
 _WAITING, _ENDED = 6, 8
 _POWER = {
     PowerState.SURPLUS: "bold green",
@@ -38,7 +38,7 @@ _STATE = {JobState.SUCCEEDED: "green", JobState.FAILED: "red", JobState.CANCELLE
 
 
 class Picture:
-    """What is known of the board: the last look at it, and what events said since."""
+    """The known state of the board: the answer to the last request, and the events since then."""
 
     def __init__(self, board: StatusView, waiting: list[JobView]) -> None:
         self._outage = ""
@@ -47,15 +47,15 @@ class Picture:
         self.look(board, waiting)
 
     def look(self, board: StatusView, waiting: list[JobView]) -> None:
-        """The board was looked at anew."""
+        """Replace the state by the answer to a new request."""
         self._board, self._waiting = board, waiting
-        self._behind_s = time.time() - board.at  # the two clocks may differ by years
+        self._behind_s = time.time() - board.at  # the clocks of board and terminal may differ by years
         running = {job.id for worker in board.workers for job in worker.running}
         self._progress = {job_id: job for job_id, job in self._progress.items() if job_id in running}
         self._outage = ""
 
     def note(self, event: Event) -> bool:
-        """Take in an event; True when it takes a new look to show it."""
+        """Note an event. Return True if a new request is needed to show it."""
         job = event.job
         if event.about is About.JOB and job is not None:
             if job.state.final and not job.removed:
@@ -67,11 +67,11 @@ class Picture:
         return True
 
     def outage(self, err: EdgeError) -> None:
-        """The board does not answer."""
+        """Note that the board does not answer."""
         self._outage = f"{err}; still watching"
 
     def drawn(self) -> RenderableType:
-        """The picture as rich draws it."""
+        """Return the picture in a form that rich can draw."""
         board, now = self._board, time.time() - self._behind_s
         counts = ", ".join(f"{count} {state}" for state, count in board.jobs.items() if count) or "no jobs"
         head = Table.grid(padding=(0, 2))
@@ -82,15 +82,15 @@ class Picture:
             head.add_row(Text("worker", "bold"), _text("none: jobs are kept, none is run", "red"))
         if self._outage:
             head.add_row(Text("lost", "bold red"), _text(self._outage, "red"))
-        return Group(head, self._running(now), self._waits(), self._results(now))
+        return Group(head, self._running(now), self._waiting_jobs(), self._results(now))
 
     def _running(self, now: float) -> Table:
         table = _table("runs", "worker", "for", "progress", "")
         for worker in self._board.workers:
             for body in worker.running:
-                said = self._progress.get(body.id)
-                progress = said.progress if said is not None and said.progress is not None else body.progress
-                held = said.held if said is not None else body.held
+                change = self._progress.get(body.id)
+                progress = change.progress if change is not None and change.progress is not None else body.progress
+                held = change.held if change is not None else body.held
                 bar: RenderableType = ""
                 if progress is not None and progress.total > 0:
                     bar = ProgressBar(total=progress.total, completed=progress.done, width=20)
@@ -104,7 +104,7 @@ class Picture:
                 )
         return table
 
-    def _waits(self) -> Table:
+    def _waiting_jobs(self) -> Table:
         table = _table("waits", "state", "why")
         for job in self._waiting:
             table.add_row(_text(f"{job.task} {job.id}"), str(job.state), _text(job.waiting))
@@ -119,7 +119,7 @@ class Picture:
 
 
 def live(client: Client) -> None:
-    """Draw until Ctrl-C. Raises the client's errors, before there is a picture."""
+    """Draw until Ctrl-C. Raises the client's errors, but only before the first picture is drawn."""
     with client.event_stream() as stream:
         stream.open()
         picture = Picture(client.status(), _waiting(client))
@@ -135,14 +135,14 @@ def live(client: Client) -> None:
                     try:
                         picture.look(client.status(), _waiting(client))
                         stale = False
-                    except EdgeError as err:  # it comes back, or the person leaves
+                    except EdgeError as err:  # show it and try again: the board may come back
                         picture.outage(err)
                     looked_at = time.monotonic()
                 screen.update(picture.drawn(), refresh=True)
 
 
 def _waiting(client: Client) -> list[JobView]:
-    """Some of the jobs that wait, those first which are next to be explained."""
+    """Return at most `_WAITING` jobs that wait: first jobs that will be retried, then queued, then accepted ones."""
     found: list[JobView] = []
     for state in (JobState.RETRYING, JobState.QUEUED, JobState.ACCEPTED):
         found += client.list(state=state, limit=_WAITING - len(found)) if len(found) < _WAITING else []
@@ -157,10 +157,10 @@ def _table(*header: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, expand=True, header_style="bold", pad_edge=False)
     for name in header[:-1]:
         table.add_column(name, no_wrap=True)
-    table.add_column(header[-1], ratio=1)  # a sentence: it gets what is left, and more lines where that is little
+    table.add_column(header[-1], ratio=1)  # a sentence, which gets the rest of the width and may need several lines
     return table
 
 
 def _text(text: str, style: str = "") -> Text:
-    """Text of the board, which must not steer the terminal."""
+    """Return text of the board without control characters, which must not reach the terminal."""
     return Text(output.line(text), style)

@@ -1,4 +1,4 @@
-"""`edge list`, `edge cancel`, `edge reprioritise`, `edge rm`: jobs by the dozen."""
+"""`edge list`, `edge cancel`, `edge reprioritise` and `edge rm`, which work on several jobs at once."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _STATES = ["accepted", "queued", "running", "retrying", "succeeded", "failed", "
 
 @click.command("list")
 @click.option("--state", type=click.Choice(_STATES), metavar="STATE", help=f"One of {', '.join(_STATES)}.")
-@click.option("--task", metavar="TASK", help="Jobs of this kind.", shell_complete=task_names)
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="At most N.")
-@click.option("--all", "everything", is_flag=True, help="No limit.")
+@click.option("--task", metavar="TASK", help="List only jobs of this kind.", shell_complete=task_names)
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="At most N jobs.")
+@click.option("--all", "everything", is_flag=True, help="List all jobs.")
 @common
 @pass_session
 def list_jobs(session: Session, *, state: str | None, task: str | None, limit: int, everything: bool) -> int:
-    """List jobs, newest first; with --json one document a line."""
+    """List jobs, newest first. With --json there is one document a line."""
     with session.client() as client:
         jobs = client.list(state=state, task=task, limit=None if everything else limit)
         if session.as_json:
@@ -40,7 +40,7 @@ def list_jobs(session: Session, *, state: str | None, task: str | None, limit: i
 @common
 @pass_session
 def cancel(session: Session, *, ids: tuple[str, ...]) -> int:
-    """Ask the open jobs ID... to stop; results of ended ones are not touched."""
+    """Ask the open jobs ID... to stop. The results of ended jobs are not changed."""
     with session.client() as client:
         return _each(session, ids, client.cancel, "asked to stop")
 
@@ -51,7 +51,7 @@ def cancel(session: Session, *, ids: tuple[str, ...]) -> int:
 @common
 @pass_session
 def reprioritise(session: Session, *, ids: tuple[str, ...], priority: int) -> int:
-    """Give the open jobs ID... another priority, 0 to 9; higher ones start first, 5 is usual.
+    """Give the open jobs ID... another priority, 0 to 9. Higher ones start first; 5 is the default.
 
     A job that is queued at the broker already keeps its place there.
     """
@@ -70,14 +70,16 @@ def rm(session: Session, *, ids: tuple[str, ...]) -> int:
 
 
 def _each(session: Session, ids: tuple[str, ...], act: Callable[[str], object], done: str) -> int:
-    """Do it to each; a job that refuses is told at its line and does not keep the others from it."""
+    """Call `act` for each job, and return the exit code. An error is written, and the other jobs are still done.
+
+    Raises an error that would hit every job: the gateway is unreachable, or the token is not allowed.
+    """
     code = 0
     for job_id in dict.fromkeys(ids):
         try:
             act(job_id)
         except EdgeError as err:
-            # Nobody there or not let in: the same would be said of every other id.
-            if err.exit_code in (3, 5):
+            if err.exit_code in (3, 5):  # unreachable, or not allowed
                 raise
             code = code or err.exit_code
             if session.as_json:

@@ -1,4 +1,4 @@
-"""Waiting for a job in front of a person: a bar on a terminal, a line at each change elsewhere."""
+"""Waits for a job and shows its progress on stderr: as a bar on a terminal, else as a line at each change."""
 
 from __future__ import annotations
 
@@ -18,7 +18,18 @@ if TYPE_CHECKING:
 
 
 def waited(session: Session, client: Client, job_id: str, *, timeout: float | None) -> Result:
-    """The result of the job, shown on stderr how it goes. Raises NotReady and the client's errors."""
+    """Return the result of the job once it has ended, and show its progress on stderr.
+
+    Args:
+        session: with `as_json` nothing is shown.
+        client: the client of the gateway.
+        job_id: the job.
+        timeout: seconds to wait at most; None for no limit.
+
+    Raises:
+        NotReady: the job has not ended within `timeout`.
+        EdgeError: as the client raises.
+    """
     if session.as_json:
         return client.wait(job_id, timeout=timeout)
     show: _Bar | _Lines = _Bar(job_id) if sys.stderr.isatty() else _Lines(job_id)
@@ -27,7 +38,7 @@ def waited(session: Session, client: Client, job_id: str, *, timeout: float | No
 
 
 def _state(view: JobView) -> str:
-    """Where the job stands in one phrase."""
+    """Return the state of the job in a phrase, with the reason why it waits or the note of its progress."""
     if view.waiting:
         return f"{view.state}: {view.waiting}"
     note = f": {view.progress.note}" if view.progress and view.progress.note else ""
@@ -35,7 +46,7 @@ def _state(view: JobView) -> str:
 
 
 class _Lines:
-    """One line on stderr at each change of state: what a log should hold."""
+    """Writes a line to stderr at each change of state, for a log."""
 
     def __init__(self, job_id: str) -> None:
         self._id, self._last = job_id, ""
@@ -47,15 +58,15 @@ class _Lines:
         return
 
     def update(self, view: JobView) -> None:
-        """Say where the job stands, if that is new."""
-        self._say(_state(view) if view.waiting else str(view.state))
+        """Write the state of the job, if it has changed."""
+        self._write(_state(view) if view.waiting else str(view.state))
 
     def outage(self, err: EdgeError) -> None:
-        """Say that the board does not answer."""
-        self._say(f"{err}; still waiting")
+        """Write that the board does not answer."""
+        self._write(f"{err}; still waiting")
 
-    def _say(self, text: str) -> None:
-        # Numbers change all the time (how long, how many ahead); the reason is what is news.
+    def _write(self, text: str) -> None:
+        # Numbers change all the time, such as a duration or the jobs ahead. Only another reason gets a line.
         reason = re.sub(r"\d+", "#", text)
         if reason != self._last:
             output.note(f"{self._id} {text}")
@@ -63,10 +74,10 @@ class _Lines:
 
 
 class _Bar:
-    """A progress bar on stderr: how far the job says it is, or why it does not run."""
+    """Draws a progress bar on stderr, with the state of the job or the reason why it does not run."""
 
     def __init__(self, job_id: str) -> None:
-        # rich is 80 ms of imports on a laptop, a second on a Pi Zero: only where a bar is really drawn
+        # Importing rich takes 80 ms on a laptop and a second on a Pi Zero, so it is loaded only if a bar is drawn.
         from rich.console import Console
         from rich.markup import escape
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -93,7 +104,7 @@ class _Bar:
         self._progress.stop()
 
     def update(self, view: JobView) -> None:
-        """Draw where the job stands."""
+        """Draw the state of the job."""
         text = self._escape(output.line(_state(view), width=100))
         if view.progress and view.progress.total > 0:
             self._progress.update(self._row, description=text, completed=view.progress.done, total=view.progress.total)
@@ -101,5 +112,5 @@ class _Bar:
             self._progress.update(self._row, description=text, total=None)
 
     def outage(self, err: EdgeError) -> None:
-        """Say that the board does not answer."""
+        """Draw that the board does not answer."""
         self._progress.update(self._row, description=self._escape(output.line(f"{err}; still waiting", width=100)))

@@ -1,4 +1,4 @@
-"""`edge result`: what a job returned, and the files it left."""
+"""`edge result` prints the value that a job returned, and fetches its files."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 @click.argument("job_id", metavar="ID", shell_complete=job_ids)
 @click.option("--save", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Fetch its files to DIR.")
 @click.option("--wait", "wait_for_it", is_flag=True, help="Wait until it has ended.")
-@click.option("--timeout", type=Number(min=0), metavar="SECONDS", help="With --wait: give up then (exit 6).")
-@click.option("--traceback", is_flag=True, help="Of a failed job: where in the task it failed.")
+@click.option("--timeout", type=Number(min=0), metavar="SECONDS", help="Wait, but at most this long (exit 6).")
+@click.option("--traceback", is_flag=True, help="Show the traceback of a failed job.")
 @common
 @pass_session
 def result(
     session: Session, *, job_id: str, save: Path | None, wait_for_it: bool, timeout: float | None, traceback: bool
 ) -> int:
-    """Print what the job ID returned: text as it is, anything else as JSON.
+    """Print the value that the job ID returned: text as it is, anything else as JSON.
 
-    Exits 1 when the job failed (the reason goes to stderr), 6 when it has not ended.
+    Exits 1 if the job failed (the reason goes to stderr), 6 if it has not ended.
     """
     with session.client() as client:
         if wait_for_it or timeout is not None:
-            from edge.cli.jobs.progress import waited  # only for who waits
+            from edge.cli.jobs.progress import waited  # only loaded to wait
 
             found = waited(session, client, job_id, timeout=timeout)
         else:
@@ -49,10 +49,18 @@ def result(
 def show(
     session: Session, found: Result, *, saved: list[Path] | None = None, fetched: bool = False, traceback: bool = False
 ) -> int:
-    """Write a result; returns the exit code it stands for."""
+    """Write a result, and return the exit code for it.
+
+    Args:
+        session: decides between text and JSON.
+        found: the result.
+        saved: paths of the files that were fetched.
+        fetched: True if the files were asked for; otherwise a hint names them.
+        traceback: write the traceback of a failed job.
+    """
     code = 1 if found.failure else 0
     if session.as_json:
-        import msgspec  # as in output
+        import msgspec  # only loaded for --json
 
         output.document(msgspec.to_builtins(found) | ({"saved": saved} if fetched else {}))
         return code

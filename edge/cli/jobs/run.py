@@ -1,4 +1,4 @@
-"""`edge run` runs a program on the board with local files, shows its output, and fetches the files it leaves."""
+"""`edge run` runs a program on the board with local files, shows its output, and fetches its files."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _ANY = "run"
 
 
 class RunCommand(click.Command):
-    """Keeps the words behind the options of `edge run` as they are: those of the kind are known by the board alone."""
+    """Keeps all words that are no options of `edge run` itself, because only the board knows the options of a kind."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Sort options of `edge run` before the rest; all behind a `--` is a program with its arguments."""
+        """Let click read only the options of `edge run`, and keep the other words. After `--` all words are kept."""
         params = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
         takes_value = {name: not param.is_flag for param in params for name in (*param.opts, *param.secondary_opts)}
         options, words, left = list[str](), list[str](), list(args)
@@ -49,16 +49,23 @@ class RunCommand(click.Command):
 
 
 @click.command(cls=RunCommand, options_metavar="[OPTIONS] KIND [FILE]... [--PARAMETER VALUE]... | -- PROGRAM [ARG]...")
-@click.option("--in", "inputs", multiple=True, metavar="[NAME=]FILE", help="A file that it is given; may be repeated.")
+@click.option("--in", "inputs", multiple=True, metavar="[NAME=]FILE", help="An input file; may be repeated.")
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Fetch the files it leaves to DIR."
+    "--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Fetch the output files into DIR."
 )
 @click.option("--detach", is_flag=True, help="Print the id of the job and do not wait.")
-@click.option("--quiet", is_flag=True, help="Do not show what it prints.")
-@click.option("--timeout", type=Number(min=0), metavar="SECONDS", help="Give up waiting then (exit 6); it goes on.")
-@click.option("--power", type=click.Choice(["always", "normal", "surplus"]), metavar="CLASS", help="When it may start.")
-@click.option("--time-limit", type=Number(min=0, min_open=True), metavar="SECONDS", help="End it then.")
-@click.option("--key", metavar="TEXT", help="Idempotency key: the same key and job twice make one job.")
+@click.option("--quiet", is_flag=True, help="Do not show the output of the program.")
+@click.option(
+    "--timeout", type=Number(min=0), metavar="SECONDS", help="Wait at most this long (exit 6); the job continues."
+)
+@click.option(
+    "--power",
+    metavar="CLASS",
+    type=click.Choice(["always", "normal", "surplus"]),
+    help="Power that it needs to start: always (any), normal or surplus. [default: the kind's own]",
+)
+@click.option("--time-limit", type=Number(min=0, min_open=True), metavar="SECONDS", help="End the program after this.")
+@click.option("--key", metavar="TEXT", help="Idempotency key: the same key and job sent twice make one job.")
 @common
 @pass_session
 @click.pass_context
@@ -75,7 +82,7 @@ def run(
     time_limit: float | None,
     key: str | None,
 ) -> int:
-    """Run a program that the board allows, show what it prints, and fetch what it leaves.
+    """Run a program that the board allows, show its output, and fetch its files.
 
     \b
     edge run transcode clip.mov --width 640 --out ./result
@@ -83,7 +90,7 @@ def run(
 
     The second form needs `allow_any` on the board and a token of scope run.
     """
-    from edge.model import Power, Submission  # with HTTP below: not for `edge run --help`
+    from edge.model import Power, Submission  # like HTTP below, not loaded for `edge run --help`
 
     words: list[str] = ctx.meta["edge.words"]
     if not words or words == ["--"]:
@@ -110,9 +117,9 @@ def run(
 
 
 def sorted_words(kind: TaskView, words: list[str]) -> tuple[JsonObject, list[str]]:
-    """The parameters and the files that the words behind KIND stand for. Raises UsageError."""
+    """Return the parameters and the files in the words after KIND. Raises UsageError."""
     properties = kind.schema.get("properties", {})
-    given: JsonObject = {}
+    parameters: JsonObject = {}
     paths, left = list[str](), list(words)
     while left:
         word = left.pop(0)
@@ -123,7 +130,7 @@ def sorted_words(kind: TaskView, words: list[str]) -> tuple[JsonObject, list[str
         name = option[2:].replace("-", "_")
         if name not in properties:
             known = ", ".join(f"--{each}" for each in properties) or "none"
-            raise UsageError(f"no such option {option}; of the kind {kind.name!r} there are {known}")
+            raise UsageError(f"no such option {option}; the kind {kind.name!r} has {known}")
         wanted = properties[name].get("type")
         if not equals and wanted == "boolean":
             value = "true"
@@ -131,15 +138,15 @@ def sorted_words(kind: TaskView, words: list[str]) -> tuple[JsonObject, list[str
             if not left:
                 raise UsageError(f"option {option} needs a value")
             value = left.pop(0)
-        given[name] = _value(value, wanted)
-    return given, paths
+        parameters[name] = _value(value, wanted)
+    return parameters, paths
 
 
 def _value(text: str, wanted: object) -> JsonValue:
-    """The value that a word stands for; the board says what it thinks of one that does not fit."""
+    """Return a word as JSON, or as text if it is none or text is wanted. The board checks the type."""
     if wanted == "string":
         return text
-    import json  # only where a value is no text
+    import json  # only loaded for a value that is not text
 
     try:
         return json.loads(text)
@@ -154,18 +161,18 @@ def _argv(words: list[str]) -> JsonObject:
 
 
 def _with_names(kind: TaskView, paths: list[str]) -> list[str]:
-    """The files by place, with the names of the kind's inputs."""
+    """Return the files as NAME=PATH, with the names of the kind's inputs in their order. Raises UsageError."""
     names = list(kind.inputs or {})
     if kind.inputs is not None and len(paths) > len(names):
         takes = ", ".join(names) or "none"
-        raise UsageError(f"{paths[len(names)]!r} is one file too many; the files of the kind {kind.name!r}: {takes}")
+        raise UsageError(f"{paths[len(names)]!r} is one file too many; the kind {kind.name!r} takes: {takes}")
     return [f"{name}={path}" for name, path in zip(names, paths, strict=False)] if kind.inputs is not None else paths
 
 
-def _upload(client: Client, given: list[str]) -> dict[str, InputFile]:
-    """Upload each file; returns them by the names of the inputs."""
+def _upload(client: Client, inputs: list[str]) -> dict[str, InputFile]:
+    """Upload the files of `[NAME=]PATH` words. Return them by the names of the inputs. Raises UsageError."""
     files: dict[str, InputFile] = {}
-    for number, text in enumerate(given, 1):
+    for number, text in enumerate(inputs, 1):
         name, equals, path = text.partition("=")
         if not equals or not name.isidentifier() or Path(text).exists():
             name, path = f"file{number}", text
@@ -181,8 +188,8 @@ def _upload(client: Client, given: list[str]) -> dict[str, InputFile]:
 def _followed(
     session: Session, client: Client, job_id: str, *, out: Path | None, quiet: bool, timeout: float | None
 ) -> int:
-    """Show what the program prints until it has ended; returns the exit code of the command."""
-    from edge.cli.jobs.progress import waited  # only for who waits
+    """Show the output of the program until it has ended. Return the exit code of the command."""
+    from edge.cli.jobs.progress import waited  # only loaded to wait
     from edge.cli.jobs.result import show
 
     if not session.as_json:
@@ -190,7 +197,7 @@ def _followed(
     threads = [] if quiet else [_printer(client, job_id, "stdout"), _printer(client, job_id, "stderr")]
     found = waited(session, client, job_id, timeout=timeout)
     for thread in threads:
-        thread.join(5.0)  # the output ends shortly after the job; a slow stream must not hold the command up
+        thread.join(5.0)  # the output ends shortly after the job; do not wait longer for a slow stream
     saved = []
     if out is not None and not found.failure:
         out.mkdir(parents=True, exist_ok=True)
@@ -205,19 +212,19 @@ def _followed(
 
 
 def _printer(client: Client, job_id: str, stream: str) -> threading.Thread:
-    """A thread that writes a stream of the program to ours of the same name."""
-    ours = sys.stdout if stream == "stdout" else sys.stderr
-    steered = ours.isatty()
+    """Start and return a thread that copies a stream of the program to the stream of the same name here."""
+    target = sys.stdout if stream == "stdout" else sys.stderr
+    is_terminal = target.isatty()
 
     def copy() -> None:
         try:
             for chunk in client.output(job_id, stream=stream, follow=True, on_cut=cut):
-                # A program must not steer the terminal it is shown on; a pipe gets its bytes.
-                if steered:
-                    ours.write(output.shown(chunk.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")))
+                # A terminal gets no control characters, because the program must not control it. A pipe gets all bytes.
+                if is_terminal:
+                    target.write(output.shown(chunk.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")))
                 else:
-                    ours.buffer.write(chunk)
-                ours.flush()
+                    target.buffer.write(chunk)
+                target.flush()
         except (EdgeError, OSError) as err:
             output.note(f"{stream} is not shown any more: {err}")
 

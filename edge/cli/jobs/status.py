@@ -1,4 +1,4 @@
-"""`edge status`: the board, or one job."""
+"""`edge status` shows the state of the board, or of one job."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edge.wire import BrokerView, ForecastView, JobView, StatusView
 
 
-_USUAL = 5  # a priority that nobody chose
+_USUAL = 5  # the default priority
 
 
 @click.command()
@@ -27,9 +27,9 @@ _USUAL = 5  # a priority that nobody chose
 @common
 @pass_session
 def status(session: Session, *, job_id: str | None, tree: bool) -> int:
-    """Show the board in one look; with ID, where that job stands and why it waits."""
+    """Show the state of the board. With ID, show the state of that job and why it waits."""
     if tree and job_id is None:
-        raise UsageError("--tree: name the job whose tree is to be shown")
+        raise UsageError("--tree needs the ID of a job")
     with session.client() as client:
         if tree and job_id is not None:
             show_tree(client, client.job(job_id), as_json=session.as_json)
@@ -72,16 +72,17 @@ def _board(board: StatusView) -> None:
 
 
 def _forecast(forecast: ForecastView | None) -> str:
-    """How good the forecast and the told start times were; empty where nothing was compared yet."""
+    """Return the accuracy of the forecast and of the start times, or an empty text without a forecast."""
     if forecast is None:
         return ""
     parts = [f"{forecast.days} days learned"]
     if forecast.error_wh is not None and forecast.as_yesterday_wh is not None:
-        parts.append(f"a day's energy {forecast.error_wh:.1f} Wh off (as yesterday: {forecast.as_yesterday_wh:.1f})")
+        yesterday = f"{forecast.as_yesterday_wh:.1f} Wh if each day is forecast as the day before"
+        parts.append(f"mean error of a day's energy {forecast.error_wh:.1f} Wh ({yesterday})")
     if forecast.outside_wh is not None:
-        parts.append(f"the one from elsewhere {forecast.outside_wh:.1f} Wh off")
+        parts.append(f"mean error of the external forecast {forecast.outside_wh:.1f} Wh")
     if forecast.starts_held is not None:
-        parts.append(f"{forecast.starts_held:.0%} of {forecast.starts} start times held (80 % are right)")
+        parts.append(f"{forecast.starts_held:.0%} of {forecast.starts} start times were right (80 % is expected)")
     return ", ".join(parts)
 
 
@@ -111,7 +112,7 @@ def _worker(worker: WorkerStatus, now: float) -> str:
 
 
 def _many(worker: WorkerStatus, now: float) -> str:
-    """The jobs of a worker of threads: how many, of which kinds, and which one is the oldest."""
+    """Return the number of jobs of a worker of threads, their kinds, and the oldest job."""
     text = f" {len(worker.jobs)} of {worker.slots} jobs at once"
     if not worker.jobs:
         return text

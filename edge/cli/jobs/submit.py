@@ -1,4 +1,4 @@
-"""`edge submit`: words of a command line into the arguments of a task."""
+"""`edge submit` submits a job, and turns the words of the command line into the arguments of its task."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from edge.core.values import JsonObject, JsonValue
     from edge.wire import TaskView
 
-#: A word after TASK that has the shape of an option: refused when it is none, for it is most likely mistyped.
+#: A word that looks like an option. It is refused if there is no such option, because it is probably mistyped.
 _LIKE_AN_OPTION = re.compile(r"--?[A-Za-z][\w-]*(=.*)?", re.DOTALL)
-#: How long to wait for a board that sleeps: it sleeps for 6 hours at most, unless configured for up to a day.
+#: Default of `--awake-within`. A board sleeps for at most 6 hours, unless it is configured for up to a day.
 _AWAKE_WITHIN_S = 86_400.0
-_INFINITY = "-Infinity"  # JSON has no such number, but people write it; the task says what it thinks of it
+_INFINITY = "-Infinity"  # JSON has no such number, but people write it. It is passed on, and the task checks it.
 
 
 class ArgumentsCommand(click.Command):
-    """Reads a word as an option only when it is the whole name of one: `-7 plus three` is an argument, not `-7 -h`."""
+    """Reads a word as an option only if it is the full name of an option. So `-7 plus three` can be an argument."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Sort options before arguments, and let click read them so."""
+        """Move all options before the arguments, and let click read the result. Raises UsageError."""
         takes_value = {
             name: not getattr(param, "is_flag", False)
             for param in self.get_params(ctx)
@@ -68,51 +68,53 @@ class ArgumentsCommand(click.Command):
     "files",
     multiple=True,
     metavar="NAME=PATH",
-    help="A file that the job is given as NAME; uploaded first, and resumed if it broke off. May be repeated.",
+    help="An input file with its NAME in the job. It is uploaded first; a broken upload is resumed. May be repeated.",
 )
 @click.option("--json-args", is_flag=True, help="Each ARG and VALUE is JSON, whatever the task expects.")
 @click.option("--wait", is_flag=True, help="Wait for the result and print it as `edge result` does.")
-@click.option("--timeout", type=Number(min=0), metavar="SECONDS", help="With --wait: give up then (exit 6).")
+@click.option("--timeout", type=Number(min=0), metavar="SECONDS", help="With --wait: wait at most this long (exit 6).")
 @click.option(
     "--power",
     metavar="CLASS",
     type=click.Choice(["always", "normal", "surplus"]),
-    help="When it may start: always, normal or surplus power; else the task's own.",
+    help="Power that it needs to start: always (any), normal or surplus. [default: the task's own]",
 )
 @click.option("--retries", type=click.IntRange(0, 100), metavar="N", help="Run it again up to N times if it fails.")
-@click.option("--time-limit", type=Number(min=0, min_open=True), metavar="SECONDS", help="End it then.")
+@click.option("--time-limit", type=Number(min=0, min_open=True), metavar="SECONDS", help="End the job after this time.")
 @click.option(
     "--deadline",
     type=Duration(),
     metavar="TIME",
-    help="With surplus power: run at normal power too once it waited so long (30m, 6h, 2d).",
+    help="For surplus jobs: after this time (30m, 6h, 2d), run at normal power too.",
 )
 @click.option(
     "--only-if-in-time",
     is_flag=True,
-    help="With --deadline, of any class: refuse what would most likely end later, by the board's forecast (exit 6).",
+    help="With --deadline, for any class: refuse the job if it would probably end later by the forecast (exit 6).",
 )
-@click.option("--max-temp", type=Number(20, 125), metavar="C", help="Wait while the board is hotter, degrees Celsius.")
+@click.option("--max-temp", type=Number(20, 125), metavar="C", help="Wait while the board is hotter than this, in °C.")
 @click.option("--in", "delay", type=Duration(), metavar="TIME", help="Start it after this time (30m, 6h, 2d).")
 @click.option(
     "--at",
     "not_before",
     type=Moment(),
     metavar="WHEN",
-    help="Start it then: 17:30, '2026-12-24 17:30' (this computer's time), or with an offset as in RFC 3339.",
+    help="Start it at this time: 17:30, '2026-12-24 17:30' (this computer's time), or RFC 3339 with an offset.",
 )
 @click.option("--priority", type=click.IntRange(0, 9), metavar="0-9", help="Higher ones start first; 5 is usual.")
-@click.option("--unique-key", metavar="TEXT", help="While a job with this key is open, that job is the answer.")
+@click.option("--unique-key", metavar="TEXT", help="If a job with this key is open, return that job instead.")
 @click.option("--after", multiple=True, metavar="ID", help="Start it when this job has ended; may be repeated.")
 @click.option(
     "--after-failure",
     type=click.Choice(["fail", "run"]),
     metavar="fail|run",
-    help="If one of those does not succeed: fail this job too (the default), or run it all the same.",
+    help="If a job of --after does not succeed: fail this job too (the default), or run it anyway.",
 )
-@click.option("--key", metavar="TEXT", help="Idempotency key: the same key and job twice make one job.")
-@click.option("--when-awake", is_flag=True, help="Wait for a board that sleeps, then hand the job over, once.")
-@click.option("--awake-within", type=Duration(), metavar="TIME", help="With --when-awake: give up then. [default: 24h]")
+@click.option("--key", metavar="TEXT", help="Idempotency key: the same key and job sent twice make one job.")
+@click.option("--when-awake", is_flag=True, help="If the board sleeps, wait for it, then submit the job once.")
+@click.option(
+    "--awake-within", type=Duration(), metavar="TIME", help="With --when-awake: wait at most this long. [default: 24h]"
+)
 @common
 @pass_session
 def submit(
@@ -141,18 +143,18 @@ def submit(
     when_awake: bool,
     awake_within: float | None,
 ) -> int:
-    """Hand over a job of the kind TASK; prints its id once the board keeps it through any power cut.
+    """Submit a job of the kind TASK. Print its id once the board keeps it through any power cut.
 
-    An ARG that is JSON (42, true, [1,2]) is taken as such, any other as text; text stays text where the task wants
-    text. Put -- before an ARG that has the shape of an option (-x, --word).
+    An ARG that is JSON (42, true, [1,2]) is read as JSON, any other ARG as text. If the task wants text, every ARG is
+    text. Put -- before an ARG that looks like an option (-x, --word).
 
     \b
     edge submit solve 1 "What is 50 divided by 2?" --wait
     """
-    from edge.cli.jobs.awake import when_awake as answered
+    from edge.cli.jobs.awake import when_awake as repeat_until_awake
     from edge.cli.jobs.files import named as named_files
     from edge.cli.jobs.files import uploaded
-    from edge.model import (  # with HTTP below: not for `edge submit --help`
+    from edge.model import (  # like HTTP below, not loaded for `edge submit --help`
         AfterFailure,
         Locality,
         Power,
@@ -163,17 +165,17 @@ def submit(
     if timeout is not None and not wait:
         raise UsageError("--timeout needs --wait")
     if only_if_in_time and deadline is None:
-        raise UsageError("--only-if-in-time needs --deadline: until when is it in time?")
+        raise UsageError("--only-if-in-time needs --deadline")
     if awake_within is not None and not when_awake:
         raise UsageError("--awake-within needs --when-awake")
     if when_awake and key is None:
-        key = fresh_key(Locality().prefix())  # one key for all tries: they make one job
+        key = fresh_key(Locality().prefix())  # all tries have the same key, so they make one job
     for text in kwargs:
-        _split(text)  # a fault of the command line is told before the board is asked
+        _split(text)  # report a mistake of the command line before the first request
     paths = named_files(files)
     with session.client() as client:
 
-        def hand_over() -> Job:
+        def send() -> Job:
             if deadline is not None and not only_if_in_time:
                 _refuse_deadline(client, task, power)
             placed, named = arguments(client, task, args, kwargs, json_args=json_args)
@@ -196,14 +198,15 @@ def submit(
             )
             return client.submit_one(submission, key=key, only_if_in_time=only_if_in_time)
 
-        job = answered(hand_over, within_s=awake_within or _AWAKE_WITHIN_S) if when_awake else hand_over()
+        job = repeat_until_awake(send, within_s=awake_within or _AWAKE_WITHIN_S) if when_awake else send()
         if not wait:
             output.document(job.view) if session.as_json else click.echo(job.id)
-            hopeless = job.view.waiting.startswith(("no worker of pool", "no worker takes"))  # it would wait for ever
+            # No worker of this board takes the job, so it would wait forever.
+            hopeless = job.view.waiting.startswith(("no worker of pool", "no worker takes"))
             if hopeless or job.view.starts is not None:
                 output.note(job.view.waiting)
             return 0
-        from edge.cli.jobs.progress import waited  # only for who waits
+        from edge.cli.jobs.progress import waited  # only loaded to wait
         from edge.cli.jobs.result import show
 
         if not session.as_json:
@@ -214,7 +217,15 @@ def submit(
 def arguments(
     client: Client, task: str, args: Sequence[str], kwargs: Sequence[str], *, json_args: bool
 ) -> tuple[list[JsonValue], JsonObject]:
-    """Return the arguments that the words of a command line stand for: by place, and by name."""
+    """Return the positional and the named arguments for the words of a command line. Raises UsageError.
+
+    Args:
+        client: asked for the types of the task's arguments, but only if a word could be JSON.
+        task: the kind of job.
+        args: words that are positional arguments.
+        kwargs: words of the form NAME=VALUE.
+        json_args: every word must be JSON, and the types of the task do not matter.
+    """
     named = [_split(text) for text in kwargs]
     kind = None if json_args or not _ambiguous([*args, *(text for _, text in named)]) else _kind(client, task)
     placed = [_value(text, _schema(kind, place), strict=json_args) for place, text in enumerate(args)]
@@ -229,13 +240,16 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def _ambiguous(words: list[str]) -> bool:
-    """True when some word is JSON that is not text: only then the task's own types matter."""
+    """Return True if a word is valid JSON. Only then the types of the task's arguments matter."""
     return any(_json(word) is not _NOT_JSON for word in words)
 
 
 def _kind(client: Client, task: str) -> TaskView | None:
-    """What the task expects; None where that cannot be told: the board checks the arguments in any case."""
-    from edge.core.errors import Unreachable  # beside the client's own imports
+    """Return the description of the task, or None if the board does not give it. Raises Unreachable.
+
+    The board checks the arguments in any case.
+    """
+    from edge.core.errors import Unreachable
 
     try:
         return client.task(task)
@@ -246,7 +260,7 @@ def _kind(client: Client, task: str) -> TaskView | None:
 
 
 def _refuse_deadline(client: Client, task: str, power: str | None) -> None:
-    """Raise where a deadline would mean nothing: only who waits for surplus power stops to wait for it."""
+    """Raise UsageError if the job does not wait for surplus power. A deadline has no effect on such a job."""
     if power is None:
         kind = _kind(client, task)
         power = None if kind is None else kind.power.value
@@ -255,7 +269,7 @@ def _refuse_deadline(client: Client, task: str, power: str | None) -> None:
 
 
 def _schema(kind: TaskView | None, which: int | str) -> object:
-    """JSON Schema of an argument by place or name; an empty one where it is not known."""
+    """Return the JSON Schema of an argument by its position or name, or an empty one if it is not known."""
     if kind is None:
         return {}
     if isinstance(which, int):
@@ -269,7 +283,7 @@ _NOT_JSON = object()
 
 
 def _json(text: str) -> object:
-    import msgspec  # not for `edge submit --help`
+    import msgspec  # not loaded for `edge submit --help`
 
     try:
         return msgspec.json.decode(text)
@@ -278,10 +292,13 @@ def _json(text: str) -> object:
 
 
 def _value(text: str, schema: object, *, strict: bool) -> object:
-    """The value a word stands for."""
+    """Return the value of a word: JSON, or text if it is no JSON or the schema wants text. Raises UsageError.
+
+    With `strict`, a word that is no JSON is refused, and the schema does not matter.
+    """
     value = _json(text)
     if value is _NOT_JSON:
         if strict:
-            raise UsageError(f"argument {text[:80]!r}: not JSON, which --json-args asks for (text needs quotes)")
+            raise UsageError(f"argument {text[:80]!r}: not JSON, which --json-args needs (text needs quotes)")
         return text
     return text if not strict and isinstance(schema, dict) and schema.get("type") == "string" else value

@@ -1,4 +1,4 @@
-"""`edge tasks`: what a board can do."""
+"""`edge tasks` lists the kinds of job of a board, or explains one kind."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edge.core.values import JsonObject
 @common
 @pass_session
 def tasks(session: Session, *, name: str | None) -> int:
-    """List the kinds of job the board knows; with NAME, what it does and takes."""
+    """List the kinds of job of the board. With NAME, show what this kind does and its arguments."""
     with session.client() as client:
         catalogue = client.tasks()
     if name is None:
@@ -49,7 +49,7 @@ def tasks(session: Session, *, name: str | None) -> int:
         [
             ("\npower", found.power.value),
             ("retries", str(found.retries)),
-            ("limit", duration(found.time_limit_s, fine=True) if found.time_limit_s else "none of its own"),
+            ("limit", duration(found.time_limit_s, fine=True) if found.time_limit_s else "that of the board, if any"),
             ("files", ", ".join(f"{name} (at most {size(most)})" for name, most in (found.inputs or {}).items())),
             ("scope", found.scope),
             ("module", found.module),
@@ -59,7 +59,7 @@ def tasks(session: Session, *, name: str | None) -> int:
 
 
 def _signature(positional: tuple[str, ...], schema: JsonObject) -> str:
-    """The arguments as they stand on a command line; optional ones in brackets, named-only ones as options."""
+    """Return the arguments as words of `edge submit`: optional ones in brackets, named-only ones as options."""
     required = set(schema.get("required", ()))
     words = []
     for name in schema.get("properties", {}):
@@ -69,7 +69,7 @@ def _signature(positional: tuple[str, ...], schema: JsonObject) -> str:
 
 
 def _type(schema: object) -> str:
-    """A JSON Schema in a few words."""
+    """Return a JSON Schema in a few words."""
     if not isinstance(schema, dict):
         return "anything"
     if options := schema.get("anyOf"):
@@ -84,7 +84,7 @@ def _type(schema: object) -> str:
     if low is not None or high is not None:
         text += f" {'' if low is None else f'from {low} '}{'' if high is None else f'to {high}'}".rstrip()
     if "default" in schema:
-        import json  # only where a default is shown
+        import json  # only loaded to show a default
 
         text += f" (default {json.dumps(schema['default'])})"
     return text

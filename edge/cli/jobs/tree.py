@@ -1,4 +1,4 @@
-"""The tree of a job: the jobs that its body spawned and those that run after it, and so on, each with its state."""
+"""Shows the tree of a job: the jobs that it spawned and those that run after it, and so on, each with its state."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from edge.wire import JobView
 
 _WIDTH = 160
-#: Jobs that spawn their successors make a tree that is deep; what is deeper is shown with its children's numbers.
+#: The largest depth of a tree that is shown. Jobs that spawn their successors can make deep trees. Below this depth a
+#: job is shown with the number of its children only.
 _LEVELS = 100
 
 
 def show_tree(client: Client, root: JobView, *, as_json: bool) -> None:
-    """Show the tree of `root`: a line a job, as they come; or one document."""
+    """Show the tree of `root`: a line for each job as soon as it is known, or one JSON document."""
     if as_json:
         output.document(_nested(client, root, set()))
         return
@@ -29,7 +30,7 @@ def show_tree(client: Client, root: JobView, *, as_json: bool) -> None:
 
 
 def children_line(job: JobView) -> str:
-    """How many jobs `job` has spawned, and in which states they are; empty for none."""
+    """Return the number of jobs that `job` has spawned, with their states, or an empty text if there are none."""
     if not job.children:
         return ""
     states = ", ".join(f"{count} {state}" for state, count in sorted(job.children.items()))
@@ -37,15 +38,24 @@ def children_line(job: JobView) -> str:
 
 
 def _lines(client: Client, job: JobView | str, shown: set[str], *, mark: str, first: str, rest: str) -> Iterator[str]:
-    """The line of a job behind `first`, then those below it behind `rest`; what is below one in `shown` is left out."""
+    """Yield the line of a job and the lines of its tree.
+
+    Args:
+        client: used to list children and followers.
+        job: the job; only its id if it was removed.
+        shown: ids of jobs whose tree has been shown, which is not shown again; this function updates it.
+        mark: text between `first` and the job, such as "then ".
+        first: branches of the tree before the line of the job.
+        rest: branches of the tree before the lines below it.
+    """
     if isinstance(job, str):
         yield f"{first}{job} removed"
         return
     error = f" {job.error}" if job.error else ""
-    told = f" (children: {children_line(job)})" if job.children else ""
+    children = f" (children: {children_line(job)})" if job.children else ""
     deep = len(rest) // 3 >= _LEVELS
     again = job.id in shown and bool(job.children or job.followers)
-    text = f"{job.id} {job.task} {job.state}{told}{error}{' (see above)' if again else ''}"
+    text = f"{job.id} {job.task} {job.state}{children}{error}{' (see above)' if again else ''}"
     yield first + output.line(f"{mark}{text}", width=_WIDTH)
     if deep or again:
         return
@@ -60,7 +70,7 @@ def _lines(client: Client, job: JobView | str, shown: set[str], *, mark: str, fi
 
 
 def _below(client: Client, job: JobView) -> Iterator[tuple[JobView | str, str]]:
-    """The jobs that `job` spawned, then those that run after it, each with what is written before it."""
+    """Yield the jobs that `job` spawned, then those that run after it, each with its `mark` for the line."""
     if job.children:
         yield from ((child, "") for child in client.children(job.id))
     if job.followers:
@@ -68,8 +78,11 @@ def _below(client: Client, job: JobView) -> Iterator[tuple[JobView | str, str]]:
 
 
 def _nested(client: Client, job: JobView | str, seen: set[str], level: int = 0) -> JsonObject:
-    """A job as JSON shows it, with its children as a list in `tree`, and those that run after it once, in `then`."""
-    import msgspec  # only for --json
+    """Return a job as JSON, with its children in `tree`, and the jobs that run after it in `then`.
+
+    `then` is left out if the same job comes a second time, because its id is in `seen`.
+    """
+    import msgspec  # only loaded for --json
 
     if isinstance(job, str):
         return {"id": job, "state": "removed"}

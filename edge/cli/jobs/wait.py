@@ -1,4 +1,4 @@
-"""`edge wait`: until jobs have ended."""
+"""`edge wait` waits until jobs have ended."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from edge.core.text import duration
 
 @click.command()
 @click.argument("ids", nargs=-1, required=True, metavar="ID...", shell_complete=job_ids)
-@click.option("--timeout", type=Number(min=0), metavar="SECONDS", help="Give up after this long (exit 6).")
+@click.option("--timeout", type=Number(min=0), metavar="SECONDS", help="Wait at most this long (exit 6).")
 @common
 @pass_session
 def wait(session: Session, *, ids: tuple[str, ...], timeout: float | None) -> int:
-    """Wait until the jobs ID... have ended; a power cut of the board is waited out.
+    """Wait until the jobs ID... have ended, also through a power cut of the board.
 
-    Exits 1 when one of them failed or was cancelled.
+    Exits 1 if one of them failed or was cancelled.
     """
-    from edge.cli.jobs.progress import waited  # draws, and so is imported only where there is something to draw
+    from edge.cli.jobs.progress import waited  # not loaded for --help
 
     until = None if timeout is None else time.monotonic() + timeout
     code = 0

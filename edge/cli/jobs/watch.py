@@ -1,4 +1,4 @@
-"""`edge watch`: what happens on the board, as it happens."""
+"""`edge watch` shows what happens on the board, live."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from edge.cli.session import Session, common, pass_session
 @common
 @pass_session
 def watch(session: Session) -> int:
-    """Show power, what runs, what waits and why, and the last results, until Ctrl-C.
+    """Show power, running jobs, waiting jobs with the reason, and the last results, until Ctrl-C.
 
-    Without a terminal it prints a line for each change; with --json each event as a line of JSON.
+    If stdout is no terminal, a line is printed for each change; with --json, each event is a line of JSON.
     """
     with session.client() as client:
         try:
@@ -24,7 +24,7 @@ def watch(session: Session) -> int:
                 for event in client.events():
                     output.document(event)
             elif sys.stdout.isatty():
-                from edge.cli.jobs.live import live  # draws: rich is felt on a Pi Zero
+                from edge.cli.jobs.live import live  # loads rich, which is slow on a Pi Zero
 
                 live(client)
             else:
@@ -32,5 +32,5 @@ def watch(session: Session) -> int:
 
                 lines(client)
         except KeyboardInterrupt:
-            pass  # the way to leave
+            pass  # Ctrl-C ends the command
     return 0

@@ -1,7 +1,7 @@
-"""Commands that find and set up boards on the LAN.
+"""Commands that find, install and pair boards on the LAN.
 
-- `deploy`: `edge deploy`: the playbook that came with this package
-- `discover`: `edge discover`: boards announced by mDNS
-- `machine`: what this machine is called, and where its files are
-- `pair`: `edge pair`: lets a board know this machine
+- `deploy`: `edge deploy` runs the Ansible playbooks of this package
+- `discover`: `edge discover` lists the boards that are announced by mDNS
+- `machine`: the name of this machine at a board, and the folder of the client's files
+- `pair`: `edge pair` asks a board for a token, and stores it with the board's certificate
 """

@@ -1,4 +1,4 @@
-"""`edge deploy`: makes boards appliances from here, with the playbook that came with this package."""
+"""`edge deploy` installs boards as appliances over ssh, with the Ansible playbooks of this package."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from edge.core.values import JsonObject
 
 _BOARD = re.compile(r"(?:(?P<user>[a-z_][a-z0-9_.-]*)@)?(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*)(?::(?P<port>[0-9]{1,5}))?")
 _PLAYS = ("deploy", "status", "backup", "restore", "upgrade", "rollback", "remove")
-#: What the playbooks themselves take, beside the variables of their roles.
+#: Variables of the playbooks themselves, in addition to those of their roles.
 _OF_PLAYS = (
     "backup_folder",
     "restore_from",
@@ -38,9 +38,9 @@ _OF_PLAYS = (
 _IGNORED = shutil.ignore_patterns("__pycache__", "deployment")
 
 
-@click.command(short_help="Make a board an appliance, over ssh.")
+@click.command(short_help="Install edge on a board over ssh, or bring it to this version.")
 @click.argument("head", metavar="[USER@]HOST[:PORT]")
-@click.option("--node", "nodes", multiple=True, metavar="[USER@]HOST[:PORT]", help="A further board that works for it.")
+@click.option("--node", "nodes", multiple=True, metavar="[USER@]HOST[:PORT]", help="Another board that works for HOST.")
 @click.option(
     "--var", "variables", multiple=True, metavar="NAME=VALUE", help="A variable of the roles; may be repeated."
 )
@@ -49,13 +49,11 @@ _IGNORED = shutil.ignore_patterns("__pycache__", "deployment")
     type=click.Choice(_PLAYS),
     metavar="WHAT",
     default="deploy",
-    help=f"Do something else in its place: {', '.join(_PLAYS[1:])}.",
+    help=f"Do something else instead: {', '.join(_PLAYS[1:])}.",
 )
-@click.option("--limit", metavar="HOST", help="Leave the other boards that are named as they are.")
-@click.option("--check", is_flag=True, help="Only show what would be changed.")
-@click.option(
-    "--ask-pass", "-k", is_flag=True, help="Ask for the password of ssh, where the board has no key of yours."
-)
+@click.option("--limit", metavar="HOST", help="Change this board only, and leave the other ones as they are.")
+@click.option("--check", is_flag=True, help="Only show what would change.")
+@click.option("--ask-pass", "-k", is_flag=True, help="Ask for the password of ssh, if the board has no key of yours.")
 @click.option("--ask-become-pass", "-K", is_flag=True, help="Ask for the password of sudo on the board.")
 @common
 @pass_session
@@ -71,11 +69,11 @@ def deploy(
     ask_pass: bool,
     ask_become_pass: bool,
 ) -> int:
-    """Install everything on the board HOST, or bring it to this version; a second run changes nothing.
+    """Install everything on the board HOST, or bring it to this version. A second run changes nothing.
 
-    The board runs Debian or Raspberry Pi OS 12 or 13, 64 bit, and lets this machine in by ssh with a key (-k: with a
-    password). This machine needs Ansible. The board's certificate and a token for this machine are put beside the
-    client's configuration.
+    The board must run Debian or Raspberry Pi OS 12 or 13, 64 bit, and accept ssh from this machine with a key (with -k:
+    with a password). This machine needs Ansible. The board's certificate and a token for this machine are written to
+    the folder of the client's configuration.
     """
     playbook = shutil.which("ansible-playbook") or shutil.which(
         "ansible-playbook", path=str(Path(sys.executable).parent)
@@ -83,13 +81,13 @@ def deploy(
     if playbook is None:
         raise UsageError("Ansible is not installed on this machine: pipx install ansible-core (2.16 or later)")
     name, host = _host(head)
-    given: JsonObject = {
-        # Nobody asked for these scopes: where a person has given others on the board since, those hold.
+    values: JsonObject = {
+        # These scopes are only a default. If a person has changed them on the board since, theirs stay.
         "edge_tokens": [{"name": own_name(), "scopes": ["submit", "read"], "keep_scopes": True}],
         "edge_keep_config": True,
     }
-    asked = dict(_variable(text) for text in variables)
-    given |= asked
+    chosen = dict(_variable(text) for text in variables)
+    values |= chosen
     groups = {"head": {"hosts": {name: host}}}
     if nodes:
         groups["nodes"] = {"hosts": dict(map(_host, nodes))}
@@ -97,9 +95,9 @@ def deploy(
         raise UsageError(f"--node {name}: this board is the head itself; a node is another one")
     with tempfile.TemporaryDirectory(prefix="edge-deploy-") as folder:
         source = _source(Path(folder))
-        _check_variables(asked, source / "ansible")
+        _check_variables(chosen, source / "ansible")
         inventory = Path(folder) / "inventory.json"
-        inventory.write_text(json.dumps({"all": {"children": groups, "vars": given}}))
+        inventory.write_text(json.dumps({"all": {"children": groups, "vars": values}}))
         argv = [playbook, "-i", str(inventory), str(source / f"ansible/{play}.yml")]
         argv += ["--limit", limit] if limit else []
         argv += ["--check", "--diff"] if check else []
@@ -107,14 +105,14 @@ def deploy(
         argv += ["--ask-become-pass"] if ask_become_pass else []
         done = subprocess.run(argv, env=_environment(source / "ansible/ansible.cfg"), check=False)
     if done.returncode == 0 and play == "deploy" and not check:
-        _tell(session, name, given)
+        _show_access(session, name, values)
     return 1 if done.returncode else 0
 
 
 def _environment(config: Path) -> dict[str, str]:
-    """What Ansible is started with: it refuses a locale that is not UTF-8, and the roles ask for HOME and PWD.
+    """Return the environment for Ansible, which refuses a locale that is not UTF-8. The roles need HOME and PWD.
 
-    The locale goes to the board by ssh, too, which may lack the one of this machine.
+    ssh sends the locale to the board, and the board may lack this machine's locale.
     """
     return {
         **os.environ,
@@ -126,10 +124,10 @@ def _environment(config: Path) -> dict[str, str]:
 
 
 def _host(text: str) -> tuple[str, dict[str, object]]:
-    """Name and variables of a board in the inventory. Raises UsageError."""
+    """Return name and variables of a board in the inventory. Raises UsageError."""
     match = _BOARD.fullmatch(text)
     if match is None:
-        raise UsageError(f"board {text[:80]!r}: [USER@]HOST[:PORT], such as pi@raspberrypi.local")
+        raise UsageError(f"board {text[:80]!r}: expected [USER@]HOST[:PORT], such as pi@raspberrypi.local")
     host: dict[str, object] = {"ansible_ssh_common_args": "-o StrictHostKeyChecking=accept-new"}
     if match["user"]:
         host["ansible_user"] = match["user"]
@@ -139,70 +137,70 @@ def _host(text: str) -> tuple[str, dict[str, object]]:
 
 
 def _variable(text: str) -> tuple[str, object]:
-    """NAME=VALUE, the value read as YAML. Raises UsageError."""
-    import yaml  # only for who gives some
+    """Return the name and the value of NAME=VALUE. The value is read as YAML. Raises UsageError."""
+    import yaml  # only loaded for --var
 
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
-        raise UsageError(f"--var {text[:80]!r}: NAME=VALUE, such as edge_workers=[second]")
+        raise UsageError(f"--var {text[:80]!r}: expected NAME=VALUE, such as edge_workers=[second]")
     try:
         return name, yaml.safe_load(value)
     except yaml.YAMLError as err:
         raise UsageError(f"--var {name}: not YAML: {err}") from err
 
 
-def _check_variables(asked: Iterable[str], folder: Path) -> None:
-    """Each name is a variable of the roles, of the playbooks or Ansible's own. Raises UsageError."""
-    import yaml  # as above
+def _check_variables(chosen: Iterable[str], folder: Path) -> None:
+    """Raise UsageError for a name that is no variable of the roles, the playbooks or Ansible itself."""
+    import yaml
 
     names = list(_OF_PLAYS)
     for path in sorted(folder.glob("roles/*/meta/argument_specs.yml")):
         names += yaml.safe_load(path.read_text())["argument_specs"]["main"]["options"]
-    for name in asked:
+    for name in chosen:
         if name not in names and not name.startswith("ansible_"):
             near = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(names))}"
+            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(sorted(names))}"
             raise UsageError(f"--var {name}: no such variable; {hint}")
 
 
 def _source(folder: Path) -> Path:
-    """What the playbook deploys: the checkout this runs from, or the installed package put together in `folder`."""
+    """Return the folder that the playbook deploys: this checkout, or a copy of the installed package in `folder`."""
     package = Path(edge.__file__).parent
     if (package.parent / "ansible/deploy.yml").exists():
         return package.parent
     if not (package / "deployment/ansible/deploy.yml").exists():
-        raise UsageError(f"no playbook beside {package}: install edge-worker from its wheel, or run from a checkout")
+        raise UsageError(f"no playbook next to {package}: install edge-worker from its wheel, or run from a checkout")
     source = folder / "source"
     shutil.copytree(package / "deployment", source)
     shutil.copytree(package, source / "edge", ignore=_IGNORED)
     tasks = find_spec("tasks")
     if tasks is None or not tasks.submodule_search_locations:
-        raise UsageError(f"no package `tasks` beside {package}: install edge-worker from its wheel again")
+        raise UsageError(f"no package `tasks` next to {package}: install edge-worker from its wheel again")
     shutil.copytree(tasks.submodule_search_locations[0], source / "tasks", ignore=_IGNORED)
     return source
 
 
-def _tell(session: Session, name: str, given: JsonObject) -> None:
-    """How to reach the board from here; written down where nothing is yet."""
+def _show_access(session: Session, name: str, values: JsonObject) -> None:
+    """Show how this machine reaches the board. Write it to client.yaml, unless that file exists."""
     folder = config_folder()
-    tls = given.get("edge_tls") != "none"
-    lines = [f"url: {'https' if tls else 'http'}://{name}:{given.get('edge_gateway_port', 8420)}"]
+    tls = values.get("edge_tls") != "none"
+    lines = [f"url: {'https' if tls else 'http'}://{name}:{values.get('edge_gateway_port', 8420)}"]
     files = {"ca_file": f"{name}-ca.pem"} if tls else {}
     files |= {"token_file": f"{name}-{own_name()}.token"}
     lines += [f"{key}: {file}" for key, file in files.items() if (folder / file).exists()]
     target = folder / "client.yaml"
-    written = not target.exists() and "edge_client_folder" not in given
+    written = not target.exists() and "edge_client_folder" not in values
     if written:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         target.write_text("".join(f"{line}\n" for line in lines))
     if session.as_json:
         output.document({"board": name, "client": lines, "written": str(target) if written else None})
     elif written:
-        output.note(f'{target} leads to it; try: edge submit solve 1 "What is 50 divided by 2?" --wait')
+        output.note(f'{target} names this board now; try: edge submit solve 1 "What is 50 divided by 2?" --wait')
     else:
-        output.note(f"{target} is as it was; for this board it would be: {'; '.join(lines)}")
+        output.note(f"{target} was not changed; to reach this board it needs: {'; '.join(lines)}")
     own = own_name()
-    expected = "edge_client_folder" not in given and any(token["name"] == own for token in given["edge_tokens"])
+    expected = "edge_client_folder" not in values and any(token["name"] == own for token in values["edge_tokens"])
     if expected and not (folder / files["token_file"]).exists():
-        output.note(f"the board gave token {own!r} out before, and it is not here; to have a new one, run there:")
+        output.note(f"the board made the token {own!r} before, and it is not here; to get a new one, run there:")
         output.note(f"  sudo edge token revoke {own}    and deploy again")

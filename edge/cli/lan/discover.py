@@ -1,4 +1,4 @@
-"""`edge discover`: who on the LAN announces a gateway (mDNS)."""
+"""`edge discover` lists the boards that announce a gateway on the LAN by mDNS."""
 
 from __future__ import annotations
 
@@ -22,16 +22,23 @@ class FoundBoard:
     name: str
     url: str
     addresses: tuple[str, ...]
-    paired: bool = False  # a file of this machine's client leads there
-    awake_at: float | None = None  # it goes to sleep, and is awake again then
+    paired: bool = False  # True if a client file of this machine names this URL
+    awake_at: float | None = None  # the board goes to sleep and is awake again at this time, in seconds since 1970
 
 
 @click.command(short_help="Find boards on the LAN.")
-@click.option("--seconds", type=click.FloatRange(0.1, 60), default=3.0, show_default=True, help="How long to listen.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0.1, 60),
+    metavar="SECONDS",
+    default=3.0,
+    show_default=True,
+    help="How long to listen.",
+)
 @common
 @pass_session
 def discover(session: Session, *, seconds: float) -> int:
-    """List the boards that announce a gateway on the LAN, to be paired with; exits 1 when there is none."""
+    """List the boards that announce a gateway on the LAN, ready for `edge pair`. Exits 1 if there is none."""
     known = _known_urls()
     found = [replace(one, paired=one.url in known) for one in _found(seconds)]
     if session.as_json:
@@ -43,15 +50,15 @@ def discover(session: Session, *, seconds: float) -> int:
             if one.awake_at:
                 output.note(f"{one.name} goes to sleep, and is awake again at {output.when(one.awake_at)}")
         if not all(one.paired for one in found):
-            output.note("`edge pair URL` asks a board to let this machine in")
+            output.note("`edge pair URL` asks a board for access")
     else:
         output.note(f"no board announced itself within {seconds:g} s")
     return 0 if found else 1
 
 
 def _known_urls() -> frozenset[str]:
-    """The addresses in this machine's client files."""
-    from edge.client.settings import url_in  # YAML
+    """Return the addresses in the client files of this machine."""
+    from edge.client.settings import url_in  # loads YAML
 
     try:
         files = sorted(config_folder().glob("*.yaml"))
@@ -62,7 +69,7 @@ def _known_urls() -> frozenset[str]:
 
 def _found(seconds: float) -> list[FoundBoard]:
     try:
-        from zeroconf import ServiceBrowser, ServiceListener, Zeroconf  # an extra of its own: boards have no use for it
+        from zeroconf import ServiceBrowser, ServiceListener, Zeroconf  # of the extra `discover`: boards do not need it
     except ImportError as err:
         raise UsageError("discovery needs zeroconf: pip install 'edge-worker[discover]'") from err
 
@@ -101,5 +108,5 @@ def _found(seconds: float) -> list[FoundBoard]:
 
 
 def _time(text: bytes | None) -> float | None:
-    """Seconds since 1970; None for none, and for what a stranger on the LAN makes up."""
+    """Return `text` as seconds since 1970, or None if it is no time. Anybody on the LAN may send any text."""
     return float(text) if text and text.isdigit() and len(text) <= 12 else None

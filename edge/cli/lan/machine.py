@@ -1,4 +1,4 @@
-"""This machine as the client of a board: what it is called there, and where it keeps what leads to it."""
+"""This machine as a client of boards: its name there, and the folder of its token and certificate files."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from edge.core.errors import UsageError
 
 
 def own_name() -> str:
-    """What the token for this machine is called."""
+    """Return the default name of a token for this machine: its host name, with `-` for forbidden characters."""
     return re.sub(r"[^A-Za-z0-9._-]", "-", os.uname().nodename).lstrip("._-")[:64] or "laptop"
 
 
 def config_folder() -> Path:
-    """The folder of the client's files. Raises UsageError where this user has no home."""
-    from edge.client.settings import config_folder as find  # only commands that write there
+    """Return the folder of the client's files. Raises UsageError if this user has no home folder."""
+    from edge.client.settings import config_folder as find  # the package `edge.client` loads HTTP
 
     folder = find(os.environ)
     if folder is None:

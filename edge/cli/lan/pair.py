@@ -1,4 +1,4 @@
-"""`edge pair`: this machine asks a board to let it in, and keeps the token and the certificate."""
+"""`edge pair` asks a board for access from this machine, and stores the token and the board's certificate."""
 
 from __future__ import annotations
 
@@ -24,78 +24,83 @@ if TYPE_CHECKING:
 _PORT = 8420
 
 
-@click.command(short_help="Ask a board to let this machine in; the owner confirms a code there.")
+@click.command(short_help="Ask a board for access from this machine; the owner confirms a code there.")
 @click.argument("board", metavar="[URL|HOST]", required=False)
-@click.option("--name", metavar="NAME", help="What the board is to call this machine. [default: its host name]")
+@click.option("--name", metavar="NAME", help="Name of this machine at the board. [default: its host name]")
 @click.option(
     "--button",
     is_flag=True,
-    help="Accept that the board's button is held down in place of the code. Nobody compares the certificate then.",
+    help="Accept that the owner holds the board's button instead of typing the code. This compares no certificates.",
 )
 @common
 @pass_session
 def pair(session: Session, *, board: str | None, name: str | None, button: bool) -> int:
-    """Show a code, wait until the owner has confirmed it on the board, and keep token and certificate.
+    """Show a code, wait until the owner has confirmed it on the board, and store token and certificate.
 
     \b
     edge pair raspberrypi.local              # here
     sudo edge token approve 7KQ4-M2XD        # on the board
 
-    A HOST alone means https://HOST:8420. The code depends on the certificate that this machine sees: the board knows it
-    only if nobody is between them. From then on that certificate alone is trusted for the board.
+    A HOST alone means https://HOST:8420. The code depends on the certificate that this machine sees, so the board knows
+    the code only if nobody intercepts the connection. From then on, this machine trusts only that certificate for the
+    board.
     """
-    import edge.client.pairing as asking  # only here
+    import edge.client.pairing as pairing  # loads HTTP
     from edge.client.settings import Settings, checked_url
 
     session.url = _address(board) if board else session.url
-    # Only the address is taken from before: the old token or certificate may be what is wrong.
-    found = checked_url(session.url) if session.url else Settings.find().url
-    called = name or own_name()
+    # Only the address is read from the client's files: their token or certificate may be wrong.
+    url = checked_url(session.url) if session.url else Settings.find().url
+    machine = name or own_name()
     folder = config_folder()
     _make_folder(folder)
     with tempfile.TemporaryDirectory(prefix=".pair-", dir=folder) as spare:
-        settings = Settings(found)
-        if urlsplit(found).scheme == "https":
+        settings = Settings(url)
+        if urlsplit(url).scheme == "https":
             certificate = Path(spare) / "certificate.pem"
-            certificate.write_text(_certificate(found, guessed=board is not None and "://" not in board))
-            settings = Settings(found, certificate=certificate, paired=True)
-        elif urlsplit(found).hostname not in {"127.0.0.1", "localhost", "::1"}:
-            output.note(f"{found} is plain HTTP: whoever listens on this network can read the token")
-        paired = asking.pair(
-            settings, called, show=lambda code, left_s: _show(session, found, code, left_s), by_button=button
+            certificate.write_text(_certificate(url, guessed=board is not None and "://" not in board))
+            settings = Settings(url, certificate=certificate, paired=True)
+        elif urlsplit(url).hostname not in {"127.0.0.1", "localhost", "::1"}:
+            output.note(f"{url} is plain HTTP: anybody who listens on this network can read the token")
+        paired = pairing.pair(
+            settings, machine, show=lambda code, left_s: _show(session, url, code, left_s), by_button=button
         )
-        written = _keep(folder, settings, paired)
+        written = _store(folder, settings, paired)
     if session.as_json:
-        output.document({"name": paired.name, "scopes": paired.scopes, "url": found, "written": written})
+        output.document({"name": paired.name, "scopes": paired.scopes, "url": url, "written": written})
     else:
         output.note(f"paired: the board calls this machine {paired.name!r}, which may {', '.join(paired.scopes)}")
         if written.name == "client.yaml":
-            output.note(f"{written} leads there; try: edge status")
+            output.note(f"{written} names this board now; try: edge status")
         else:
-            output.note(f"another board stands in client.yaml; for this one: export EDGE_CLIENT_CONFIG={written}")
+            output.note(f"client.yaml names another board; to use this one: export EDGE_CLIENT_CONFIG={written}")
     return 0
 
 
 def _address(text: str) -> str:
-    """The URL that a person means by a URL or by the name of a host. Raises UsageError."""
+    """Return the URL that a person means by a URL or by HOST[:PORT]. Raises UsageError."""
     if "://" in text:
         return text
     host, _, port = text.rpartition(":") if text.count(":") == 1 else (text, "", "")
     if not host or "/" in text or (port and not (port.isascii() and port.isdigit())):
-        raise UsageError(f"board {text[:80]!r}: a URL such as https://raspberrypi.local:{_PORT}, or a HOST[:PORT]")
+        expected = f"expected a URL such as https://raspberrypi.local:{_PORT}, or HOST[:PORT]"
+        raise UsageError(f"board {text[:80]!r}: {expected}")
     return f"https://{f'[{host}]' if ':' in host else host}:{port or _PORT}"
 
 
 def _certificate(url: str, *, guessed: bool) -> str:
-    """PEM of what is shown at `url`. Raises Unreachable."""
+    """Return the certificate that the server at `url` shows, as PEM. Raises Unreachable.
+
+    `guessed` is True if a person named only a host, so that https is an assumption.
+    """
     from edge.client.pairing import certificate_of
     from edge.core.errors import Unreachable
 
     try:
         return certificate_of(url)
     except Unreachable as err:
-        if guessed:  # HTTP is never tried by itself: an attacker between could bring that about
-            err.add_note(f"a board without a certificate: edge pair {url.replace('https:', 'http:', 1)}")
+        if guessed:  # HTTP is never tried automatically: an attacker in the network could provoke that
+            err.add_note(f"if the board has no certificate: edge pair {url.replace('https:', 'http:', 1)}")
         raise
 
 
@@ -104,8 +109,8 @@ def _show(session: Session, url: str, code: Code, left_s: float) -> None:
         output.document({"code": str(code), "url": url, "expires_s": left_s})
         return
     click.echo(str(code))
-    output.note(f"On the board, within {duration(left_s)}, if that is the code: edge token approve {code}")
-    output.note("(with sudo where the board is an appliance), or the page of an admin. Waiting; Ctrl-C gives up.")
+    output.note(f"To confirm this code, run on the board within {duration(left_s)}: edge token approve {code}")
+    output.note("(with sudo on an appliance), or let an admin type it on their page. Waiting; Ctrl-C gives up.")
 
 
 def _make_folder(folder: Path) -> None:
@@ -115,10 +120,10 @@ def _make_folder(folder: Path) -> None:
         raise UsageError(f"{folder}: {err.strerror or err}") from err
 
 
-def _keep(folder: Path, settings: Settings, paired: Paired) -> Path:
-    """Write token, certificate and the file that names them; returns the latter.
+def _store(folder: Path, settings: Settings, paired: Paired) -> Path:
+    """Write the token, the certificate and a settings file that names them. Return the path of the settings file.
 
-    That file is `client.yaml`, unless this leads to another board already; then it is called as the board.
+    This is `client.yaml`, unless that file names another board. Then it has the name of the board.
     """
     parts = urlsplit(settings.url)
     board = f"{(parts.hostname or 'board').replace(':', '-')}-{parts.port or 443}"
@@ -129,22 +134,22 @@ def _keep(folder: Path, settings: Settings, paired: Paired) -> Path:
         keys["certificate"] = f"{board}-certificate.pem"
     from edge.client.settings import url_in
 
-    target, kept = folder / "client.yaml", dict[str, object]()
+    target, present = folder / "client.yaml", dict[str, object]()
     if target.exists():
-        kept = _of_file(target)
+        present = _content(target)
         if url_in(target) != settings.url:
-            target, kept = folder / f"{board}.yaml", {}
-    tree = {key: value for key, value in kept.items() if key not in {"token", "ca_file"}} | keys
-    if tree != kept:
-        import yaml  # only now
+            target, present = folder / f"{board}.yaml", {}
+    tree = {key: value for key, value in present.items() if key not in {"token", "ca_file"}} | keys
+    if tree != present:
+        import yaml  # only loaded if there is something to write
 
         _write(target, yaml.safe_dump(tree, sort_keys=False))
     return target
 
 
-def _of_file(path: Path) -> dict[str, object]:
-    """What a client.yaml says; nothing where it cannot be read, so that it is left as it is."""
-    import yaml  # as above
+def _content(path: Path) -> dict[str, object]:
+    """Return the keys of a client.yaml, or nothing if it cannot be read. `_store` does not change such a file."""
+    import yaml
 
     try:
         tree: object = yaml.safe_load(path.read_text())
@@ -154,7 +159,7 @@ def _of_file(path: Path) -> dict[str, object]:
 
 
 def _write(path: Path, text: str) -> None:
-    """Replace a file that nobody else may read."""
+    """Write or replace a file in one step. Only this user may read it."""
     temp = path.with_name(f".{path.name}.new")
     temp.unlink(missing_ok=True)
     fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

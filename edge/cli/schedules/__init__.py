@@ -1,8 +1,8 @@
 """Commands about periodic jobs.
 
-- `schedule`: the group `edge schedule`
-- `show`: `edge schedule list`, `show`
-- `change`: `edge schedule add`, `rm`, `run`, `pause`, `resume`
-- `apply`: `edge schedule apply`: brings a board to what a file says
-- `preview`: `edge schedule next`: when an expression would be due
+- `schedule`: the command group `edge schedule`
+- `show`: `edge schedule list` and `show`
+- `change`: `edge schedule add`, `rm`, `run`, `pause` and `resume`
+- `apply`: `edge schedule apply` changes the schedules of a board to those in a file
+- `preview`: `edge schedule next` shows the next times of a cron expression
 """

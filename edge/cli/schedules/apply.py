@@ -1,4 +1,4 @@
-"""`edge schedule apply`: brings the schedules of a board to what a file says."""
+"""`edge schedule apply` changes the schedules of a board to those in a file."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from edge.wire import ScheduleView
 
 _MOST_BYTES = 16 << 20
-_MOST_VALUES = 2_000_000  # an alias counts each time: a file of 1 kB can mean 10^9 values
+_MOST_VALUES = 2_000_000  # YAML aliases are counted at each use: a file of 1 kB can expand to 10^9 values
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--check", is_flag=True, help="Only say what would change; exit 1 when something would.")
+@click.option("--check", is_flag=True, help="Only show what would change; exit 1 if something would.")
 @click.option("--prune", is_flag=True, help="Remove the schedules that the file does not name.")
 @common
 @pass_session
 def apply(session: Session, *, file: Path, yes: bool, check: bool, prune: bool) -> int:
-    """Make and change the schedules that FILE names; first say what changes.
+    """Make and change the schedules that FILE names. The changes are shown first.
 
-    FILE is YAML: a schedule's name, and below it what `PUT /v1/schedules/NAME` takes.
+    FILE is YAML: names of schedules, and below each name the fields of `PUT /v1/schedules/NAME`.
 
     \b
     nightly:
@@ -49,10 +49,10 @@ def apply(session: Session, *, file: Path, yes: bool, check: bool, prune: bool) 
             output.note("nothing to change")
         if check or not steps:
             if steps:
-                _say(session, steps)
+                _show_steps(session, steps)
             return 1 if steps else 0
         if not session.as_json or not yes:
-            _say(session, steps)
+            _show_steps(session, steps)
         if not yes and not _agreed():
             output.note("nothing was changed")
             return 1
@@ -79,11 +79,13 @@ def apply(session: Session, *, file: Path, yes: bool, check: bool, prune: bool) 
 
 def _agreed() -> bool:
     if not sys.stdin.isatty():
-        raise UsageError("nobody is here to agree; --yes changes without asking, --check only says what would change")
+        raise UsageError(
+            "stdin is no terminal, so nobody can confirm; --yes changes without asking, --check shows what would change"
+        )
     return click.confirm("Change this?", err=True)
 
 
-def _say(session: Session, steps: list[tuple[str, str, list[str]]]) -> None:
+def _show_steps(session: Session, steps: list[tuple[str, str, list[str]]]) -> None:
     if session.as_json:
         changes = [{"name": name, "change": what, "fields": fields} for name, what, fields in steps]
         output.document({"changes": changes})
@@ -93,8 +95,8 @@ def _say(session: Session, steps: list[tuple[str, str, list[str]]]) -> None:
 
 
 def _read(file: Path) -> dict[str, Schedule]:
-    """The schedules in a file. Raises UsageError, naming the file, the schedule and what is wrong."""
-    import msgspec  # with YAML: for this command alone
+    """Return the schedules in a file. Raises UsageError, naming the file, the schedule and what is wrong."""
+    import msgspec  # loaded, like YAML, for this command only
 
     from edge.config import tree as yaml_tree
     from edge.model import SCHEDULE_NAME_RULE, Schedule, is_schedule_name
@@ -123,7 +125,7 @@ def _read(file: Path) -> dict[str, Schedule]:
 
 
 def _check_json(value: object, place: str = "") -> None:
-    """Raise UsageError for what YAML has and JSON has not; it would reach the board as something else."""
+    """Raise UsageError for a value that YAML has and JSON lacks: it would reach the board as another value."""
     if isinstance(value, dict):
         for key, each in value.items():
             if not isinstance(key, str):
@@ -139,7 +141,10 @@ def _check_json(value: object, place: str = "") -> None:
 
 
 def _steps(client: Client, wanted: dict[str, Schedule], *, prune: bool) -> list[tuple[str, str, list[str]]]:
-    """(name, add, change or remove, the fields that change) of each schedule that is not as it is wanted."""
+    """Return a step for each schedule that differs from the file: its name, what to do, and the fields that change.
+
+    What to do is "add", "change" or "remove".
+    """
     known = {view.name: view for view in client.schedules.list()}
     steps = []
     for name, schedule in wanted.items():
@@ -157,7 +162,7 @@ def _changed(view: ScheduleView, wanted: Schedule) -> list[str]:
     for name in wanted.__struct_fields__:
         now, then = getattr(view, name), getattr(wanted, name)
         if name == "timezone" and then is None:
-            continue  # the board's own: the schedule keeps the one that it got
+            continue  # the file names no zone: the schedule keeps the zone that the board gave it
         if name == "files" and _same_files(now, then):
             continue  # the board has filled in names and sizes
         if not _same(now, then):
@@ -166,14 +171,17 @@ def _changed(view: ScheduleView, wanted: Schedule) -> list[str]:
 
 
 def _same_files(now: dict[str, InputFile], then: dict[str, InputFile]) -> bool:
-    """True when the jobs are given the same contents, under the names that are asked for."""
+    """Return True if the jobs get files of the same content, with the names that the file asks for."""
     return now.keys() == then.keys() and all(
         now[name].sha256 == file.sha256 and file.name in (None, now[name].name) for name, file in then.items()
     )
 
 
 def _same(now: object, then: object) -> bool:
-    """True when both mean the same to a task: 5 and 5.0 do, 1 and true do not, though Python takes them for equal."""
+    """Return True if both values mean the same to a task.
+
+    5 and 5.0 do. 1 and true do not, although they are equal in Python.
+    """
     if isinstance(now, dict) and isinstance(then, dict):
         return now.keys() == then.keys() and all(_same(each, then[name]) for name, each in now.items())
     if isinstance(now, list) and isinstance(then, list):
@@ -182,14 +190,14 @@ def _same(now: object, then: object) -> bool:
 
 
 def _meaning(schedule: Schedule) -> str:
-    from edge.schedule.timetable import Timetable  # for this command alone
+    from edge.schedule.timetable import Timetable  # loaded for this command only
 
     table = Timetable(schedule)
     return f"{schedule.task}, {table.meaning}" + (f" ({schedule.timezone})" if schedule.timezone else "")
 
 
 def _shown(value: object) -> str:
-    import msgspec  # as above
+    import msgspec  # loaded for this command only
 
     text = msgspec.json.encode(value).decode()
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,4 +1,4 @@
-"""`edge schedule add`, `rm`, `run`, `pause`, `resume`."""
+"""`edge schedule add`, `rm`, `run`, `pause` and `resume`."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ if TYPE_CHECKING:
     type=click.Choice(["last", "all", "skip"]),
     default="last",
     show_default=True,
-    help="Of what became due while the board was off, run the last one, all, or none.",
+    help="Which slots to run that were missed while the board was off: the last one, all, or none.",
 )
-@click.option("--within", type=Duration(), metavar="TIME", help="Skip a slot that would run later than that.")
+@click.option("--within", type=Duration(), metavar="TIME", help="Skip a slot that would start more than TIME late.")
 @click.option(
     "--overlap",
     type=click.Choice(["skip", "queue", "allow"]),
     default="skip",
     show_default=True,
-    help="While an earlier job has not ended: skip the slot, queue its job behind that, or run both.",
+    help="If an earlier job has not ended: skip the slot, queue its job behind the earlier one, or run both.",
 )
-@click.option("--jitter", type=Duration(), metavar="TIME", help="Run each slot later, by a fixed part of this time.")
+@click.option("--jitter", type=Duration(), metavar="TIME", help="Start each slot later, by a fixed part of TIME.")
 @click.option("--paused", is_flag=True, help="Run nothing until `edge schedule resume`.")
 @click.option(
-    "--power", type=click.Choice(["always", "normal", "surplus"]), metavar="CLASS", help="As of `edge submit`."
+    "--power", type=click.Choice(["always", "normal", "surplus"]), metavar="CLASS", help="See `edge submit --help`."
 )
 @click.option("--priority", type=click.IntRange(0, 9), metavar="N", help="0 to 9, higher first; 5 is usual.")
 @click.option("--retries", type=click.IntRange(0, 100), metavar="N", help="Run it again up to N times if it fails.")
 @click.option("--time-limit", type=Number(min=0, min_open=True), metavar="SECONDS", help="End a job that runs longer.")
-@click.option("--deadline", type=Duration(), metavar="TIME", help="As of `edge submit`.")
-@click.option("--max-temp", type=Number(20, 125), metavar="C", help="Wait while the board is hotter.")
+@click.option("--deadline", type=Duration(), metavar="TIME", help="See `edge submit --help`.")
+@click.option("--max-temp", type=Number(20, 125), metavar="C", help="Wait while the board is hotter than this, in °C.")
 @click.option(
-    "--file", "files", multiple=True, metavar="NAME=PATH", help="A file that each job is given; may be repeated."
+    "--file", "files", multiple=True, metavar="NAME=PATH", help="An input file for each job; may be repeated."
 )
 @common
 @pass_session
@@ -81,17 +81,17 @@ def add(
     max_temp: float | None,
     files: tuple[str, ...],
 ) -> int:
-    """Make a job of the kind TASK again and again, or change the schedule NAME.
+    """Make or change the schedule NAME. It submits a job of the kind TASK again and again.
 
     \b
     edge schedule add backup solve 1 "What is 6 times 7?" --cron "30 2 * * *"
     """
     from edge.cli.jobs.files import named as named_files
     from edge.cli.jobs.files import uploaded
-    from edge.model import Missed, Overlap, Power, Schedule  # with HTTP below: not for --help
+    from edge.model import Missed, Overlap, Power, Schedule  # like HTTP below, not loaded for --help
 
     if (cron is None) == (every is None):
-        raise UsageError("--cron, --every: give one of them")
+        raise UsageError("--cron, --every: give exactly one of them")
     if every is not None and every != int(every):
         raise UsageError(f"--every {every:g}s: expected whole seconds")
     paths = named_files(files)
@@ -126,7 +126,7 @@ def add(
 @common
 @pass_session
 def rm(session: Session, *, name: str) -> int:
-    """Remove the schedule NAME; the jobs that it has made stay."""
+    """Remove the schedule NAME. The jobs that it has made stay."""
     with session.client() as client:
         client.schedules.remove(name)
     output.document({"name": name, "removed": True}) if session.as_json else click.echo(f"{name} removed")
@@ -139,7 +139,7 @@ def rm(session: Session, *, name: str) -> int:
 @common
 @pass_session
 def run(session: Session, *, name: str, key: str | None) -> int:
-    """Make a job of the schedule NAME now, outside its slots; prints the id of the job."""
+    """Make a job of the schedule NAME now, outside its slots. Its id is printed."""
     with session.client() as client:
         job = client.schedules.run(name, key=key)
     output.document(job) if session.as_json else click.echo(job.id)
@@ -151,7 +151,7 @@ def run(session: Session, *, name: str, key: str | None) -> int:
 @common
 @pass_session
 def pause(session: Session, *, name: str) -> int:
-    """Pause the schedule NAME: its slots are skipped until `edge schedule resume`."""
+    """Pause the schedule NAME. Its slots are skipped until `edge schedule resume`."""
     with session.client() as client:
         view = client.schedules.pause(name)
     return _shown(session, view)
@@ -162,7 +162,7 @@ def pause(session: Session, *, name: str) -> int:
 @common
 @pass_session
 def resume(session: Session, *, name: str) -> int:
-    """End the pause of the schedule NAME: its slots run again."""
+    """End the pause of the schedule NAME. Its slots run again."""
     with session.client() as client:
         view = client.schedules.resume(name)
     return _shown(session, view)

@@ -1,4 +1,4 @@
-"""`edge schedule next`: shows when a cron expression would be due. It asks no board and makes nothing."""
+"""`edge schedule next` shows the next times of a cron expression. It contacts no board and makes no schedule."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _COUNT = 5
 @common
 @pass_session
 def next_times(session: Session, *, cron: tuple[str, ...], timezone: str | None, start: str | None) -> int:
-    """Show the next five times of CRON: five fields in quotes, or a name such as @daily.
+    """Show the next five times of CRON. CRON is five fields in quotes, or a name such as @daily.
 
-    A TIME without an offset is one on the local clock of ZONE.
+    A TIME without an offset is a local time in ZONE.
 
     \b
     edge schedule next "30 2 * * *" --timezone Europe/Berlin --from 2026-03-28T00:00:00Z
     """
-    # `cronsim` and the rules of a zone are for this command alone.
+    # `cronsim` and the rules of time zones are loaded for this command only.
     from edge.core import rfc3339
     from edge.schedule import words
     from edge.schedule.cron import Cron, times
@@ -43,5 +43,5 @@ def next_times(session: Session, *, cron: tuple[str, ...], timezone: str | None,
     for text in found:
         click.echo(f"  {text}")
     if not found:
-        click.echo("  never: such a time does not come within 50 years")
+        click.echo("  never: there is no such time within 50 years")
     return 0

@@ -1,4 +1,4 @@
-"""`edge schedule`: the group of the commands about periodic jobs."""
+"""`edge schedule`, the group of the commands about periodic jobs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge.cli.schedules.show import list_schedules, show
 
 @click.group()
 def schedule() -> None:
-    """Jobs that the board makes again and again, at the times of a cron expression or at an interval."""
+    """Make, show and change schedules: the board submits a job at the times of a cron expression or at an interval."""
 
 
 for command in (list_schedules, show, add, rm, run, pause, resume, apply, next_times):

@@ -1,4 +1,4 @@
-"""`edge schedule list`, `edge schedule show`."""
+"""`edge schedule list` and `edge schedule show`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @common
 @pass_session
 def list_schedules(session: Session) -> int:
-    """List the schedules by name; with --json one document a line."""
+    """List the schedules by name. With --json there is one document a line."""
     with session.client() as client:
         found = client.schedules.list()
         if session.as_json:
@@ -35,7 +35,7 @@ def list_schedules(session: Session) -> int:
 @common
 @pass_session
 def show(session: Session, *, name: str) -> int:
-    """Show the schedule NAME: its next five times, and what became of its last twenty slots."""
+    """Show the schedule NAME. The output has its settings, its next five times and its last twenty slots."""
     with session.client() as client:
         view = client.schedules.get(name)
     if session.as_json:
@@ -54,7 +54,7 @@ def show(session: Session, *, name: str) -> int:
 
 
 def facts(view: ScheduleView) -> list[tuple[str, str]]:
-    """What there is to say of a schedule beside its times."""
+    """Return the settings of a schedule as names and values for people, without its next times."""
     words = [*map(_json, view.args), *(f"{name}={_json(value)}" for name, value in view.kwargs.items())]
     return [
         ("job", " ".join([view.task, *words])),
@@ -79,6 +79,6 @@ def _slot(slot: SlotView) -> tuple[str, str, str, str]:
 
 
 def _json(value: object) -> str:
-    import msgspec  # only where something is shown
+    import msgspec  # not loaded for --help
 
     return msgspec.json.encode(value).decode()

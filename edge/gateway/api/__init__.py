@@ -1,18 +1,18 @@
-"""The routes of `/v1`: what they take and what they answer.
+"""The routes of `/v1` and their handlers: they read a request, call the appliance, and write the answer.
 
-- `references`: lines of a batch that name other lines
+- `references`: resolves references between the lines of a batch
 - `routes`: the table of all routes
-- `submit`: `POST /v1/jobs` and its batch
-- `form`: a job and its files in one request
-- `jobs`: list, show, wait, fetch files, cancel, remove
-- `output`: what the program of a job prints, as it comes
-- `nodes`: uploads of boards that work for this one (nodes)
-- `files`: files for jobs: uploads in one request or in parts
-- `schedules`: periodic jobs
-- `about`: tasks, status, health
-- `events`: changes as they happen
-- `pairing`: letting in who shows a code
-- `series`: the last day or month, for plots
-- `in_use`: notes who uses the board, where it sleeps while nobody does
-- `metrics`: Prometheus metrics, made at each scrape
+- `submit`: accepts one job (`POST /v1/jobs`) or a batch of jobs
+- `form`: accepts a job and its files in one request
+- `jobs`: lists and shows jobs, waits for results, sends files, cancels and removes
+- `output`: sends what the program of a job prints, while it prints
+- `nodes`: accepts results, files and failed attempts from nodes, which are boards that work for this one
+- `files`: receives input files for jobs, in one request or in parts
+- `schedules`: lists, stores, runs and removes periodic jobs
+- `about`: answers with tasks, status and health of the board
+- `events`: streams changes as server-sent events
+- `pairing`: gives access to a machine whose code an admin confirms
+- `series`: the last day or month for plots, and the statement of a month
+- `in_use`: counts requests as use of the board, which sleeps when nobody uses it
+- `metrics`: builds the Prometheus metrics at each scrape
 """

@@ -21,14 +21,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 class BoardRoutes:
-    """The handlers about the board. They run on the event loop."""
+    """Handles the requests about the board itself. Runs on the event loop."""
 
     def __init__(self, appliance: Appliance) -> None:
         self._appliance = appliance
         self._scrape: Callable[[], web.Response] | None = None
 
     async def tasks(self, _call: Call) -> web.StreamResponse:
-        """Answer with the kinds of job."""
+        """Answer with the kinds of job. Raises Busy if they have not been read yet."""
         catalogue = self._appliance.kinds.current
         kinds = (task_view(kind) for _, kind in sorted(catalogue.tasks.items()))
         return web.Response(body=_encode(TaskList(tuple(kinds), errors=dict(catalogue.errors))), content_type=JSON)
@@ -59,7 +59,7 @@ class BoardRoutes:
         return web.Response(body=_encode(view), content_type=JSON)
 
     async def healthz(self, _call: Call) -> web.StreamResponse:
-        """Answer 200 while jobs can be accepted, else 503, with the reasons for any fault."""
+        """Answer 200 if jobs can be accepted, or else 503. The body has the reason for each fault."""
         failing, degraded = [], []
         if not self._appliance.kinds.readable:
             failing.append("the tasks cannot be read")
@@ -80,7 +80,7 @@ class BoardRoutes:
     async def metrics(self, _call: Call) -> web.StreamResponse:
         """Answer with metrics in Prometheus' text format."""
         if self._scrape is None:
-            # Imported at the first scrape: a board that nobody scrapes does not pay 4 MB for it.
+            # Imported at the first scrape: it takes 4 MB of memory, which a board without scrapes does not need.
             from edge.gateway.api.metrics import Metrics
 
             self._scrape = Metrics(self._appliance).response
@@ -88,5 +88,5 @@ class BoardRoutes:
 
 
 def task_view(kind: TaskInfo) -> TaskView:
-    """`kind` as the wire has it."""
+    """Return a kind of job as the record that answers carry."""
     return TaskView(**{name: getattr(kind, name) for name in TaskView.__struct_fields__})

@@ -1,4 +1,4 @@
-"""`GET /v1/events`: changes as they happen, as server-sent events."""
+"""Sends changes as they happen, as server-sent events: `GET /v1/events`."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ LAST_EVENT_ID = "Last-Event-ID"
 _ID = re.compile(r"[0-9a-f]{12}-[0-9]{1,15}")
 _LONGEST_ID = 100
 ID_SCHEMA: JsonObject = {"type": "string", "minLength": 1, "maxLength": _LONGEST_ID}
-_MOST = 100  # jobs or kinds in one filter
+_MOST = 100  # values in one filter
 _JOB = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 _KIND = "[A-Za-z_][A-Za-z0-9_.:-]{0,127}"
-#: How often a silent stream shows that it is alive: a reader that vanished without a word is noticed by it.
+#: How often a stream without events sends a comment. The write fails if the reader has vanished without closing.
 HEARTBEAT_S = 60.0
-#: A write that is not taken for so long is a slow reader's.
+#: A reader that takes nothing from a write for this time is too slow.
 _SLOW_S = 15.0
 _LINGER_S = 30.0
 _RETRY_MS = 1000
-#: Readers that are sent output at once: each has a watch of its own, of which a user has few.
+#: Most readers that get output at once. Each needs its own inotify instance, and the kernel allows a user only few.
 _MOST_PRINTED = 32
 _TOPICS = tuple(each for each in About if each not in {About.RESET, About.DROPPED})
 
@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 
 def _several(item: str) -> dict[str, str]:
-    """The schema of values like `item`, separated by commas."""
+    """Return the schema of a list of values that match `item`, separated by commas."""
     return {"pattern": f"^({item})(,({item})){{0,{_MOST - 1}}}$"}
 
 
@@ -55,9 +55,10 @@ def _of(choices: Iterable[StrEnum]) -> dict[str, str]:
 
 
 class EventQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which events; values are separated by commas. Only job events where one of the first three is given.
+    """Filters events. Values are separated by commas.
 
-    Events about `output` are sent only where `about` names it.
+    With `job`, `kind` or `state`, and without `about`, only job events are sent. Events about `output` are sent only
+    if `about` names it.
     """
 
     job: Annotated[str, Meta(description="only these jobs", extra_json_schema=_several(_JOB))] | UnsetType = UNSET
@@ -73,15 +74,18 @@ class EventQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EventRoutes:
-    """The handler of the stream."""
+    """Handles the event stream. Runs on the event loop."""
 
     def __init__(self, appliance: Appliance) -> None:
         self._appliance = appliance
         self._max_s = appliance.config.gateway.max_wait_s
-        self._printing = 0  # readers that are sent output
+        self._printing = 0  # readers that get output now
 
     async def stream(self, call: Call) -> web.StreamResponse:
-        """Send events until the reader goes, is too slow, or `gateway.max_wait_s` is over."""
+        """Send events until the reader disconnects, is too slow, or `gateway.max_wait_s` is over.
+
+        Raises Busy, BadRequest, StorageError.
+        """
         request = call.request
         view, after = view_of(call), last_event_id(request)
         response = web.StreamResponse(headers={"X-Accel-Buffering": "no"})
@@ -105,7 +109,7 @@ class EventRoutes:
 
     @contextmanager
     def _printed(self, view: View, reader: Reader) -> Iterator[Printed | None]:
-        """What programs print, where this reader asks for it. Raises Busy, OSError."""
+        """Watch what programs print, if the filter of this reader names `output`. Raises Busy, OSError."""
         if About.OUTPUT not in view.about:
             yield None
             return
@@ -139,17 +143,17 @@ class EventRoutes:
 
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + self._max_s
-        said_at = loop.time()
+        sent_at = loop.time()
         chunk = f"retry: {_RETRY_MS}\n".encode() + reader.mark()
         if missing:
-            reset = Event(About.RESET, time.time(), reason="events are missing here: look at everything anew")
+            reset = Event(About.RESET, time.time(), reason="events are missing here: read the whole state again")
             chunk += block_of(reset, reader.id)
         with _woken_by_time(reader, ends_at):
             try:
                 while True:
                     if chunk:
                         await self._write(request, response, chunk)
-                        said_at = loop.time()
+                        sent_at = loop.time()
                     elif reader.closed:
                         return
                     if loop.time() >= ends_at:
@@ -158,7 +162,7 @@ class EventRoutes:
                     if not chunk:
                         await reader.more()
                         chunk = take()
-                        if not chunk and loop.time() - said_at > HEARTBEAT_S / 2:
+                        if not chunk and loop.time() - sent_at > HEARTBEAT_S / 2:
                             chunk = b":\n\n"
             except (FellBehind, TimeoutError) as err:
                 why = str(err) or f"took nothing for {_SLOW_S:g} s"
@@ -166,19 +170,19 @@ class EventRoutes:
 
     @staticmethod
     async def _write(request: web.Request, response: web.StreamResponse, chunk: bytes) -> None:
-        """Send; raises TimeoutError when the reader takes nothing for too long."""
+        """Send `chunk`. Raises TimeoutError if the reader takes nothing for too long."""
         if request.transport is not None and not request.transport.get_write_buffer_size():
-            await response.write(chunk)  # it fits into the buffer: nothing to wait for, and no timer to pay for
+            await response.write(chunk)  # the empty buffer takes it at once, so no timer is needed
             return
         async with asyncio.timeout(_SLOW_S):
             await response.write(chunk)
 
     async def _drop(self, request: web.Request, response: web.StreamResponse, *, reason: str) -> None:
-        """Tell a slow reader, and hang up without waiting for it. Raises ConnectionResetError."""
+        """Tell a slow reader why, and close its connection without a wait. Always raises ConnectionResetError."""
         event = Event(About.DROPPED, time.time(), reason=reason)
         content = b"event: dropped\ndata: %b\n\n" % msgspec.json.encode(event)
         try:
-            async with asyncio.timeout(0):  # it goes into the buffer at once; nobody waits for it to be taken
+            async with asyncio.timeout(0):  # the buffer takes it at once; do not wait until the reader has it
                 await response.write(content)
         except TimeoutError:
             pass
@@ -190,7 +194,7 @@ class EventRoutes:
 
 @contextmanager
 def _woken_by_time(reader: Reader, ends_at: float) -> Iterator[None]:
-    """Wake the reader at the end of its time, and each minute: two timers, however many events there are."""
+    """Wake the reader when its time is over, and each minute. Two timers are enough for any number of events."""
     loop = asyncio.get_running_loop()
     end = timer = loop.call_at(ends_at, reader.wake)
 
@@ -208,7 +212,7 @@ def _woken_by_time(reader: Reader, ends_at: float) -> Iterator[None]:
 
 
 def view_of(call: Call) -> View:
-    """What the caller asked for and may see. Raises BadRequest."""
+    """Return the filter of a request, limited to the jobs that the caller may see. Raises BadRequest."""
     query: EventQuery = call.query
     jobs = _listed(query.job, "job", re.compile(_JOB))
     kinds = _listed(query.kind, "kind", re.compile(_KIND))
@@ -220,10 +224,10 @@ def view_of(call: Call) -> View:
 
 
 def last_event_id(request: web.Request) -> tuple[str, int] | None:
-    """Boot and number of the last event that the reader has; None: it has none. Raises BadRequest.
+    """Return boot and number of the last event that the reader has, or None if it has none. Raises BadRequest.
 
-    What is no id of ours is one of a boot that is not known: the reader gets a `reset`. A browser whose stream is
-    refused with 400 would never come back.
+    An id that this gateway cannot have made counts as an id of an unknown boot, so that the reader gets a `reset`. If
+    the answer were 400, a browser would never reconnect.
     """
     given = request.headers.getall(LAST_EVENT_ID, [])
     if not given:

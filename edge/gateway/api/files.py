@@ -1,4 +1,4 @@
-"""The routes of `/v1/files`: files for jobs, sent in one request or in parts, resumed after a lost connection."""
+"""Receives input files for jobs (`/v1/files`), in one request or in parts, and resumes after a lost connection."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from edge.model import Artifact, Sha256
 from edge.results.inputs import is_sha256
 from edge.wire import FileView, ProblemCode
 
-#: How long nothing may arrive before the connection counts as lost.
+#: If no byte arrives for this time, the connection counts as lost.
 IDLE_S = 60.0
 OFFSET = "Upload-Offset"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
@@ -36,19 +36,19 @@ _encode = msgspec.json.Encoder().encode
 class FileQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The query of an upload: the expected hash."""
 
-    sha256: Annotated[Sha256, Meta(description="SHA-256 of the whole file: another content is refused")] | UnsetType = (
-        UNSET
-    )
+    sha256: (
+        Annotated[Sha256, Meta(description="SHA-256 of the whole file; any other content is refused")] | UnsetType
+    ) = UNSET
 
 
 class FileRoutes:
-    """The handlers of files for jobs. They run on the event loop."""
+    """Handles the requests about input files. Runs on the event loop; files are written in threads."""
 
     def __init__(self, appliance: Appliance) -> None:
         self._appliance, self._files = appliance, appliance.files
 
     def table(self) -> list[Route]:
-        """The routes, in the order they are shown."""
+        """Return the routes, in the order in which the documents list them."""
         offset = {OFFSET: "bytes that are safe"}
         refused = (HTTPStatus.CONFLICT, HTTPStatus.INSUFFICIENT_STORAGE)
         stored = (
@@ -89,11 +89,11 @@ class FileRoutes:
                 problems=(HTTPStatus.NOT_FOUND, HTTPStatus.INSUFFICIENT_STORAGE),
             ),
             Route(
-                *("GET", "/v1/files/{sha256}/content", "Fetch a file that a job is given", self.content, NODES),
+                *("GET", "/v1/files/{sha256}/content", "Fetch an input file of a job", self.content, NODES),
                 answers=(
                     Answer(HTTPStatus.OK, "The file", media="*/*", headers={"ETag": "SHA-256 of the file"}),
                     Answer(HTTPStatus.PARTIAL_CONTENT, "The range asked for", media="*/*"),
-                    Answer(HTTPStatus.NOT_MODIFIED, "The one you have (If-None-Match)"),
+                    Answer(HTTPStatus.NOT_MODIFIED, "You have this version (If-None-Match)"),
                 ),
                 problems=(
                     HTTPStatus.NOT_FOUND,
@@ -104,18 +104,18 @@ class FileRoutes:
         ]
 
     async def put(self, call: Call) -> web.StreamResponse:
-        """Receive a whole file whose upload has no name: it cannot be resumed.
+        """Receive a whole file. The upload has no name, so it cannot be resumed.
 
-        Raises BadRequest, WrongType, and what `Files.receive` does.
+        Raises BadRequest, WrongType, and the errors of `Files.receive`.
         """
         if "Content-Range" in call.request.headers:
             raise BadRequest("Content-Range: a file in parts needs a name: PUT /v1/files/UPLOAD")
         return await self._put(call, secrets.token_hex(16), keep=False)
 
     async def put_part(self, call: Call) -> web.StreamResponse:
-        """Receive a file or the next part of it: 201 or 200 once it is stored, 202 while some of it is missing.
+        """Receive a file or its next part. Answer 201 or 200 if the file is stored, 202 if a part is missing.
 
-        Raises as `put`.
+        Raises the same errors as `put`.
         """
         return await self._put(call, _named(call), keep=True)
 
@@ -145,7 +145,7 @@ class FileRoutes:
         return _shown(view, status)
 
     async def show(self, call: Call) -> web.StreamResponse:
-        """How much of an upload has arrived, or that it is stored. Raises BadRequest, UnknownFile, StorageError."""
+        """Answer with the state of an upload or a stored file. Raises BadRequest, UnknownFile, StorageError."""
         name = _named(call)
         view = await asyncio.to_thread(self._files.look, name, call.caller.name)
         if view is None:
@@ -153,7 +153,7 @@ class FileRoutes:
         return _shown(view, HTTPStatus.OK)
 
     async def content(self, call: Call) -> web.StreamResponse:
-        """The content of a stored file, for nodes. Raises BadRequest, UnknownFile."""
+        """Send the content of a stored file to a node. Raises BadRequest, UnknownFile."""
         sha256 = call.request.match_info["sha256"]
         _check_case("SHA-256", sha256)
         size = await asyncio.to_thread(self._files.inputs.size, sha256) if is_sha256(sha256) else None
@@ -166,9 +166,10 @@ class FileRoutes:
 
 
 def reader(request: web.Request, *, kept: bool) -> Callable[[], Awaitable[bytes]]:
-    """Return what reads the body piece by piece. It raises TooSlow, BadBody.
+    """Return a function that reads the next bytes of the body. It raises TooSlow, BadBody.
 
-    The first call sends `100 Continue` if the client waits for it. `kept`: the upload can be resumed.
+    Its first call sends `100 Continue` if the client waits for that. `kept` says in the error text that the upload can
+    be resumed.
     """
     begun = False
 
@@ -199,13 +200,17 @@ def _named(call: Call) -> str:
 
 
 def _check_case(what: str, text: str) -> None:
-    """Raise BadRequest if `text` would be a SHA-256 in lower case: it would be taken for a name, and not checked."""
+    """Raise BadRequest if `text` is a SHA-256 with capital letters: it would pass for a name, and not be checked."""
     if not is_sha256(text) and is_sha256(text.lower()):
         raise BadRequest(f"{what} {text!r}: write the hash in lower case")
 
 
 def _range(request: web.Request) -> tuple[int | None, int | None]:
-    """Where the body begins (None: it is empty, to ask), and the size of the whole file. Raises BadRequest."""
+    """Return the offset of the body in the file, and the size of the whole file. Raises BadRequest.
+
+    The offset is None if the body is empty and the client asks where the upload continues. The size is None if the
+    client does not state it.
+    """
     text, length = request.headers.get("Content-Range"), request.content_length
     if text is None:
         return 0, length
@@ -215,7 +220,7 @@ def _range(request: web.Request) -> tuple[int | None, int | None]:
     total = int(found[3])
     if found[1] is None:
         if request.can_read_body and length != 0:
-            raise BadRequest("Content-Range: `bytes */TOTAL` asks where the upload goes on; the body must be empty")
+            raise BadRequest("Content-Range: `bytes */TOTAL` asks where the upload continues; the body must be empty")
         return None, total
     first, last = int(found[1]), int(found[2])
     if not first <= last < total:

@@ -1,4 +1,4 @@
-"""A job and its files in one request: `curl -F task=NAME -F clip=@clip.mov BOARD/v1/jobs`."""
+"""Reads a job and its files from one request: `curl -F task=NAME -F clip=@clip.mov BOARD/v1/jobs`."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from edge.gateway.http.problems import BadRequest, TooLarge, WrongType
 from edge.gateway.service import Appliance
 from edge.model import MOST_INPUTS, AfterFailure, InputFile, Power, Submission
 
-#: Sent by browsers. A page of somebody else can send a form without asking first, so a form from a browser is refused
-#: here: the board's own page has one.
+#: Browsers send these headers. A page of another site can send a form without a preflight request, so this route
+#: refuses forms from browsers. The board's own page has its own form.
 _BROWSER_HEADERS = ("Origin", "Sec-Fetch-Site")
 _INPUT = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-#: Members of a submission whose text stands in the form as it is; all others are JSON.
+#: Members of a submission that a form has as plain text; all others are JSON.
 _TEXTS = frozenset({"task", "power", "not_before", "unique_key", "after_failure"})
 _CHOICES: Mapping[str, type[StrEnum]] = {"power": Power, "after_failure": AfterFailure}
 _JOB = "job"
 
 
 def is_form(request: web.Request) -> bool:
-    """True when the body is a form with files. Raises WrongType when a browser sends it."""
+    """Return True if the body is a form with files. Raises WrongType if a browser sent it."""
     if request.content_type != multipart.FORM_DATA:
         return False
     if any(name in request.headers for name in _BROWSER_HEADERS):
@@ -40,12 +40,13 @@ def is_form(request: web.Request) -> bool:
 
 
 class FormFiles:
-    """Stores the files of one form as they come."""
+    """Stores the files of one form as they arrive. Make one for each request, on the event loop."""
 
     def __init__(self, appliance: Appliance, caller: Caller, request: web.Request) -> None:
-        """Take the files of `request`.
+        """Prepare to receive the files of `request`.
 
-        Raises NoRoom if a body of this length does not fit. One that may hold fields alone is not judged.
+        Raises NoRoom if the disk has no room for a body of this length. A body that is small enough to hold only
+        fields is not checked.
         """
         self._appliance, self._caller = appliance, caller
         self.files: dict[str, InputFile] = {}
@@ -55,7 +56,7 @@ class FormFiles:
             appliance.files.check_room(length)
 
     async def take(self, name: str, filename: str, chunks: Chunks) -> None:
-        """Store one file. Raises BadRequest, and what `Files.receive` does."""
+        """Store one file. Raises BadRequest, TooLarge, and the errors of `Files.receive`."""
         if not _INPUT.fullmatch(name):
             raise BadRequest(f"file {name[:80]!r}: expected 1 to 64 of A-Z a-z 0-9 _, starting with a letter or _")
         if name in self.files:
@@ -68,18 +69,20 @@ class FormFiles:
         view, _ = await self._appliance.files.receive(
             *(secrets.token_hex(16), self._caller.name, chunks), start=0, size=None, sha256=sha256, keep=False
         )
-        while await chunks():  # it was there already: what is sent all the same is not needed
+        while await chunks():  # the file was stored before: read the bytes that the client sends nevertheless
             pass
-        called = announced.name if announced is not None and announced.name is not None else plain_name(filename, name)
-        self.files[name] = InputFile(view.sha256, called, view.received)
+        file_name = (
+            announced.name if announced is not None and announced.name is not None else plain_name(filename, name)
+        )
+        self.files[name] = InputFile(view.sha256, file_name, view.received)
 
 
 async def submission_of(appliance: Appliance, caller: Caller, request: web.Request, *, max_bytes: int) -> Submission:
-    """Return the job that a form asks for; its files are stored.
+    """Return the submission in a form, after its files have been stored.
 
-    Fields before the files are checked before these are received.
+    The fields that come before the first file are checked before the files are received.
 
-    Raises BadRequest, TooLarge, WrongHash, NoRoom, and as `Appliance.checked`.
+    Raises BadRequest, TooLarge, WrongHash, NoRoom, and the errors of `Drafts.kind_of`.
     """
     fields: dict[str, str] = {}
     intake = FormFiles(appliance, caller, request)
@@ -105,7 +108,7 @@ async def submission_of(appliance: Appliance, caller: Caller, request: web.Reque
 
 
 def _submission(fields: Mapping[str, str]) -> Submission:
-    """The submission in a form. Raises BadRequest."""
+    """Return the submission that the fields of a form describe. Raises BadRequest."""
     if _JOB in fields:
         if len(fields) > 1:
             other = next(name for name in fields if name != _JOB)
@@ -134,7 +137,7 @@ def _submission(fields: Mapping[str, str]) -> Submission:
 
 
 def plain_name(filename: str, otherwise: str) -> str:
-    """The last part of a file name as a browser or curl sends it; `otherwise` where nothing usable is left."""
+    """Return the last part of a file name that a browser or curl sends, or `otherwise` if it cannot be used."""
     name = re.split(r"[/\\]", filename)[-1].lstrip(".")
     name = "".join(character for character in name if character.isprintable())
     try:

@@ -1,4 +1,4 @@
-"""Notes who uses the board, where it sleeps while nobody does."""
+"""Counts requests as use of the board. A board that may sleep does so only when nobody uses it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from aiohttp.typedefs import Middleware
 
 from edge.gateway.background.sleep import SleepConsent
 
-#: What programs ask again and again, whether or not anybody wants anything.
+#: Routes that monitoring programs request all the time. They do not count as use.
 _NO_USE = frozenset({"/v1/healthz", "/v1/metrics"})
 
 
 def in_use(sleep: SleepConsent) -> Middleware:
-    """A middleware that counts requests; one that is refused counts only while it is answered."""
+    """Return a middleware that reports each request to `sleep`. A refused request counts only until it is answered."""
 
     @web.middleware
     async def middleware(

@@ -1,4 +1,4 @@
-"""The routes about accepted jobs: list, show, wait for the result, fetch files, cancel, remove."""
+"""Handles accepted jobs: lists and shows them, waits for results, sends files, cancels and removes."""
 
 from __future__ import annotations
 
@@ -57,29 +57,29 @@ class FollowerQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class WaitQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long to wait for a result."""
 
-    wait: Annotated[
-        float, Meta(description="seconds to wait for the result; more than gateway.max_wait_s counts as that", ge=0)
-    ] = 0.0
+    wait: Annotated[float, Meta(description="seconds to wait for the result, limited to gateway.max_wait_s", ge=0)] = (
+        0.0
+    )
 
 
 class Which(StrEnum):
-    """Jobs that have no result yet, or those that have one."""
+    """Jobs without a result (open), or jobs with a result (final)."""
 
     OPEN = "open"
     FINAL = "final"
 
 
 class EndQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """In which state the caller expects the job to be."""
+    """In which state the client expects the job."""
 
     if_state: (
-        Annotated[Which, Meta(description="`open`: only cancel; `final`: only remove; else 409 and nothing is done")]
+        Annotated[Which, Meta(description="`open`: only cancel; `final`: only remove; in any other state answer 409")]
         | UnsetType
     ) = UNSET
 
 
 class JobRoutes:
-    """The handlers of `/v1/jobs` and below that accept no jobs or uploads."""
+    """Handles the requests about jobs that were accepted before. Runs on the event loop."""
 
     def __init__(self, appliance: Appliance) -> None:
         self._appliance = appliance
@@ -98,12 +98,12 @@ class JobRoutes:
         return web.Response(body=_encode(page), content_type=JSON)
 
     async def show(self, call: Call) -> web.StreamResponse:
-        """One job: its state, its times, why it waits, how far it is."""
+        """Answer with one job: its state, its times, why it waits, its progress."""
         job = self._appliance.job(call.request.match_info["id"], call.caller)
         return web.Response(body=_encode(await self._appliance.view(job)), content_type=JSON)
 
     async def children(self, call: Call) -> web.StreamResponse:
-        """The jobs that the body of one spawned, in its order, a page at a time; while it runs, too."""
+        """Answer with a page of the jobs that the body of a job spawned, in their order. Works while it runs, too."""
         job = self._appliance.job(call.request.match_info["id"], call.caller)
         query: ChildQuery = call.query
         after = int(query.cursor) if query.cursor else -1
@@ -111,14 +111,14 @@ class JobRoutes:
         return web.Response(body=_encode(page), content_type=JSON)
 
     async def followers(self, call: Call) -> web.StreamResponse:
-        """The jobs that run after one, by id, a page at a time."""
+        """Answer with a page of the jobs that run after a job, sorted by id."""
         job = self._appliance.job(call.request.match_info["id"], call.caller)
         query: FollowerQuery = call.query
         page = await self._appliance.followers(job, call.caller, after=query.cursor or "", limit=query.limit)
         return web.Response(body=_encode(page), content_type=JSON)
 
     async def result(self, call: Call) -> web.StreamResponse:
-        """The result: at once, or when the job ends within `wait` seconds; else how the job stands."""
+        """Answer with the result, or with 202 and the state of the job if it does not end within `wait` seconds."""
         job = self._appliance.job(call.request.match_info["id"], call.caller)
         wait: float = call.query.wait
         if not math.isfinite(wait):
@@ -134,7 +134,7 @@ class JobRoutes:
         return web.Response(body=payload, content_type=JSON, headers=headers)
 
     async def file(self, call: Call) -> web.StreamResponse:
-        """A file the job left, whole or one range of it."""
+        """Send a file that the job left: all of it, or one range."""
         job = self._appliance.job(call.request.match_info["id"], call.caller)
         name = call.request.match_info["name"]
         results = self._appliance.results
@@ -145,22 +145,22 @@ class JobRoutes:
         try:
             return await files.send(call.request, results.artifact(result, name), by_name[name])
         except FileNotFoundError as err:
-            raise UnknownFile(job.id, name, []) from err  # removed at this moment
+            raise UnknownFile(job.id, name, []) from err  # the job was removed at this moment
 
     async def change(self, call: Call) -> web.StreamResponse:
-        """Give a job that has not ended another priority."""
+        """Give an open job another priority. Raises Forbidden, WrongState, BadRequest."""
         job = self._appliance.job(call.request.match_info["id"], call.caller)
         if not call.caller.may_end(job.submitter):
-            raise Forbidden(f"token {call.caller.name!r} may change only jobs of its own")
+            raise Forbidden(f"token {call.caller.name!r} may change only its own jobs")
         content = await bodies.read(call.request, (JSON,), max_bytes=_PATCH_BYTES, max_s=_PATCH_S)
         view = await self._appliance.reprioritise(job, bodies.decode(content, JobPatch).priority)
         return web.Response(body=_encode(view), content_type=JSON)
 
     async def end(self, call: Call) -> web.StreamResponse:
-        """Cancel a job that waits or runs; remove one that has ended."""
+        """Cancel a job that waits or runs, or remove a job that has ended. Raises Forbidden, WrongState."""
         job = self._appliance.job(call.request.match_info["id"], call.caller)
         if not call.caller.may_end(job.submitter):
-            raise Forbidden(f"token {call.caller.name!r} may end only jobs of its own")
+            raise Forbidden(f"token {call.caller.name!r} may end only its own jobs")
         which: Which | UnsetType = call.query.if_state
         view = await self._appliance.endings.end(
             job, if_open=which is not Which.FINAL, if_final=which is not Which.OPEN

@@ -1,4 +1,4 @@
-"""Prometheus metrics, read from the real state at each scrape, so there are no second counters."""
+"""Builds the Prometheus metrics at each scrape, from the real state. So no counter is kept twice."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ _STORED = tuple(state for state in JobState if state is not JobState.RUNNING)
 
 
 class Metrics:
-    """Answers a scrape from a registry of its own."""
+    """Answers scrapes. It has its own registry, without the default metrics of the library."""
 
     def __init__(self, appliance: Appliance) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(_State(appliance))
 
     def response(self) -> web.Response:
-        """The metrics now, in text format 0.0.4."""
+        """Return the present metrics, in text format 0.0.4."""
         headers = {"Content-Type": f"{MEDIA}; version=0.0.4; charset=utf-8"}
         return web.Response(body=generate_latest(self._registry), headers=headers)
 
 
 class _State(Collector):
-    """Reads the appliance when asked; runs on the event loop, a few short queries long."""
+    """Reads the appliance at each scrape. Runs on the event loop, with a few short queries."""
 
     def __init__(self, appliance: Appliance) -> None:
         self._appliance = appliance
 
     def collect(self) -> Iterator[Metric]:
-        """Yield all families, made from the present state."""
+        """Yield all metrics, made from the present state."""
         appliance, board = self._appliance, self._appliance.board
         yield InfoMetricFamily("edge", "The gateway.", value={"version": __version__})
         counts = appliance.outbox.totals.jobs
@@ -51,7 +51,7 @@ class _State(Collector):
         waiting = appliance.outbox.totals.waiting
         yield GaugeMetricFamily("edge_jobs_waiting", "Accepted jobs that wait for their time or for others.", waiting)
         yield GaugeMetricFamily(
-            "edge_jobs_released", "Jobs that the broker has, or gets now.", appliance.outbox.release.out
+            "edge_jobs_released", "Jobs that the broker has or is about to get.", appliance.outbox.release.out
         )
         yield CounterMetricFamily("edge_results", "Results seen since the start.", value=appliance.settled)
         active, idle = appliance.schedules.counts()
@@ -65,15 +65,19 @@ class _State(Collector):
         yield _gauges(
             "edge_broker", "1 for the state of the link to the broker.", "state", _one_of(BrokerState, broker)
         )
-        said = board.power()
-        yield _gauges("edge_power", "1 for the state of the supply.", "state", _one_of(PowerState, said.state))
-        yield GaugeMetricFamily("edge_power_since_seconds", "When the supply came into its state.", said.since)
-        yield from _readings(said)
-        yield from _ahead(said, board.forecast())
+        power = board.power()
+        yield _gauges("edge_power", "1 for the state of the supply.", "state", _one_of(PowerState, power.state))
+        yield GaugeMetricFamily(
+            "edge_power_since_seconds", "When the supply entered its state, as Unix time.", power.since
+        )
+        yield from _readings(power)
+        yield from _ahead(power, board.forecast())
         living = board.workers()
         held = sum(job.held is not None for worker in living for job in worker.running)
         faults = sum(worker.faults for worker in living)
-        yield CounterMetricFamily("edge_worker_faults", "Times that a worker itself failed over a job.", value=faults)
+        yield CounterMetricFamily(
+            "edge_worker_faults", "Faults of the workers themselves while they handled a job.", value=faults
+        )
         yield GaugeMetricFamily("edge_jobs_held", "Jobs that have begun and wait for power.", held)
         yield from _energy(appliance.receipts)
         workers = [worker.state for worker in living]
@@ -82,31 +86,34 @@ class _State(Collector):
         )
         wanted = {each.name: each.wanted for each in board.scaling()}
         if wanted:
-            text = "Processes of a scaled entry of `workers` that are to run."
-            yield _gauges("edge_workers_wanted", text, "entry", wanted)
-        unserved = len(appliance.unserved())
-        yield GaugeMetricFamily("edge_unserved", "Kinds and power classes that no worker takes, by sentence.", unserved)
+            scaled = "Processes of a scaled entry of `workers` that the governor wants to run."
+            yield _gauges("edge_workers_wanted", scaled, "entry", wanted)
+        gaps = "Gaps between the kinds of job and the configured workers; `unserved` in /v1/status explains each."
+        yield GaugeMetricFamily("edge_unserved", gaps, len(appliance.unserved()))
         if (free_bytes := board.free_bytes()) is not None:
-            yield GaugeMetricFamily("edge_disk_free_bytes", "Room under the state root.", free_bytes)
+            yield GaugeMetricFamily("edge_disk_free_bytes", "Free space under the state root.", free_bytes)
         with suppress(OSError):
-            count, stored, unfinished = appliance.files.taken()
+            count, stored, unfinished = appliance.files.usage()
             yield GaugeMetricFamily("edge_input_files", "Files that were uploaded for jobs.", count)
-            text = "What files for jobs take on the disk."
-            yield _gauges("edge_input_bytes", text, "state", {"stored": stored, "unfinished": unfinished})
-        yield GaugeMetricFamily("edge_start_time_seconds", "When the gateway started.", appliance.started_at)
+            space = "Disk space of the files that were uploaded for jobs."
+            yield _gauges("edge_input_bytes", space, "state", {"stored": stored, "unfinished": unfinished})
+        yield GaugeMetricFamily(
+            "edge_start_time_seconds", "When the gateway started, as Unix time.", appliance.started_at
+        )
         yield CounterMetricFamily("edge_cpu_seconds", "CPU time of the gateway.", value=sum(os.times()[:2]))
 
 
-def _ahead(said: PowerStatus, forecast: ForecastView | None) -> Iterator[Metric]:
-    """Yield the plan and how good the forecast is, where the board looks ahead."""
-    plan = said.plan
+def _ahead(power: PowerStatus, forecast: ForecastView | None) -> Iterator[Metric]:
+    """Yield the plan and the accuracy of the forecast. Yield nothing for a board that does not look ahead."""
+    plan = power.plan
     if plan is not None:
-        yield _gauges("edge_plan", "1 for what the planner wants.", "action", _one_of(Action, plan.action))
+        yield _gauges("edge_plan", "1 for the action that the planner wants.", "action", _one_of(Action, plan.action))
         if plan.floor_percent is not None:
-            yield GaugeMetricFamily("edge_plan_floor_percent", "Work runs the battery down to it.", plan.floor_percent)
+            floor = "Charge down to which work may drain the battery."
+            yield GaugeMetricFamily("edge_plan_floor_percent", floor, plan.floor_percent)
         if plan.budget_wh is not None:
-            text = "What work may take until the sun is back."
-            yield GaugeMetricFamily("edge_night_budget_watt_hours", text, plan.budget_wh)
+            budget = "Energy that work may use until the sun is back."
+            yield GaugeMetricFamily("edge_night_budget_watt_hours", budget, plan.budget_wh)
     if forecast is None:
         return
     errors = GaugeMetricFamily("edge_forecast_error_watt_hours", "Mean error of a day's energy.", labels=["forecast"])
@@ -119,19 +126,19 @@ def _ahead(said: PowerStatus, forecast: ForecastView | None) -> Iterator[Metric]
             errors.add_metric([name], value)
     yield errors
     if forecast.below_p10 is not None:
-        text = "Share of the hours that gave less than their P10."
-        yield GaugeMetricFamily("edge_forecast_below_p10_ratio", text, forecast.below_p10)
+        below = "Share of the hours that gave less energy than their P10."
+        yield GaugeMetricFamily("edge_forecast_below_p10_ratio", below, forecast.below_p10)
     if forecast.starts_held is not None:
-        text = "Share of the start times told to waiting jobs that held."
-        yield GaugeMetricFamily("edge_start_times_held_ratio", text, forecast.starts_held)
+        held = "Share of the announced start times of waiting jobs that came true."
+        yield GaugeMetricFamily("edge_start_times_held_ratio", held, forecast.starts_held)
 
 
-def _readings(said: PowerStatus) -> Iterator[Metric]:
-    """Yield value and age of each reading; an unknown reading has only an age."""
+def _readings(power: PowerStatus) -> Iterator[Metric]:
+    """Yield value and age of each reading. An unknown reading has only an age."""
     labels = ["source", "what", "unit"]
-    values = GaugeMetricFamily("edge_power_reading", "What a source says.", labels=labels)
-    ages = GaugeMetricFamily("edge_power_reading_age_seconds", "How old that is.", labels=labels)
-    for each in said.readings:
+    values = GaugeMetricFamily("edge_power_reading", "The last reading of a power source.", labels=labels)
+    ages = GaugeMetricFamily("edge_power_reading_age_seconds", "Age of the last reading.", labels=labels)
+    for each in power.readings:
         names = [each.source, each.what, each.unit]
         if each.value is not None:
             values.add_metric(names, each.value)
@@ -141,8 +148,8 @@ def _readings(said: PowerStatus) -> Iterator[Metric]:
 
 
 def _energy(receipts: Receipts) -> Iterator[Metric]:
-    """Sums over the results seen since the start."""
-    joules = CounterMetricFamily("edge_job_joules", "What ended jobs took from the supply.", labels=["metering"])
+    """Yield the sums over the results seen since the start of the gateway."""
+    joules = CounterMetricFamily("edge_job_joules", "Energy that ended jobs took from the supply.", labels=["metering"])
     for metering, total in receipts.joules.items():
         joules.add_metric([metering], total)
     yield joules

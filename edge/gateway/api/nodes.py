@@ -1,4 +1,4 @@
-"""The routes for nodes, which are boards that work for this one: files, results, failed attempts, spawned jobs."""
+"""Handles the requests of nodes, the boards that work for this one: files, results, attempts, spawned jobs."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ T = TypeVar("T")
 
 
 class AttemptQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which attempt this belongs to: two boards that run one job at once must not mix their files."""
+    """To which attempt the upload belongs. Two boards that run the same job at once must not mix their files."""
 
     attempt: Annotated[str, Meta(description="made up by the node for each attempt", pattern="^[0-9a-f]{8}$")]
 
 
 class NodeRoutes:
-    """The handlers for boards with a token of scope `node`."""
+    """Handles the requests of boards with a token of scope `node`. Runs on the event loop; threads write the files."""
 
     def __init__(self, appliance: Appliance) -> None:
-        """Remove the uploads from before this start; their nodes send them again. Raises StorageError."""
+        """Remove the uploads from before this start. Their nodes send them again. Raises StorageError."""
         self._appliance = appliance
         config = appliance.config
         self._uploads, self._orders = Uploads(config.layout), Orders(config.layout)
@@ -50,15 +50,15 @@ class NodeRoutes:
         except OSError as err:
             raise StorageError("cannot clear what nodes handed in", err) from err
         self._max_files_bytes = config.worker.max_artifact_bytes
-        # Beside its value a result holds the job's arguments, perhaps a traceback, a list of files, and its children.
+        # A result holds the value, the job's arguments, a list of files, its children, and perhaps a traceback.
         rest = (1 << 20) + MOST_CHILDREN * _CHILD_BYTES
         self._max_bytes = config.worker.max_result_bytes + config.gateway.max_body_bytes + rest
 
     async def file(self, call: Call) -> web.StreamResponse:
-        """Keep a file until the result that names it comes."""
+        """Keep a file until the result arrives that names it."""
         job_id = check_job_id(call.request.match_info["id"])
         if call.request.content_type != OCTETS:
-            raise WrongType(f"Content-Type {call.request.content_type[:80]!r}: this reads {OCTETS}")
+            raise WrongType(f"Content-Type {call.request.content_type[:80]!r}: this route reads {OCTETS}")
         try:
             name = check_artifact_name(call.request.match_info["name"])
         except ValueError as err:
@@ -87,17 +87,17 @@ class NodeRoutes:
                     async for chunk in request.content.iter_chunked(_CHUNK):
                         left_bytes -= len(chunk)
                         if left_bytes < 0:
-                            raise TooLarge(f"the files have more bytes than {self._max_files_bytes}, which are taken")
+                            raise TooLarge(f"the files have more bytes than {self._max_files_bytes}, the limit")
                         await asyncio.to_thread(file.write, chunk)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
 
     async def result(self, call: Call) -> web.StreamResponse:
-        """Answer once the job has its durable result."""
+        """Accept a result. Answer when the job has its durable result. Raises BadRequest, Busy, StorageError."""
         result = await self._read(call, Result)
         if not result.state.final:
-            raise BadRequest(f"state: {result.state} is no end of a job")
+            raise BadRequest(f"state: {result.state} is not a final state")
         try:
             await self._take(result, call.query.attempt)
         except OSError as err:
@@ -107,7 +107,10 @@ class NodeRoutes:
         return web.Response(status=HTTPStatus.NO_CONTENT)
 
     async def _take(self, result: Result, attempt: str) -> None:
-        """Let a worker publish the result, because the gateway may not; on return the job has a durable result."""
+        """Order a worker to publish the result, because the gateway writes no results.
+
+        On return the job has a durable result. Raises Busy if no worker takes the order in time.
+        """
         results, waiters = self._appliance.results, self._appliance.waiters
         if not results.has(result.id):
             await asyncio.to_thread(self._uploads.lay, result, attempt)
@@ -119,13 +122,13 @@ class NodeRoutes:
         await asyncio.to_thread(results.confirm, result.id)
 
     async def attempts(self, call: Call) -> web.StreamResponse:
-        """Answer once the retry is durable in the ledger."""
+        """Record a failed attempt with retries left. Answer when the retry is durable in the ledger."""
         attempts = await self._read(call, Attempts)
         await self._appliance.outbox.retry(attempts.id, failures=attempts.failures, message=attempts.last_error)
         return web.Response(status=HTTPStatus.NO_CONTENT)
 
     async def spawned(self, call: Call) -> web.StreamResponse:
-        """Answer once the jobs that a body spawned are durable in the ledger."""
+        """Accept the jobs that a body spawned. Answer when they are durable in the ledger."""
         spawned = await self._read(call, SpawnedJobs)
         for job in spawned.jobs:
             if bool(job.key) == bool(job.call):
@@ -134,21 +137,21 @@ class NodeRoutes:
         return web.Response(status=HTTPStatus.NO_CONTENT)
 
     async def away(self, call: Call) -> web.StreamResponse:
-        """Keep what a node said when it went to sleep."""
+        """Keep the time at which a node that goes to sleep will be awake again."""
         content = await bodies.read(call.request, (JSON,), max_bytes=_AWAY_BYTES, max_s=_JSON_S)
         self._appliance.away.note(call.caller.name, bodies.decode(content, NodeAway).awake_at)
         return web.Response(status=HTTPStatus.NO_CONTENT)
 
     async def backlog(self, _call: Call) -> web.StreamResponse:
-        """Answer how many open jobs of each kind there are, for a node that scales its workers."""
+        """Answer with the number of open jobs of each kind, for a node that scales its workers."""
         outbox = self._appliance.outbox
         rows = outbox.backlog.rows(await outbox.look(lambda reader: reader.open_kinds()))
         return web.Response(body=msgspec.json.encode(HeadBacklog(tuple(rows))), content_type=JSON)
 
     async def _read(self, call: Call, kind: type[T]) -> T:
-        """Return the decoded body. Raises BadRequest, and as `bodies.read`.
+        """Return the decoded body. Raises BadRequest, and the errors of `bodies.read`.
 
-        Not `bodies.decode`: the numbers must stay exactly as the worker wrote them.
+        It does not use `bodies.decode`, because the numbers must stay exactly as the worker wrote them.
         """
         job_id = check_job_id(call.request.match_info["id"])
         content = await bodies.read(call.request, (JSON,), max_bytes=self._max_bytes, max_s=_JSON_S)

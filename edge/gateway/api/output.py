@@ -1,4 +1,4 @@
-"""`GET /v1/jobs/ID/output`: what the program of a job prints, from any byte on, and as it comes."""
+"""Sends what the program of a job prints, from any byte on and while it prints: `GET /v1/jobs/ID/output`."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from edge.ledger.rows import JobRow
 from edge.results.kept_output import kept
 from edge.results.output import OutputFiles, Run
 
-#: Streams that are followed at once.
+#: Most outputs that clients follow at once.
 _MOST = 32
 _SLOW_S = 30.0
 _HEADERS = {"X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff", hdrs.CACHE_CONTROL: "no-store"}
 
 
 class StreamName(StrEnum):
-    """A stream of a program."""
+    """An output stream of a program."""
 
     STDOUT = "stdout"
     STDERR = "stderr"
 
 
 class OutputQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which bytes."""
+    """Which bytes of which stream to send."""
 
     stream: Annotated[StreamName, Meta(description="`stdout` or `stderr`")] = StreamName.STDOUT
     offset: Annotated[int, Meta(description="first byte wanted", ge=0, le=1 << 53)] = 0
@@ -42,7 +42,7 @@ class OutputQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class OutputRoutes:
-    """The handler of a job's output. Runs on the event loop; files are read in threads."""
+    """Handles requests for a job's output. Runs on the event loop; files are read in threads."""
 
     def __init__(self, appliance: Appliance) -> None:
         self._appliance = appliance
@@ -50,7 +50,7 @@ class OutputRoutes:
         self._followed = 0
 
     async def show(self, call: Call) -> web.StreamResponse:
-        """Send the output so far; with `follow` also what comes, until the job ends. Raises Busy."""
+        """Send the output so far. With `follow`, send also new output until the job ends. Raises Busy."""
         job = self._appliance.job(call.request.match_info["id"], call.caller)
         query: OutputQuery = call.query
         files = OutputFiles(self._appliance.config.layout.output, job.id)
@@ -74,14 +74,14 @@ class OutputRoutes:
     async def _follow(
         self, request: web.Request, job: JobRow, files: OutputFiles, query: OutputQuery
     ) -> web.StreamResponse:
-        """Send what there is and what comes, up to a gap, the end of the job, or the longest wait."""
+        """Send present and new output until there is a gap, the job ends, or the longest wait is over."""
         loop = asyncio.get_running_loop()
         changed = asyncio.Event()
         response = web.StreamResponse(headers=_HEADERS)
         response.content_type, response.charset = "text/plain", "utf-8"
         offset = query.offset
         files_root = self._appliance.config.layout.output
-        with suppress(OSError):  # on an appliance it is there
+        with suppress(OSError):  # on an appliance the folder exists already
             await asyncio.to_thread(lambda: files_root.mkdir(mode=0o750, parents=True, exist_ok=True))
         with closing(Watch()) as watch, self._appliance.waiters.expecting(job.id) as ended:
             loop.add_reader(watch, changed.set)
@@ -99,7 +99,7 @@ class OutputRoutes:
                             response.headers["Edge-Offset"] = str(found.offset)
                             await response.prepare(request)
                         elif found.offset > offset:
-                            break  # a gap: the reader comes back and is told where it goes on
+                            break  # a gap: the client asks again and gets the offset behind it
                         await asyncio.wait_for(response.write(found.data), _SLOW_S)
                         offset = found.offset + len(found.data)
                         if found.next is not None:
@@ -119,7 +119,7 @@ class OutputRoutes:
         return response
 
     def _kept(self, job: JobRow, query: OutputQuery) -> Run | None:
-        """What the result has of it: a file where it was long, else its last lines."""
+        """Return the output that the result keeps: a file if the output was long, otherwise its last lines."""
         results = self._appliance.results
         try:
             result = results.read(job.id)
@@ -129,10 +129,10 @@ class OutputRoutes:
 
 
 def _look(watch: Watch, files: OutputFiles, stream: str, offset: int) -> Run | None:
-    """Add the watches first, then read, so that nothing written in between is missed. In a thread."""
+    """Add the watches, then read the output. In this order no write is missed. Runs in a thread."""
     for folder in files.watched(stream):
         try:
             watch.add(folder, on=CHANGED | On.CREATED | On.MODIFIED)
-        except OSError:  # it went at this moment
+        except OSError:  # the folder was removed at this moment
             continue
     return files.read(stream, offset)

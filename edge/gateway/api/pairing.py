@@ -1,4 +1,4 @@
-"""The routes of pairing: a machine asks and shows a code, and an admin confirms that code."""
+"""Routes of pairing: a machine requests access and shows a code, and an admin confirms that code."""
 
 from __future__ import annotations
 
@@ -26,51 +26,51 @@ _encode = msgspec.json.Encoder().encode
 
 
 class PairWaitQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long to wait."""
+    """How long the answer may wait for a decision."""
 
     wait_s: (
         Annotated[
             float,
-            Meta(ge=0, le=_LONGEST_WAIT_S, description="answer once it is decided, or after so many seconds"),
+            Meta(ge=0, le=_LONGEST_WAIT_S, description="seconds that the answer may wait for the decision"),
         ]
         | UnsetType
     ) = UNSET
 
 
 class PairApproval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an admin lets somebody do."""
+    """The decision of an admin: which scopes the token gets, and under which name."""
 
     scopes: Annotated[tuple[Scope, ...], Meta(min_length=1, max_length=len(Scope))]
-    name: TokenName | None = None  # none: what it calls itself
-    replace: bool = False  # revoke another token of that name
+    name: TokenName | None = None  # without it, the name in the request
+    replace: bool = False  # revoke another token of this name
 
 
 class PairRoutes:
-    """The handlers of pairing. They run on the event loop."""
+    """Handles the requests about pairing. Runs on the event loop."""
 
     def __init__(self, appliance: Appliance) -> None:
         self._pairings = appliance.pairings
         self._max_wait_s = appliance.config.gateway.max_wait_s
 
     def table(self) -> list[Route]:
-        """The routes, in the order they are shown."""
+        """Return the routes, in the order in which the documents list them."""
         return [
             Route(
-                *("POST", "/v1/pair", "Ask to be let in with a token of your own making", self.ask, ANYONE),
+                *("POST", "/v1/pair", "Request access for a token that you have made", self.ask, ANYONE),
                 body=Body(PairAsk, (JSON,), "A name, and the hash of the token."),
-                answers=(Answer(HTTPStatus.CREATED, "Asked; it has no code yet", PairOpened),),
+                answers=(Answer(HTTPStatus.CREATED, "Requested; it has no code yet", PairOpened),),
                 problems=(HTTPStatus.TOO_MANY_REQUESTS,),
             ),
             Route(
-                *("PUT", "/v1/pair/{request}", "Tell your random number, which gives the code", self.reveal, ANYONE),
-                body=Body(PairNonce, (JSON,), "The number. It can be told once."),
+                *("PUT", "/v1/pair/{request}", "Send the random number that completes the code", self.reveal, ANYONE),
+                body=Body(PairNonce, (JSON,), "The number. A second, different number is refused."),
                 answers=(Answer(HTTPStatus.OK, "The board's number", PairCommitted),),
                 problems=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.INSUFFICIENT_STORAGE),
             ),
             Route(
-                *("GET", "/v1/pair/{request}", "How a request stands, waiting if asked to", self.show, ANYONE),
+                *("GET", "/v1/pair/{request}", "Show the state of a request, or wait for it", self.show, ANYONE),
                 query=PairWaitQuery,
-                answers=(Answer(HTTPStatus.OK, "How it stands", PairView),),
+                answers=(Answer(HTTPStatus.OK, "The state of the request", PairView),),
                 problems=(HTTPStatus.NOT_FOUND,),
             ),
             Route(
@@ -79,42 +79,42 @@ class PairRoutes:
                 problems=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
             ),
             Route(
-                *("GET", "/v1/pairings", "Who asks to be let in", self.list, ADMINS),
+                *("GET", "/v1/pairings", "List the requests for access", self.list, ADMINS),
                 answers=(Answer(HTTPStatus.OK, "The requests that wait", OpenPairings),),
             ),
             Route(
-                *("POST", "/v1/pairings/{code}", "Let in who shows this code", self.approve, ADMINS),
+                *("POST", "/v1/pairings/{code}", "Approve the request with this code", self.approve, ADMINS),
                 body=Body(PairApproval, (JSON,), "What its token may do."),
-                answers=(Answer(HTTPStatus.OK, "Its token counts from now on", PairView),),
+                answers=(Answer(HTTPStatus.OK, "Its token is valid from now on", PairView),),
                 problems=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.INSUFFICIENT_STORAGE),
             ),
             Route(
-                *("DELETE", "/v1/pairings/{code}", "Refuse who shows this code", self.deny, ADMINS),
+                *("DELETE", "/v1/pairings/{code}", "Refuse the request with this code", self.deny, ADMINS),
                 answers=(Answer(HTTPStatus.NO_CONTENT, "Refused"),),
                 problems=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
             ),
         ]
 
     async def ask(self, call: Call) -> web.StreamResponse:
-        """Take a request."""
+        """Accept a request for access. Raises TooManyPairings, BadRequest."""
         asked = await _body(call, PairAsk)
         made = self._pairings.ask(asked.name, sha256=asked.sha256, address=call.request.remote or "")
         view = PairOpened(made.id, commitment(made.nonce), _left_s(made))
         return web.Response(status=HTTPStatus.CREATED, body=_encode(view), content_type=JSON)
 
     async def reveal(self, call: Call) -> web.StreamResponse:
-        """Open the board's number against the number of who asks."""
-        told = await _body(call, PairNonce)
-        found = self._pairings.reveal(_request(call), told.nonce)
+        """Receive the client's random number, and answer with the board's. Raises UnknownPairing, WrongState."""
+        client = await _body(call, PairNonce)
+        found = self._pairings.reveal(_request(call), client.nonce)
         return web.Response(body=_encode(PairCommitted(found.nonce, _left_s(found))), content_type=JSON)
 
     async def show(self, call: Call) -> web.StreamResponse:
-        """Answer once the request is decided, or when the time to wait is over."""
+        """Answer when the request is decided, or when `wait_s` is over. Raises UnknownPairing."""
         asked = 0.0 if isinstance(call.query.wait_s, UnsetType) else call.query.wait_s
         return _view(await self._pairings.wait(_request(call), min(asked, self._max_wait_s)))
 
     async def withdraw(self, call: Call) -> web.StreamResponse:
-        """Forget the request."""
+        """Remove the request. Raises UnknownPairing, WrongState."""
         found = await self._pairings.wait(_request(call), 0.0)
         self._pairings.withdraw(found.id)
         return web.Response(status=HTTPStatus.NO_CONTENT)
@@ -127,7 +127,10 @@ class PairRoutes:
         return web.Response(body=_encode(OpenPairings(waiting)), content_type=JSON)
 
     async def approve(self, call: Call) -> web.StreamResponse:
-        """Let somebody in."""
+        """Approve the request with this code.
+
+        Raises UnknownPairing, WrongState, UsageError (TokenExists), BadTokenFile, StorageError.
+        """
         approval = await _body(call, PairApproval)
         token = await self._pairings.approve(
             _code(call), approval.scopes, name=approval.name or "", replace=approval.replace
@@ -136,7 +139,7 @@ class PairRoutes:
         return web.Response(body=_encode(view), content_type=JSON)
 
     async def deny(self, call: Call) -> web.StreamResponse:
-        """Refuse somebody."""
+        """Refuse the request with this code. Raises UnknownPairing, WrongState."""
         self._pairings.deny(_code(call))
         return web.Response(status=HTTPStatus.NO_CONTENT)
 

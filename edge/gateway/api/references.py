@@ -1,4 +1,4 @@
-"""Lines of a batch that name other lines: `"ref": "a"` and `"after": ["a"]`."""
+"""Resolves references between the lines of a batch: `"ref": "a"` names a line, `"after": ["a"]` refers to it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Line = NewJob | EdgeError
 
 
 def linked(lines: Sequence[Line], refs: Sequence[str]) -> tuple[list[Line], list[int]]:
-    """Put ids in the place of names, and refuse lines that cannot be taken.
+    """Replace names of lines by the ids of their jobs, and refuse lines that cannot be accepted.
 
     Args:
-        lines: the job of each line, or what is wrong with it.
-        refs: the name of each line; empty: none.
+        lines: the job of each line, or its error.
+        refs: the name of each line, or an empty text for a line without a name.
 
     Returns:
-        The lines, and the numbers (from 0) of those that are jobs, each after those that it waits for.
+        The lines, and the numbers (from 0) of the lines that are jobs. Each job comes after the jobs it waits for.
     """
     found, places = list(lines), dict[str, int]()
     for number, ref in enumerate(refs):
@@ -36,7 +36,7 @@ def linked(lines: Sequence[Line], refs: Sequence[str]) -> tuple[list[Line], list
     }
     order, circle = dependencies.order(parents) if places else (list(parents), [])
     for number in circle:
-        found[number] = UsageError("after: this line waits for itself, directly or by way of others")
+        found[number] = UsageError("after: this line waits for itself, directly or through other lines")
     for number in order:
         job = found[number]
         if not isinstance(job, NewJob) or not parents[number]:
@@ -51,7 +51,7 @@ def linked(lines: Sequence[Line], refs: Sequence[str]) -> tuple[list[Line], list
 
 
 def _named(job: NewJob, places: dict[str, Line]) -> NewJob:
-    """`job` with the ids of lines in the place of their names."""
+    """Return `job` with the names of other lines replaced by the ids of their jobs."""
 
     def id_of(name: str) -> str:
         line = places.get(name)

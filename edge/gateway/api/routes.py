@@ -1,4 +1,4 @@
-"""Every route of `/v1`: its address, who may use it, what it takes and what it answers."""
+"""Lists every route of `/v1`: its address, the scopes that may use it, its input and its answers."""
 
 from __future__ import annotations
 
@@ -57,17 +57,19 @@ _MISSING = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 _KEY = Header(
     "Idempotency-Key",
     msgspec.json.schema(Key),
-    "The same key and body again give the same job (200); with another body 409. Keys belong to the token's name.",
+    "The same key with the same body gives the same job again (200), with another body 409. Keys belong to the token's"
+    " name.",
 )
 _RESUME = Header(
     LAST_EVENT_ID,
     ID_SCHEMA,
-    "The id of the last event that was read: the stream goes on behind it, or begins with `reset` if events are gone.",
+    "The id of the last event that was read. The stream continues after it, or begins with `reset` if events are"
+    " missing.",
 )
 
 
 def table(appliance: Appliance) -> list[Route]:
-    """The routes of `appliance`, in the order they are shown."""
+    """Return the routes of `appliance`, in the order in which the documents list them. Raises StorageError."""
     submit, jobs, about, nodes = (
         SubmitRoutes(appliance),
         JobRoutes(appliance),
@@ -82,8 +84,8 @@ def table(appliance: Appliance) -> list[Route]:
             body=Body(
                 Submission,
                 JOB_MEDIA,
-                "The task and its arguments. As multipart/form-data a job comes with its files: `job` holds it as JSON"
-                " (or each member is a field of its own), and each file is a part that is named as its input.",
+                "The task and its arguments. As multipart/form-data a job comes with its files: the field `job` holds"
+                " it as JSON (or each member is a separate field), and each file is a part with the name of its input.",
             ),
             waits=True,
             answers=(
@@ -103,8 +105,8 @@ def table(appliance: Appliance) -> list[Route]:
             body=Body(
                 BatchItem,
                 BATCH_MEDIA,
-                "One BatchItem (JSON) a line; `key` is the line's own idempotency key. All good lines share one "
-                "durable commit; a bad line harms no other.",
+                "One BatchItem (JSON) a line; `key` is the idempotency key of the line. All good lines share one "
+                "durable commit. A bad line does not affect the other lines.",
             ),
             answers=(Answer(HTTPStatus.OK, "One BatchAnswer (JSON) a line, in order", media=NDJSON),),
             problems=(HTTPStatus.INSUFFICIENT_STORAGE,),
@@ -112,17 +114,19 @@ def table(appliance: Appliance) -> list[Route]:
         Route(
             *("GET", "/v1/jobs", "List jobs, newest first", jobs.list, READERS),
             query=ListQuery,
-            answers=(Answer(HTTPStatus.OK, "A page; with only `submit` those of the token's own name", JobPage),),
+            answers=(
+                Answer(HTTPStatus.OK, "A page; with scope `submit` alone, only jobs of the token's name", JobPage),
+            ),
         ),
         Route(
-            *("GET", "/v1/jobs/{id}", "Where a job stands, and why", jobs.show, READERS | NODES),
+            *("GET", "/v1/jobs/{id}", "Show the state of a job, and why it waits", jobs.show, READERS | NODES),
             answers=(Answer(HTTPStatus.OK, "The job", JobView),),
             problems=_MISSING,
         ),
         Route(
             *("GET", "/v1/jobs/{id}/children", "The jobs that a job spawned, in its order", jobs.children, READERS),
             query=ChildQuery,
-            answers=(Answer(HTTPStatus.OK, "A page; each job with the numbers of its own children", ChildPage),),
+            answers=(Answer(HTTPStatus.OK, "A page; each job with the number of its children", ChildPage),),
             problems=_MISSING,
         ),
         Route(
@@ -133,26 +137,28 @@ def table(appliance: Appliance) -> list[Route]:
         ),
         Route(
             *("PATCH", "/v1/jobs/{id}", "Give an open job another priority", jobs.change, SUBMITTERS),
-            body=Body(JobPatch, JOB_MEDIA, "The new priority. What the broker has already keeps its place there."),
-            answers=(Answer(HTTPStatus.OK, "How the job stands now", JobView),),
+            body=Body(
+                JobPatch, JOB_MEDIA, "The new priority. A job that the broker already has keeps its place there."
+            ),
+            answers=(Answer(HTTPStatus.OK, "The present state of the job", JobView),),
             problems=(*_MISSING, HTTPStatus.CONFLICT, HTTPStatus.INSUFFICIENT_STORAGE),
         ),
         Route(
             *("DELETE", "/v1/jobs/{id}", "Cancel an open job, or remove an ended one", jobs.end, SUBMITTERS),
             query=EndQuery,
             answers=(
-                Answer(HTTPStatus.ACCEPTED, "Asked for; how the job stands now", JobView),
+                Answer(HTTPStatus.ACCEPTED, "Requested; the present state of the job", JobView),
                 Answer(HTTPStatus.NO_CONTENT, "Removed"),
             ),
             problems=(*_MISSING, HTTPStatus.CONFLICT, HTTPStatus.INSUFFICIENT_STORAGE),
         ),
         Route(
-            *("GET", "/v1/jobs/{id}/result", "The result, waiting for it if asked to", jobs.result, READERS),
+            *("GET", "/v1/jobs/{id}/result", "Fetch the result, or wait for it", jobs.result, READERS),
             query=WaitQuery,
             answers=(
                 Answer(HTTPStatus.OK, "The result, a failure too", Result, headers={"ETag": "SHA-256 of the body"}),
-                Answer(HTTPStatus.ACCEPTED, "There is none yet; how the job stands", JobView),
-                Answer(HTTPStatus.NOT_MODIFIED, "The one you have (If-None-Match)"),
+                Answer(HTTPStatus.ACCEPTED, "There is no result yet; the present state of the job", JobView),
+                Answer(HTTPStatus.NOT_MODIFIED, "You have this version (If-None-Match)"),
             ),
             problems=_MISSING,
         ),
@@ -161,7 +167,7 @@ def table(appliance: Appliance) -> list[Route]:
             answers=(
                 Answer(HTTPStatus.OK, "The file", media="*/*", headers={"ETag": "SHA-256 of the file"}),
                 Answer(HTTPStatus.PARTIAL_CONTENT, "The range asked for", media="*/*"),
-                Answer(HTTPStatus.NOT_MODIFIED, "The one you have (If-None-Match)"),
+                Answer(HTTPStatus.NOT_MODIFIED, "You have this version (If-None-Match)"),
             ),
             problems=(*_MISSING, HTTPStatus.PRECONDITION_FAILED, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE),
         ),
@@ -172,54 +178,58 @@ def table(appliance: Appliance) -> list[Route]:
                 Answer(
                     HTTPStatus.OK,
                     "The bytes from `offset` on, as far as they are kept without a gap. `Edge-Offset` is the offset of "
-                    "the first one. Where bytes were cut behind them, `Edge-Next` is where to go on. With `follow` the "
+                    "the first one. If bytes were cut after them, `Edge-Next` is the next offset. With `follow` the "
                     "answer grows until the job has ended, or for gateway.max_wait_s.",
                     media="text/plain",
                     headers={"Edge-Offset": "offset of the first byte"},
-                    sometimes={"Edge-Next": "offset behind the cut"},
+                    sometimes={"Edge-Next": "offset after the cut"},
                 ),
             ),
             problems=_MISSING,
         ),
         Route(
-            *("PUT", "/v1/jobs/{id}/files/{name}", "Hand in a file of a result that follows", nodes.file, NODES),
+            *("PUT", "/v1/jobs/{id}/files/{name}", "Hand in a file of a result, before the result", nodes.file, NODES),
             query=AttemptQuery,
             body=Body(bytes, (OCTETS,), "The file."),
-            answers=(Answer(HTTPStatus.NO_CONTENT, "Taken; not durable before the result is"),),
+            answers=(Answer(HTTPStatus.NO_CONTENT, "Accepted; it becomes durable together with the result"),),
             problems=(HTTPStatus.NOT_FOUND, HTTPStatus.INSUFFICIENT_STORAGE),
         ),
         Route(
             *("PUT", "/v1/jobs/{id}/result", "Hand in a result", nodes.result, NODES),
             query=AttemptQuery,
-            body=Body(Result, JOB_MEDIA, "The result as its worker made it; its files went before it."),
+            body=Body(Result, JOB_MEDIA, "The result as its worker made it. Its files must be sent before it."),
             answers=(Answer(HTTPStatus.NO_CONTENT, "The job has its one durable result: this one, or an earlier one"),),
             problems=(HTTPStatus.NOT_FOUND, HTTPStatus.INSUFFICIENT_STORAGE),
         ),
         Route(
-            *("PUT", "/v1/jobs/{id}/attempts", "Tell of a failed attempt with retries left", nodes.attempts, NODES),
+            *("PUT", "/v1/jobs/{id}/attempts", "Report a failed attempt with retries left", nodes.attempts, NODES),
             body=Body(Attempts, JOB_MEDIA, "What happened to the job so far."),
             answers=(Answer(HTTPStatus.NO_CONTENT, "Durable: the job is published again when its wait is over"),),
             problems=(HTTPStatus.NOT_FOUND, HTTPStatus.INSUFFICIENT_STORAGE),
         ),
         Route(
             *("PUT", "/v1/jobs/{id}/spawned", "Hand in jobs that the body of a job spawned", nodes.spawned, NODES),
-            body=Body(SpawnedJobs, JOB_MEDIA, "The jobs; the id of each comes from the parent's and its key or call."),
-            answers=(Answer(HTTPStatus.NO_CONTENT, "Kept from now on; those that were there already stay"),),
+            body=Body(
+                SpawnedJobs, JOB_MEDIA, "The jobs. The id of each is made from the parent's id and its key or call."
+            ),
+            answers=(Answer(HTTPStatus.NO_CONTENT, "Kept from now on; jobs that were kept before do not change"),),
             problems=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.INSUFFICIENT_STORAGE),
         ),
         *FileRoutes(appliance).table(),
         Route(
             *("GET", "/v1/backlog", "How many open jobs of each kind there are", nodes.backlog, NODES),
-            answers=(Answer(HTTPStatus.OK, "By kind and power class, with what such a job costs", HeadBacklog),),
+            answers=(
+                Answer(HTTPStatus.OK, "Open jobs by kind and power class, with the cost of such a job", HeadBacklog),
+            ),
         ),
         Route(
-            *("PUT", "/v1/away", "Tell that this node goes to sleep", nodes.away, NODES),
+            *("PUT", "/v1/away", "Report that this node goes to sleep", nodes.away, NODES),
             body=Body(NodeAway, JOB_MEDIA, "When it is awake again."),
             answers=(Answer(HTTPStatus.NO_CONTENT, "Kept: `GET /v1/status` shows it until the node is back"),),
         ),
         *_schedule_routes(ScheduleRoutes(appliance)),
         Route(
-            *("GET", "/v1/tasks", "What can be asked for", about.tasks, READERS),
+            *("GET", "/v1/tasks", "List the kinds of job", about.tasks, READERS),
             answers=(Answer(HTTPStatus.OK, "The kinds of job", TaskList),),
         ),
         Route(
@@ -233,8 +243,8 @@ def table(appliance: Appliance) -> list[Route]:
             answers=(
                 Answer(
                     HTTPStatus.OK,
-                    "Server-sent events; the `data` of each is an Event (JSON). With only `submit`, jobs of the token's"
-                    " own name alone. The stream ends after gateway.max_wait_s: come back with Last-Event-ID.",
+                    "Server-sent events; the `data` of each is an Event (JSON). With scope `submit` alone, only jobs of"
+                    " the token's name. The stream ends after gateway.max_wait_s: reconnect with Last-Event-ID.",
                     Event,
                     media=EVENT_STREAM,
                 ),
@@ -244,7 +254,7 @@ def table(appliance: Appliance) -> list[Route]:
         *SeriesRoutes(appliance).table(),
         *PairRoutes(appliance).table(),
         Route(
-            *("GET", "/v1/healthz", "Whether jobs can be accepted", about.healthz, ANYONE),
+            *("GET", "/v1/healthz", "Check whether jobs can be accepted", about.healthz, ANYONE),
             answers=(
                 Answer(HTTPStatus.OK, "They can", HealthView),
                 Answer(HTTPStatus.SERVICE_UNAVAILABLE, "They cannot, and why", HealthView),
@@ -259,7 +269,7 @@ def table(appliance: Appliance) -> list[Route]:
 
 
 def _schedule_routes(schedules: ScheduleRoutes) -> list[Route]:
-    """The routes of periodic jobs."""
+    """Return the routes of periodic jobs."""
     missing = (HTTPStatus.NOT_FOUND,)
     refused = (*missing, HTTPStatus.INSUFFICIENT_STORAGE)
     nothing = Body(Nothing, JOB_MEDIA, "An empty object: {}.", required=False)
@@ -267,7 +277,11 @@ def _schedule_routes(schedules: ScheduleRoutes) -> list[Route]:
         Route(
             *("GET", "/v1/schedules", "List periodic jobs, by name", schedules.list, READERS),
             query=ScheduleQuery,
-            answers=(Answer(HTTPStatus.OK, "A page; with only `submit` those of the token's own name", SchedulePage),),
+            answers=(
+                Answer(
+                    HTTPStatus.OK, "A page; with scope `submit` alone, only schedules of the token's name", SchedulePage
+                ),
+            ),
         ),
         Route(
             *("PUT", "/v1/schedules/{schedule}", "Make or change a periodic job", schedules.put, SUBMITTERS),
@@ -276,7 +290,7 @@ def _schedule_routes(schedules: ScheduleRoutes) -> list[Route]:
             ),
             answers=(
                 Answer(HTTPStatus.CREATED, "Kept from now on", ScheduleView),
-                Answer(HTTPStatus.OK, "It takes the place of the one of this name", ScheduleView),
+                Answer(HTTPStatus.OK, "It replaces the earlier schedule of this name", ScheduleView),
             ),
             problems=(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.INSUFFICIENT_STORAGE),
         ),
@@ -309,13 +323,13 @@ def _schedule_routes(schedules: ScheduleRoutes) -> list[Route]:
         Route(
             *("POST", "/v1/schedules/{schedule}/pause", "Pause a periodic job", schedules.pause, SUBMITTERS),
             body=nothing,
-            answers=(Answer(HTTPStatus.OK, "How it stands now", ScheduleView),),
+            answers=(Answer(HTTPStatus.OK, "The present state of the schedule", ScheduleView),),
             problems=refused,
         ),
         Route(
             *("POST", "/v1/schedules/{schedule}/resume", "Resume a periodic job", schedules.resume, SUBMITTERS),
             body=nothing,
-            answers=(Answer(HTTPStatus.OK, "How it stands now", ScheduleView),),
+            answers=(Answer(HTTPStatus.OK, "The present state of the schedule", ScheduleView),),
             problems=refused,
         ),
     ]

@@ -1,4 +1,4 @@
-"""The routes of `/v1/schedules`."""
+"""Handles periodic jobs: lists, stores, shows, runs, pauses and removes schedules (`/v1/schedules`)."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ class ScheduleQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An empty object. A browser has to send it: a page of somebody else can make it send anything but JSON."""
+    """An empty object. A browser must send it, because a page of another site cannot make a browser send JSON."""
 
 
 class ScheduleRoutes:
-    """The handlers of schedules. They run on the event loop."""
+    """Handles the requests about schedules. Runs on the event loop."""
 
     def __init__(self, appliance: Appliance) -> None:
         self._appliance = appliance
         self._max_bytes = appliance.config.gateway.max_body_bytes
 
     async def put(self, call: Call) -> web.StreamResponse:
-        """Store a schedule: 201 when it is new, 200 when it takes the place of an earlier one."""
+        """Store a schedule. Answer 201 if it is new, 200 if it replaces an earlier one."""
         name = call.request.match_info["schedule"]
         content = await bodies.read(call.request, JOB_MEDIA, max_bytes=self._max_bytes, max_s=_BODY_S)
 
@@ -61,17 +61,17 @@ class ScheduleRoutes:
         return self._shown(stored, HTTPStatus.CREATED if created else HTTPStatus.OK)
 
     async def list(self, call: Call) -> web.StreamResponse:
-        """Answer with a page of schedules, by name."""
+        """Answer with a page of schedules, sorted by name."""
         query: ScheduleQuery = call.query
         page = await self._appliance.schedules.page(call.caller, after=query.cursor or "", limit=query.limit)
         return web.Response(body=_encode(page), content_type=JSON)
 
     async def show(self, call: Call) -> web.StreamResponse:
-        """One schedule: what it does, its next times, and what became of its last slots."""
+        """Answer with one schedule: its job, its next times, and the fate of its last slots."""
         return self._shown(self._row(call))
 
     async def remove(self, call: Call) -> web.StreamResponse:
-        """Remove a schedule; its jobs stay."""
+        """Remove a schedule. The jobs that it has made stay."""
         await self._appliance.schedules.drop(self._row(call, change=True))
         return web.Response(status=HTTPStatus.NO_CONTENT)
 
@@ -88,12 +88,12 @@ class ScheduleRoutes:
         )
 
     async def pause(self, call: Call) -> web.StreamResponse:
-        """Pause it: skip its slots from now on."""
+        """Pause a schedule: its slots are skipped from now on."""
         await self._nothing(call)
         return self._shown(await self._appliance.schedules.pause(self._row(call, change=True), paused=True))
 
     async def resume(self, call: Call) -> web.StreamResponse:
-        """End its pause: its slots run again."""
+        """End the pause of a schedule: its slots run again."""
         await self._nothing(call)
         return self._shown(await self._appliance.schedules.pause(self._row(call, change=True), paused=False))
 

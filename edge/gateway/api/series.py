@@ -1,4 +1,4 @@
-"""`GET /v1/series` and `GET /v1/statement`: the last day or month for plots, and the receipts of a month."""
+"""Answers with the last day or month for plots (`/v1/series`), and with the receipts of a month (`/v1/statement`)."""
 
 from __future__ import annotations
 
@@ -22,31 +22,33 @@ _encode = msgspec.json.Encoder().encode
 
 
 class SeriesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How far back."""
+    """How far back the series goes."""
 
     span: Annotated[Span, Meta(description="24h: 96 steps of 15 min; 30d: 240 steps of 3 h")] | UnsetType = UNSET
 
 
 class StatementQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which month."""
+    """Which month the statement covers."""
 
     month: (
         Annotated[
             str,
-            Meta(description="a year and a month, such as 2026-11; none: that of now", pattern=f"^{_MONTH}$"),
+            Meta(
+                description="a year and a month, such as 2026-11; without it the present month", pattern=f"^{_MONTH}$"
+            ),
         ]
         | UnsetType
     ) = UNSET
 
 
 class SeriesRoutes:
-    """The handlers of the series and the statement. They run on the event loop."""
+    """Handles requests for the series and the statement. Runs on the event loop; files are read in threads."""
 
     def __init__(self, appliance: Appliance) -> None:
         self._series, self._activity, self._layout = appliance.series, appliance.activity, appliance.config.layout
 
     def table(self) -> list[Route]:
-        """The routes."""
+        """Return the routes."""
         return [
             Route(
                 *("GET", "/v1/series", "Power and jobs over the last day or month", self.show, READERS),
@@ -54,7 +56,13 @@ class SeriesRoutes:
                 answers=(Answer(HTTPStatus.OK, "Equal steps, oldest first", SeriesView),),
             ),
             Route(
-                *("GET", "/v1/statement", "What jobs and the board took in a month", self.statement, WATCHERS),
+                *(
+                    "GET",
+                    "/v1/statement",
+                    "Energy and time that jobs and the board used in a month",
+                    self.statement,
+                    WATCHERS,
+                ),
                 query=StatementQuery,
                 answers=(Answer(HTTPStatus.OK, "Sums by day, kind and submitter", Statement),),
             ),

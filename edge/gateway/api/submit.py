@@ -1,4 +1,4 @@
-"""`POST /v1/jobs` and `POST /v1/jobs/batch`: jobs are checked and committed before the answer."""
+"""Accepts jobs: `POST /v1/jobs` and `POST /v1/jobs/batch`. Jobs are checked and committed before the answer."""
 
 from __future__ import annotations
 
@@ -29,31 +29,34 @@ from edge.wire import KEY_RULE, BatchAnswer, BatchItem, is_key
 JOB_MEDIA = (JSON,)
 BATCH_MEDIA = (NDJSON, "application/ndjson", "application/jsonl")
 _JOB_S, _BATCH_S = 30.0, 300.0
-_SMALL_BYTES = (
-    4096  # a larger body is checked in a thread: half a million numbers take seconds, on a Zero half a minute
-)
-_LINES = 200  # checked in one go
-#: Jobs that follow one another so closely are answered from one look at the board, which costs a sixth of a submit.
+#: A larger body is checked in a thread: half a million numbers take seconds, on a Pi Zero half a minute.
+_SMALL_BYTES = 4096
+_LINES = 200  # lines of a batch that are checked in one call of a thread
+#: Answers to new jobs within this time share one snapshot of the board. A snapshot costs a sixth of a submit.
 _SAME_BOARD_S = 0.05
-_BATCHES = 2  # of the largest size in memory at once: decoded, each takes several times its bytes
+#: Most batches of the largest size that are in memory at once. A decoded batch takes several times its bytes.
+_BATCHES = 2
 
 _encode = msgspec.json.Encoder().encode
 
 
 class SubmitQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the caller expects of the answer."""
+    """Conditions under which the client wants the job to be accepted."""
 
     only_if_in_time: (
         Annotated[
             bool,
-            Meta(description="Refuse with 409 what most likely ends after `deadline_s`, where the board looks ahead"),
+            Meta(
+                description="refuse with 409 a job that most likely ends after `deadline_s`; only if the board looks"
+                " ahead"
+            ),
         ]
         | UnsetType
     ) = UNSET
 
 
 class SubmitRoutes:
-    """The handlers that take jobs in."""
+    """Handles the requests that submit jobs. Runs on the event loop; large bodies are checked in threads."""
 
     def __init__(self, appliance: Appliance) -> None:
         self._appliance, self._limits = appliance, appliance.config.gateway
@@ -62,7 +65,7 @@ class SubmitRoutes:
         self._looked_at = 0.0
 
     async def one(self, call: Call) -> web.StreamResponse:
-        """Take one job: 202 when it is new, 200 when its idempotency key had brought it before."""
+        """Accept one job. Answer 202 if it is new, 200 if its idempotency key has made it before."""
         key = idempotency_key(call.request)
         limit = self._limits.max_body_bytes
         if is_form(call.request):
@@ -94,26 +97,29 @@ class SubmitRoutes:
         )
 
     def _retry_after(self) -> dict[str, str]:
-        """When to ask again for a job that was taken while the board is about to sleep."""
+        """Return a Retry-After header with the end of the sleep, if the board is about to sleep."""
         sleep = self._appliance.sleep
         away_s = None if sleep is None else sleep.away_s
         return {} if away_s is None else {"Retry-After": str(away_s)}
 
     def _recent_views(self) -> Views:
-        """The board as it is, or was a moment ago. For new jobs: of an older one it may tell another state than now."""
+        """Return a snapshot of the board that may be a moment old.
+
+        Only for new jobs. For an older job it could show a state that is no longer true.
+        """
         now = time.monotonic()
         if self._views is None or now - self._looked_at > _SAME_BOARD_S:
             self._views, self._looked_at = Views(self._appliance.board), now
         return self._views
 
     async def batch(self, call: Call) -> web.StreamResponse:
-        """Take one line of JSON a job: one durable commit for all good ones, one line of answer for each."""
+        """Accept a batch with one job a line. All good lines share one durable commit; each line gets an answer."""
         with self._reserved(min(call.request.content_length or self._free_bytes, self._limits.max_batch_bytes)):
             return await self._batch(call)
 
     @contextmanager
     def _reserved(self, size: int) -> Iterator[None]:
-        """Reserve memory for a batch of `size` bytes. Raises Busy: many at once do not fit into 512 MB."""
+        """Reserve memory for a batch of `size` bytes. Raises Busy, because many at once do not fit into 512 MB."""
         if size > self._free_bytes:
             raise Busy("other batches are being taken; send this one again", retry_after_s=2)
         self._free_bytes -= size
@@ -142,13 +148,13 @@ class SubmitRoutes:
         return web.Response(body=b"".join(_encode(answer) + b"\n" for answer in lines_out), content_type=NDJSON)
 
     def _look(self, lines: list[bytes], call: Call) -> list[tuple[Line, str]]:
-        """What each line asks for, or what is wrong with it; and its name in the batch. Runs in a thread."""
+        """Return the job of each line, or its error, and the name of the line in the batch. Runs in a thread."""
         found: list[tuple[Line, str]] = []
         for line in lines:
             ref = ""
             try:
                 item = self._item(line)
-                ref = item.ref or ""  # also of a line that is refused: others may name it
+                ref = item.ref or ""  # a refused line keeps its name, because other lines may refer to it
                 found.append((self._checked(line, item, call), ref))
             except EdgeError as err:
                 found.append((err, ref))
@@ -168,7 +174,7 @@ class SubmitRoutes:
 
 
 def _results(content: bytes, submission: Submission) -> list[str]:
-    """Ids of the jobs whose results stand in the arguments. Almost no body has one."""
+    """Return the ids of the jobs that the arguments refer to for their results. Almost no body has one."""
     if b"$result" not in content and b"u0024" not in content:
         return []
     return list(dict.fromkeys(results_in([submission.args, submission.kwargs])))
@@ -179,7 +185,7 @@ def _refused(line: Line) -> EdgeError:
 
 
 def idempotency_key(request: web.Request) -> str:
-    """The Idempotency-Key header, or nothing. Raises BadRequest."""
+    """Return the Idempotency-Key header, or an empty text if there is none. Raises BadRequest."""
     given = request.headers.getall("Idempotency-Key", [])
     if not given:
         return ""
@@ -189,7 +195,7 @@ def idempotency_key(request: web.Request) -> str:
 
 
 def _checked_key(name: str, key: str) -> str:
-    """The key itself; `name` is where it stood. Raises BadRequest."""
+    """Return `key` if it is valid. `name` is the header or member that holds it. Raises BadRequest."""
     if not is_key(key):
         raise BadRequest(f"{name} {key[:80]!r}: {KEY_RULE}")
     return key

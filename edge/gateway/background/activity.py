@@ -1,9 +1,10 @@
-"""How many jobs started and ended, and how many waited, a quarter of an hour at a time: for the plots.
+"""Counts the jobs that started, ended and waited in each quarter of an hour, for the plots.
 
-With it, in the same file: what the jobs of a day took from the supply, for the statement of a month.
+The same files hold the energy that the jobs of each day took, for the statement of a month.
 
-Noted when results are noted, so it costs no wake-up, and written every two hours in which something happened and at a
-clean stop. After a power cut up to two hours of it are missing; the jobs themselves never are.
+Jobs are counted when their results are recorded, so counting causes no extra wake-up. Changes are written to the disk
+two hours after the first one, and at a clean stop. After a power cut up to two hours of the counts are missing. The
+jobs themselves are never missing.
 """
 
 from __future__ import annotations
@@ -20,43 +21,52 @@ from edge.core import clock, durable
 from edge.model import DayReceipts, JobState, Result, Took
 from edge.power.series import MOST_SLOTS, slot_of
 
-#: The governor writes its part as often: together at most one small write an hour.
+#: The governor writes its history at the same rate, so both together make at most one small write an hour.
 _WRITE_EVERY_S = 2 * 3600.0
 _DAY_S = 86_400
 _KEEP_DAYS = 32
 _MOST_FILES = 40
 _LARGEST_BYTES = 128 << 10
-#: Pairs of kind and submitter of one day; the jobs of all further ones are one line.
+#: Most pairs of kind and submitter in the receipts of one day. The jobs of all further pairs share one line.
 _MOST_PAIRS = 200
 _OTHERS = "(others)"
-_MOST_JOBS = 1 << 40  # in a slot of a file that is sound
-#: Ended jobs that are remembered: a worker may announce a result a second time.
+_MOST_JOBS = 1 << 40  # a slot that counts more is damaged
+#: Number of ended jobs that are remembered, because a worker may announce a result a second time.
 _REMEMBERED = 1024
 
 
 class JobSlot(msgspec.Struct, array_like=True):
-    """A quarter of an hour: jobs by what happened to them, and the jobs that had not ended."""
+    """The counts of a quarter of an hour: jobs that started, jobs that ended by outcome, and open jobs."""
 
     started: int = 0
     succeeded: int = 0
     failed: int = 0
     cancelled: int = 0
-    backlog: int = -1  # the last number; -1: none was taken
-    most: int = -1  # the largest
+    backlog: int = -1  # the last count of open jobs in the slot; -1 means that none was taken
+    most: int = -1  # the largest count of open jobs in the slot
 
 
 class JobDay(msgspec.Struct):
-    """One day, by UTC."""
+    """The content of one file: the slots and receipts of one day in UTC."""
 
     slots: dict[int, JobSlot] = {}
-    receipts: DayReceipts = {}  # by the local date of their end
+    receipts: DayReceipts = {}  # by the local date on which the jobs ended
 
 
 class Activity:
-    """Counts in memory, with a file for each day. Belongs to the event loop; only `slots` may be called in a thread."""
+    """Keeps the counts of today in memory and writes a file for each day.
+
+    Belongs to the event loop; only `slots` may be called in a thread.
+    """
 
     def __init__(self, folder: Path, *, open_jobs: Callable[[], int], keep: int = _MOST_FILES) -> None:
-        """`keep` is how many files there may be: those of a month for the plots, more for statements."""
+        """Start without counts in memory; files of earlier days are read when needed.
+
+        Args:
+            folder: where the files are.
+            open_jobs: returns the number of open jobs.
+            keep: the number of files that are kept, if it is more than the month that the plots need.
+        """
         self._folder, self.open_jobs, self._keep = folder, open_jobs, max(keep, _MOST_FILES)
         self._days: dict[int, JobDay] = {}
         self._changed: set[int] = set()
@@ -65,11 +75,11 @@ class Activity:
         self._write: asyncio.Task[None] | None = None
 
     def accepted(self) -> None:
-        """Jobs came in: take the backlog."""
+        """Note the number of open jobs, because jobs were accepted."""
         now = time.time()
         if clock.plausible(now):
             self._backlog(now)
-            self._due()
+            self._set_timer()
 
     def ended(self, results: Iterable[Result]) -> None:
         """Count these results, each job once."""
@@ -83,10 +93,10 @@ class Activity:
         now = time.time()
         if clock.plausible(now):
             self._backlog(now)
-        self._due()
+        self._set_timer()
 
     def slots(self, *, first: float, last: float) -> dict[int, JobSlot]:
-        """The slots that begin between two times. May read some files of a few KB; call it in a thread."""
+        """Return the slots that begin between two times, in epoch seconds. Call it in a thread: it reads files."""
         found: dict[int, JobSlot] = {}
         for number in range(int(first // _DAY_S), int(last // _DAY_S) + 1):
             day = self._days.get(number) or _read(self._path(number))
@@ -94,15 +104,15 @@ class Activity:
         return dict(sorted(found.items()))
 
     def newest(self) -> dict[str, DayReceipts]:
-        """The receipts of the days in memory, by the stem of the name of their file."""
+        """Return the receipts of the days in memory, by the name of their file without the suffix."""
         return {self._path(number).stem: deepcopy(day.receipts) for number, day in self._days.items()}
 
     async def stop(self) -> None:
-        """Write what is not written yet."""
+        """Write the changes that are not on the disk yet."""
         if self._timer is not None:
             self._timer.cancel()
         await asyncio.gather(*([self._write] if self._write is not None else []), return_exceptions=True)
-        await asyncio.to_thread(self._flush, self._taken())
+        await asyncio.to_thread(self._flush, self._take_changed())
 
     # ---- inside ----
 
@@ -116,7 +126,7 @@ class Activity:
             self._book(result)
 
     def _book(self, result: Result) -> None:
-        """Add a receipt to the sums of its day; a slot of that day is there."""
+        """Add the energy of a job to the sums of its day, of which a slot must exist."""
         if result.energy is None:
             return
         kinds = self._days[int(result.finished_at // _DAY_S)].receipts.setdefault(
@@ -134,7 +144,7 @@ class Activity:
             slot.most = max(slot.most, slot.backlog)
 
     def _slot(self, at: float) -> JobSlot | None:
-        """The slot of a time, to be changed; None where a wrong clock gave the time."""
+        """Return the slot of a time for a change, or None if a wrong clock gave the time or the day is full."""
         if not clock.plausible(at) or abs(at - time.time()) > _KEEP_DAYS * _DAY_S:
             return None
         number = int(at // _DAY_S)
@@ -147,17 +157,17 @@ class Activity:
         self._changed.add(number)
         return day.slots.setdefault(start, JobSlot())
 
-    def _due(self) -> None:
-        """Set the one timer, while there is something to write."""
+    def _set_timer(self) -> None:
+        """Set the one timer if there is something to write."""
         if self._timer is None and self._changed:
             self._timer = asyncio.get_running_loop().call_later(_WRITE_EVERY_S, self._start_write)
 
     def _start_write(self) -> None:
         self._timer = None
-        self._write = asyncio.get_running_loop().create_task(asyncio.to_thread(self._flush, self._taken()))
+        self._write = asyncio.get_running_loop().create_task(asyncio.to_thread(self._flush, self._take_changed()))
 
-    def _taken(self) -> dict[int, bytes]:
-        """The files to be written; only today's day stays in memory."""
+    def _take_changed(self) -> dict[int, bytes]:
+        """Return the content of the files to write, by day. Only today stays in memory."""
         files = {number: msgspec.json.encode(self._days[number]) for number in self._changed}
         today = int(time.time() // _DAY_S)
         self._days = {number: day for number, day in self._days.items() if number == today}
@@ -175,7 +185,7 @@ class Activity:
                 for far in kept[self._keep :]:
                     far.unlink(missing_ok=True)
         except OSError:
-            return  # a plot with a gap; the disk's fault is told elsewhere, by what matters
+            return  # The plot gets a gap. The parts that must write, such as the ledger, report the fault of the disk.
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{time.strftime('%Y-%m-%d', time.gmtime(number * _DAY_S))}.json"
@@ -189,7 +199,7 @@ def _number(path: Path) -> int:
 
 
 def _read(path: Path) -> JobDay:
-    """What a file says; nothing where it is torn, odd or not there."""
+    """Return the sound content of a file, or an empty day if the file is missing, damaged or too large."""
     try:
         if path.stat().st_size > _LARGEST_BYTES:
             return JobDay()

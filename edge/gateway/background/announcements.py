@@ -1,4 +1,7 @@
-"""Receives from inotify what the workers made durable. Lost events are noticed and lead to a full look."""
+"""Receives announcements of the workers from inotify: durable results, failed attempts and spawned jobs.
+
+Lost inotify events are noticed and make the gateway look at all files.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,13 @@ from edge.results.spawned import SpawnedFiles, parent_of
 
 log = logging.getLogger(__name__)
 
-#: While nobody waits for what came, the kernel gathers the next announcements for so long: each look wakes the loop.
+#: Time for which the kernel gathers further announcements if the present ones are not urgent. Each read wakes the loop.
 _GATHER_S = 0.02
 
 
 @dataclass
 class Announced:
-    """Names that changed since the last look; `lost`: events were lost, so look at everything."""
+    """The jobs and files announced since the last `take`. With `lost`, events were lost: look at everything."""
 
     results: set[str] = field(default_factory=set)
     removed: set[str] = field(default_factory=set)
@@ -33,12 +36,12 @@ class Announced:
 
     @property
     def anything(self) -> bool:
-        """True when there is something in it."""
+        """True unless it is empty."""
         return bool(self.results or self.removed or self.attempts or self.spawned or self.lost)
 
 
 class _Taker:
-    """Whoever waits in `take`; woken once, not for each result that waits for company."""
+    """The caller that waits in `Announcements.take`. It is woken once for a group of announcements."""
 
     def __init__(self, until: float, urgent: Callable[[Announced], bool]) -> None:
         self._loop = asyncio.get_running_loop()
@@ -46,17 +49,17 @@ class _Taker:
         self._alarm: asyncio.TimerHandle | None = None
         self.ready: asyncio.Future[None] = self._loop.create_future()
 
-    def look(self, news: Announced) -> None:
-        """Be ready now, or when `news` have waited long enough."""
-        if not news.anything:
+    def look(self, pending: Announced) -> None:
+        """Wake the caller now if `pending` is urgent, else when it has waited long enough."""
+        if not pending.anything:
             return
-        if self._urgent(news):
+        if self._urgent(pending):
             self._wake()
         elif self._alarm is None:
             self._alarm = self._loop.call_at(self._until, self._wake)
 
     def close(self) -> None:
-        """Wait no more."""
+        """Cancel the timer."""
         if self._alarm is not None:
             self._alarm.cancel()
 
@@ -68,18 +71,18 @@ class _Taker:
 class Announcements:
     """Watches `results/.staging`, `attempts/` and `spawned/`. Runs on the event loop.
 
-    A name removed from `.staging` means a durable result. `take` returns all changes since its last call; while its
-    caller settles them, further ones are collected.
+    A name that is removed from `.staging` means that a result is durable. `take` returns everything that was announced
+    since its last call. Further announcements are collected while the caller processes these.
     """
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._watch: Watch | None = None
-        self._news = Announced()
+        self._pending = Announced()
         self._taker: _Taker | None = None
 
     def start(self) -> None:
-        """Watch from now on. Raises StorageError when a folder cannot be made or watched."""
+        """Start watching. Raises StorageError if a folder cannot be made or watched."""
         try:
             watch = Watch()
         except OSError as err:
@@ -89,39 +92,41 @@ class Announcements:
         self._listen(watch)
 
     def close(self) -> None:
-        """Watch no more; a second call does nothing."""
+        """Stop watching; a second call does nothing."""
         watch, self._watch = self._watch, None
         if watch is not None:
             asyncio.get_running_loop().remove_reader(watch)
             watch.close()
 
     async def take(self, *, until: float = 0.0, urgent: Callable[[Announced], bool] = lambda _: True) -> Announced:
-        """Wait for changes and return all since the last call.
+        """Wait for announcements and return all since the last call.
 
-        Changes that are not `urgent` wait for more until the time `until` of the event loop.
+        Args:
+            until: time of the event loop until which announcements that are not urgent wait for further ones.
+            urgent: tells whether the announcements so far must be returned at once.
         """
         self._taker = taker = _Taker(until, urgent)
         try:
-            taker.look(self._news)
+            taker.look(self._pending)
             await taker.ready
         finally:
             self._taker = None
             taker.close()
-        news, self._news = self._news, Announced()
-        return news
+        announced, self._pending = self._pending, Announced()
+        return announced
 
-    def add(self, news: Announced) -> None:
-        """Add `news` to what `take` returns next, because it could not be settled, or to start a full look."""
-        self._news.results |= news.results
-        self._news.removed |= news.removed
-        self._news.attempts |= news.attempts
-        self._news.spawned |= news.spawned
-        self._news.lost |= news.lost
+    def add(self, announced: Announced) -> None:
+        """Let the next `take` return `announced` too, because it could not be processed, or to start a full look."""
+        self._pending.results |= announced.results
+        self._pending.removed |= announced.removed
+        self._pending.attempts |= announced.attempts
+        self._pending.spawned |= announced.spawned
+        self._pending.lost |= announced.lost
         self._look()
 
     def _look(self) -> None:
         if self._taker is not None:
-            self._taker.look(self._news)
+            self._taker.look(self._pending)
 
     def _add_folders(self, watch: Watch) -> None:
         try:
@@ -141,8 +146,8 @@ class Announcements:
     def _readable(self, watch: Watch) -> None:
         changes = watch.read()
         if changes.overflow:
-            log.warning("more results at once than the kernel remembers; looking at all of them")
-        self._news.lost |= changes.lost
+            log.warning("more results came at once than the kernel can queue; reading all of them")
+        self._pending.lost |= changes.lost
         self._note(changes)
         if changes.gone:
             self._watch_again(watch)
@@ -153,16 +158,16 @@ class Announcements:
             loop.call_later(_GATHER_S, self._listen, watch)
 
     def _note(self, changes: Changes) -> None:
-        """Note the names of jobs; other files belong to a person and are ignored."""
+        """Note the files that are named after jobs. Other files were put there by a person and are ignored."""
         for job_id, kind in _jobs(changes.of(self._layout.staging)):
             if kind == "json":
-                self._news.results.add(job_id)
+                self._pending.results.add(job_id)
             elif kind == "gone":
-                self._news.removed.add(job_id)
+                self._pending.removed.add(job_id)
         for job_id, kind in _jobs(changes.of(self._layout.attempts)):
             if kind == "json":
-                self._news.attempts.add(job_id)
-        self._news.spawned.update(filter(parent_of, changes.of(self._layout.spawned)))
+                self._pending.attempts.add(job_id)
+        self._pending.spawned.update(filter(parent_of, changes.of(self._layout.spawned)))
 
     def _watch_again(self, watch: Watch) -> None:
         log.warning("a watched folder went away; watching it anew")
@@ -173,7 +178,7 @@ class Announcements:
 
 
 def _jobs(names: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Job id and kind of each name that is a job's."""
+    """Yield job id and suffix of each file name that begins with a job id."""
     for name in names:
         job_id, _, kind = name.rpartition(".")
         if is_job_id(job_id):
@@ -181,7 +186,7 @@ def _jobs(names: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 class Waiters:
-    """The requests that wait for a job to end. Runs on the event loop."""
+    """Holds the requests that wait for a job to end. Runs on the event loop."""
 
     def __init__(self) -> None:
         self._futures: dict[str, set[asyncio.Future[None]]] = {}
@@ -192,7 +197,10 @@ class Waiters:
 
     @contextmanager
     def expecting(self, job_id: str) -> Iterator[asyncio.Future[None]]:
-        """A future that is done once the job has ended; look for the result again after entering."""
+        """Yield a future that is done once the job has ended.
+
+        Look for the result again after entering: the job may have ended before.
+        """
         future = asyncio.get_running_loop().create_future()
         if self._closed:
             future.set_result(None)
@@ -206,21 +214,21 @@ class Waiters:
                 del self._futures[job_id]
 
     def any_of(self, job_ids: Set[str]) -> bool:
-        """True when somebody waits for one of these."""
+        """Return True if a request waits for one of these jobs."""
         return not self._futures.keys().isdisjoint(job_ids)
 
     def ended_for(self, future: asyncio.Future[None]) -> bool:
-        """True when `future` is done because the job ended, not because the gateway stops."""
+        """Return True if `future` is done because the job ended, not because the gateway stops."""
         return future.done() and not self._closed
 
     def wake(self, job_id: str) -> None:
-        """Tell everyone who waits for this job that its end is durable."""
+        """Wake the requests that wait for this job, because its end is durable."""
         for future in self._futures.get(job_id, ()):
             if not future.done():
                 future.set_result(None)
 
     def close(self) -> None:
-        """Tell everyone, now and from now on: the gateway stops."""
+        """Wake all requests, because the gateway stops. From now on no request waits."""
         self._closed = True
         for job_id in list(self._futures):
             self.wake(job_id)

@@ -1,6 +1,6 @@
-"""Tells governor and nodes that ask how many open jobs of each kind there are: to scale workers, and to look ahead.
+"""Reports the number of open jobs by kind, for the scaling of workers and for the look-ahead of the governor.
 
-Nothing polls: a commit of the ledger that changes the counts leads to a new file, at most once a second. While the
+Nothing polls. A commit of the ledger that changes the counts leads to a new file, at most once a second. While the
 board is idle nothing is written.
 """
 
@@ -24,58 +24,61 @@ from edge.model import Backlog, OpenJobs, Pool, Power, Result
 
 log = logging.getLogger(__name__)
 
-#: Shortest time between two files. Each wakes the governor.
+#: Shortest time between two writes. Each write wakes the governor.
 EVERY_S = 1.0
-#: Groups of kind and power class that are told, the largest first.
+#: Most groups of kind and power class in a report. The largest groups come first.
 _MOST_ROWS = 200
 
 
 class KindBacklog:
-    """Writes `run/backlog/backlog.json` where this board scales workers. Belongs to the loop, except `committed`."""
+    """Writes `run/backlog/backlog.json` if this board scales workers or looks ahead.
+
+    Belongs to the event loop; `committed` is called in the thread of the ledger.
+    """
 
     def __init__(
-        self, layout: Layout, *, counts: Callable[[], tuple[OpenKind, ...]], routes: Callable[[], Routes], told: bool
+        self, layout: Layout, *, counts: Callable[[], tuple[OpenKind, ...]], routes: Callable[[], Routes], enabled: bool
     ) -> None:
-        """Write the file only when `told`.
+        """Write nothing before `start`.
 
         Args:
             layout: where the file is.
-            counts: returns the open jobs by kind as of the last commit, where they are counted along.
-            routes: returns the pool and the owner of each kind.
-            told: this board scales its workers.
+            counts: returns the open jobs by kind as of the last commit, or nothing if the ledger does not count them.
+            routes: returns the pool of each kind, and the one worker that takes it.
+            enabled: the file is written, because this board scales its workers or looks ahead.
         """
-        self._layout, self._counts, self._routes, self._tells = layout, counts, routes, told
+        self._layout, self._counts, self._routes, self._enabled = layout, counts, routes, enabled
         self._path = layout.backlog
-        #: What the kinds of job cost; learned where workers are scaled, here or on a node that asks.
+        #: The cost of a job of each kind; learned from the first call of `rows` on.
         self._costs: KindCosts | None = None
-        self._told: tuple[OpenKind, ...] | None = None
+        self._written: tuple[OpenKind, ...] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._next_at = 0.0
-        self._comes = False  # a write is on its way
+        self._pending = False  # a write is scheduled
         self._failed = False
 
     def start(self) -> None:
-        """Write what there is; from now on each change is written. Raises nothing."""
-        if self._tells:
+        """Write the present counts, and from now on each change. An error of the disk is logged."""
+        if self._enabled:
             self._loop = asyncio.get_running_loop()
             self._write()
 
     def stop(self) -> None:
-        """Save what was learned; a second call does nothing."""
+        """Write no more, and save the learned costs; a second call does nothing."""
         self._loop = None
         if self._costs is not None:
             self._costs.save()
 
     def committed(self) -> None:
-        """Look whether a commit changed the counts. Called in the thread of the ledger."""
+        """Schedule a write if a commit changed the counts. Called in the thread of the ledger."""
         loop = self._loop
-        if loop is None or loop.is_closed() or self._comes or self._counts() == self._told:
+        if loop is None or loop.is_closed() or self._pending or self._counts() == self._written:
             return
-        self._comes = True
+        self._pending = True
         loop.call_soon_threadsafe(self._schedule)
 
     def learn(self, results: Iterable[Result]) -> None:
-        """Note what these jobs took, where somebody has asked for it."""
+        """Learn the costs of these jobs, if somebody has asked for costs before."""
         if self._costs is not None:
             self._costs.learn(results)
 
@@ -84,7 +87,7 @@ class KindBacklog:
         loop.call_at(max(loop.time(), self._next_at), self._write)
 
     def _write(self) -> None:
-        self._comes = False  # first: a commit from here on leads to another file
+        self._pending = False  # before the counts are read: a commit from here on leads to another write
         if self._loop is None:
             return
         self._next_at = self._loop.time() + EVERY_S
@@ -95,15 +98,15 @@ class KindBacklog:
             durable.replace_volatile(self._path, msgspec.json.encode(backlog))
             self._failed = False
         except OSError as err:
-            if not self._failed:  # it is tried again at the next change; the workers that there are do the jobs
+            if not self._failed:  # the next change tries again; until then the present workers do the jobs
                 log.error("%s cannot be written: %s; workers are not scaled", self._path, err.strerror or err)
             self._failed = True
-        self._told = counts
+        self._written = counts
         if self._counts() != counts:
             self.committed()
 
     def rows(self, counts: Iterable[OpenKind]) -> Iterator[OpenJobs]:
-        """What is told of these counts. From the first call on, costs are learned."""
+        """Yield the rows of the report for these counts. From the first call on, costs are learned."""
         if self._costs is None:
             self._costs = KindCosts(self._layout.costs)
         routes = self._routes()

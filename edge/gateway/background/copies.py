@@ -14,26 +14,29 @@ from edge.ledger.recovery import copies
 
 log = logging.getLogger(__name__)
 
-_FIRST_S = 600.0  # a board that is up for an hour a day gets its copy as well
+_FIRST_S = 600.0  # early, so that a board that runs for only one hour a day gets a copy, too
 _BYTES_A_DAY = 256 << 20  # limits how often a large ledger is copied; a card lasts for decades at this rate
-_STOP_S = 5.0  # how much longer a stop may take for a copy
-_SMALL_BYTES = 16 << 20
+_STOP_S = 5.0  # longest time that a stop waits for a copy
+_SMALL_BYTES = 16 << 20  # a ledger up to this size is copied at every stop
 
 
 class Copies:
-    """Looks every `every_s` whether there is something to copy; a board without jobs writes nothing."""
+    """Copies the ledger every `every_s` seconds if it has changed. A board without jobs writes nothing.
+
+    `run` belongs to the event loop; `make` and `stop` are called in a thread.
+    """
 
     def __init__(self, layout: Layout, every_s: float, *, copied: Callable[[], None] = lambda: None) -> None:
-        """`copied` is called, in a thread, whenever the copy has all that the ledger has."""
+        """`copied` is called in a thread whenever the copy has the same content as the ledger."""
         self._copied = copied
         self._ledger, self._copy, self._every_s = layout.ledger, layout.ledger_copy, every_s
         self._made_at = time.monotonic()
         self._leaving = threading.Event()
         self._making = threading.Lock()  # two copies at once would share a temporary name
-        self.fault = ""  # why the last copy could not be made; empty when it could
+        self.fault = ""  # why the last attempt to copy failed; empty if it succeeded
 
     async def run(self) -> None:
-        """Copy for ever."""
+        """Copy again and again until this is cancelled."""
         await asyncio.sleep(max(min(_FIRST_S, self._every_s), self._budget_s()))
         while True:
             await asyncio.to_thread(self.make)
@@ -42,7 +45,7 @@ class Copies:
     def stop(self) -> None:
         """Make a last copy after the writer has stopped, unless the ledger is large and was copied recently.
 
-        A copy under way is broken off, because it may take minutes; the copy before it stays. Called in a thread.
+        A running copy is aborted, because it may take minutes; the previous copy stays. Called in a thread.
         """
         self._leaving.set()
         if self._making.acquire(timeout=_STOP_S):
@@ -53,7 +56,10 @@ class Copies:
             self.make(limit_s=_STOP_S)
 
     def make(self, *, limit_s: float = 600.0) -> None:
-        """Copy if something has changed since the last copy; a failure is noted, and the last copy stays."""
+        """Copy the ledger if it has changed since the last copy.
+
+        A failure is logged and set as `fault`; the previous copy stays. Called in a thread.
+        """
         if not self._making.acquire(blocking=False):
             return
         try:
@@ -64,7 +70,7 @@ class Copies:
         except StorageError as err:
             if not self._leaving.is_set():
                 self.fault = str(err)
-                log.error("%s; the last one stays", err)
+                log.error("%s; the previous copy stays", err)
         finally:
             self._making.release()
 

@@ -1,6 +1,7 @@
-"""Jobs that run after others: releases them, gives them the results they ask for, or ends them if they can never run.
+"""Decides about jobs that run after other jobs: releases them, or ends them if they can never run.
 
-The gateway writes no results. A job that can never run gets an order, and a worker publishes its failure.
+A job whose arguments refer to results of other jobs gets these results first. The gateway writes no results: for a job
+that can never run it writes an order, and a worker publishes the failure.
 """
 
 from __future__ import annotations
@@ -26,18 +27,18 @@ from edge.schedule.dependencies import GONE, Edge, hindrance, may_run
 
 log = logging.getLogger(__name__)
 
-#: How the message of a job that failed because of another one begins: with that one.
+#: The message of a job that failed because of another job begins with the name of that other job.
 _ROOT = re.compile(r"job (\S+) (?:failed|was cancelled|is not known)")
 
-#: As much as a submission may have at most: RabbitMQ 4 takes no message above 16 MiB.
+#: Largest size of arguments, the same as for a submission: RabbitMQ 4 rejects messages over 16 MiB.
 _MOST_BYTES = 4 << 20
 
-#: Raises BadArguments where these arguments do not fit the kind, as far as it is known.
+#: Raises BadArguments if these arguments do not fit the signature of the kind.
 Check = Callable[[str, list[JsonValue], dict[str, JsonValue]], None]
 
 
 class Dependents:
-    """Runs on the gateway's loop; reads results in a thread."""
+    """Releases, supplies or ends jobs whose parents have ended. Runs on the event loop; reads results in a thread."""
 
     def __init__(
         self,
@@ -45,36 +46,36 @@ class Dependents:
         writer: CommitThread,
         reader: LedgerReader,
         *,
-        free: Callable[[Sequence[JobRow]], None],
+        publish: Callable[[Sequence[JobRow]], None],
         check: Check,
     ) -> None:
-        """`free` gets jobs that may be published now."""
-        self._writer, self._reader, self._free = writer, reader, free
+        """`publish` is called with jobs that may be published now; `check` with the arguments of a supplied job."""
+        self._writer, self._reader, self._publish = writer, reader, publish
         self._check = check
         self._results, self._orders = Results(layout), Orders(layout)
 
     async def survey(self) -> None:
-        """Decide what an earlier gateway left undecided. Raises StorageError."""
+        """Decide about the jobs that an earlier gateway left undecided. Raises StorageError."""
         if not self._reader.unfired() and not self._reader.undecided():
             return
         await self.follow(await self._writer.submit(lambda ledger: ledger.fire_missed(), durable=False))
 
     async def follow(self, followers: Followers) -> None:
-        """Release, supply or end the jobs that waited for jobs which have ended. Raises StorageError."""
+        """Publish the free jobs of `followers`; supply or end the waiting ones if possible. Raises StorageError."""
         if followers.free:
-            self._free(followers.free)
+            self._publish(followers.free)
         for job_id in followers.waiting:
             await self._decide(job_id)
 
     async def _decide(self, job_id: str) -> None:
         edges = self._reader.edges(job_id)
         if (edge := hindrance(edges)) is not None:
-            self._end(job_id, Failure(FailureCode.DEPENDENCY_FAILED, self._words(edge)))
+            self._end(job_id, Failure(FailureCode.DEPENDENCY_FAILED, self._reason(edge)))
         elif may_run(edges) and self._reader.needs_results(job_id):
             await self._supply(job_id)
 
-    def _words(self, edge: Edge) -> str:
-        """Which job is to blame: the first one of the chain."""
+    def _reason(self, edge: Edge) -> str:
+        """Return why a job can never run. It names the job at the beginning of the chain, which caused the failure."""
         if edge.outcome == GONE:
             return f"job {edge.parent} is not known, and this one was to run after it"
         parent = self._reader.find(edge.parent)
@@ -99,10 +100,13 @@ class Dependents:
             raise StorageError(f"results for job {job_id}", err) from err
         free = await self._writer.submit(lambda ledger: ledger.supply(job_id, arguments), durable=False)
         if free:
-            self._free(free)
+            self._publish(free)
 
     def _supplied(self, job: JobRow) -> bytes:
-        """The arguments of `job` with the results in them, as JSON. Raises BadArguments, OSError."""
+        """Return the arguments of `job` as JSON, with the results of other jobs in them. Raises BadArguments, OSError.
+
+        Runs in a thread.
+        """
         values: dict[str, JsonValue] = {}
 
         def value_of(parent: str) -> JsonValue:
@@ -115,7 +119,7 @@ class Dependents:
             self._check(job.task, args, kwargs)
         except BadArguments:
             raise
-        except EdgeError as err:  # no catalogue yet, or the kind is not in it: the worker checks
+        except EdgeError as err:  # there is no catalogue yet, or it lacks the kind; the worker checks then
             log.info("the arguments of job %s are not checked here: %s", job.id, err)
         arguments = msgspec.json.encode([args, kwargs])
         if len(arguments) > _MOST_BYTES:

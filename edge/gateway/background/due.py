@@ -1,4 +1,4 @@
-"""Releases jobs whose time has come: one timer for all that wait in the ledger, however many they are."""
+"""Releases jobs when their time has come. One timer serves all jobs that wait in the ledger."""
 
 from __future__ import annotations
 
@@ -16,29 +16,34 @@ from edge.ledger.writer import LedgerWriter
 
 log = logging.getLogger(__name__)
 
-#: Jobs in one commit: few enough that submitters behind it do not wait.
+#: Most jobs in one commit. It is small enough that submitters, which wait for the commit, do not notice it.
 _AT_ONCE = 1000
 _AGAIN_S = 30.0
 
 
 class DueTimer:
-    """Runs on the gateway's loop. It wakes up when a job is due, or when somebody sets the wall clock."""
+    """Waits for the job that is due first. Runs on the event loop.
 
-    def __init__(self, writer: CommitThread, reader: LedgerReader, *, free: Callable[[Sequence[JobRow]], None]) -> None:
-        """`free` gets the jobs that may be published now; the ledger has them as `accepted` already."""
-        self._writer, self._reader, self._free = writer, reader, free
+    It wakes up only when a job is due or when somebody sets the wall clock.
+    """
+
+    def __init__(
+        self, writer: CommitThread, reader: LedgerReader, *, publish: Callable[[Sequence[JobRow]], None]
+    ) -> None:
+        """`publish` is called with jobs that may be published now. Their state in the ledger is `accepted` already."""
+        self._writer, self._reader, self._publish = writer, reader, publish
         self._timer: asyncio.TimerHandle | None = None
         self._clock_set: ClockSet | None = None
         self._looking = False
         self._again = False  # look once more after this look
 
     def start(self) -> None:
-        """Look for the first time, on the running loop. Raises StorageError."""
+        """Release the jobs that are due, and set the timer on the running loop. Raises StorageError."""
         try:
             self._clock_set = ClockSet()
             asyncio.get_running_loop().add_reader(self._clock_set, self._on_clock_set)
-        except OSError as err:  # then only a restart learns of a new time
-            log.warning("nothing tells when the clock is set: %s", err)
+        except OSError as err:  # then a new time is noticed only at the next timer or restart
+            log.warning("changes of the clock cannot be watched: %s", err)
         if self._reader.next_due() == (None, None):
             return
         with suppress(StorageError):
@@ -46,7 +51,7 @@ class DueTimer:
         self.look()
 
     def stop(self) -> None:
-        """Wait for nothing any more."""
+        """Cancel the timer and stop watching the clock."""
         if self._timer is not None:
             self._timer.cancel()
         if self._clock_set is not None:
@@ -55,7 +60,7 @@ class DueTimer:
             self._clock_set.close()
 
     def look(self) -> None:
-        """Release what is due, and set the timer anew. Called when a job came that may be due before all others."""
+        """Release the jobs that are due, and set the timer again. Also called when a new job may be due first."""
         if self._looking:
             self._again = True
             return
@@ -79,7 +84,7 @@ class DueTimer:
             return
         free, left_s = found.result()
         if free:
-            self._free(free)
+            self._publish(free)
         if self._again:
             self._again = False
             self.look()

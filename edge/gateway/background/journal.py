@@ -1,8 +1,8 @@
-"""The last changes of this gateway's life, in order and encoded once: what `/v1/events` gives out.
+"""Keeps the latest events of `/v1/events` in a ring buffer, in order and encoded once.
 
-Empty and off until somebody reads for the first time. From then on a change costs a record in a ring, also while nobody
-reads, so that a reader who comes back misses nothing. It never wakes the loop for that. A follower is told of each
-change without any being kept.
+The journal is empty and off until somebody reads events for the first time. From then on each change costs a record in
+the ring, even while nobody reads, so that a reader that comes back misses nothing. Adding a record never wakes the
+loop. A follower is a part of the gateway that is called for each event; no event is kept for it.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from edge.ledger.rows import JobRow
 from edge.model import JobState, PowerStatus, Result, RunningJob
 from edge.wire import About, BrokerView, Event, JobChange, ScheduleChange, WorkerChange
 
-#: How many events a reader may be behind.
+#: Size of the ring: the number of events that a reader may be behind.
 RING = 10_000
-_ENDED = 4096  # ended jobs that are remembered: a late word of them is no news
+_ENDED = 4096  # number of ended jobs that are remembered, because late reports about them make no event
 
 _encode = msgspec.json.Encoder().encode
 
 
 class Noted(msgspec.Struct, frozen=True, gc=False):
-    """One event: what filters ask for, and its bytes in the stream."""
+    """One event in the ring: the fields that filters compare, and its bytes in the stream."""
 
     about: About
     job_id: str
@@ -38,37 +38,44 @@ class Noted(msgspec.Struct, frozen=True, gc=False):
 
 
 class Journal:
-    """Belongs to the event loop; `confirmed` alone is called in the publisher's thread."""
+    """Turns changes of jobs, workers, power and broker into events.
+
+    Belongs to the event loop; only `confirmed` is called in the publisher's thread.
+    """
 
     def __init__(self, *, size: int = RING) -> None:
         self.size = size
-        self.on = False  # whether to note anything; whoever notes looks here first
-        self.boot = secrets.token_hex(6)  # of this gateway's life: numbers begin anew with each
-        self.last = 0  # number of the last event
+        self.on = False  # True if changes must be reported; callers check it before they call the methods below
+        self.boot = secrets.token_hex(6)  # identifies this run of the gateway: each run counts events from 1
+        self.last = 0  # number of the latest event
         self._ring: list[Noted] = []
         self._confirmed: deque[Sequence[JobRow]] = deque(maxlen=size)
         self._ended: dict[str, None] = {}
         self._running: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._came: Callable[[], None] | None = None  # None: nobody reads
+        self._on_event: Callable[[], None] | None = None  # called after each event; None while nobody reads
         self._look: Callable[[], None] | None = None
-        self._keeps = False  # whether events are kept for readers
+        self._keeps = False  # True once somebody has read: events are kept for readers
         self._followers: list[Callable[[Event | None], None]] = []
 
-    # ---- who reads ----
+    # ---- readers and followers ----
 
-    def listen(self, came: Callable[[], None], *, look: Callable[[], None]) -> None:
-        """Note from now on, and call `came` after each event; `look` before a job ends, for what comes before that."""
+    def listen(self, on_event: Callable[[], None], *, look: Callable[[], None]) -> None:
+        """Keep events from now on, and call `on_event` after each.
+
+        `look` is called before the end of a job becomes an event. It reads the status files, so that an earlier change
+        of the job becomes an event before its end.
+        """
         self._loop = asyncio.get_running_loop()
         self.on = self._keeps = True
-        self._came, self._look = came, look
+        self._on_event, self._look = on_event, look
 
     def unlisten(self) -> None:
-        """Nobody reads any more: go on noting, and wake nobody."""
-        self._came = self._look = None
+        """Go on keeping events, but call nobody, because nobody reads any more."""
+        self._on_event = self._look = None
 
     def follow(self, follower: Callable[[Event | None], None]) -> None:
-        """Call `follower` with each event, and with None when status files were written; nothing is kept."""
+        """Call `follower` with each event, and with None when status files were written. No event is kept for it."""
         self._followers.append(follower)
         self.on = True
 
@@ -79,36 +86,39 @@ class Journal:
 
     @property
     def first(self) -> int:
-        """Number of the oldest event that is still here."""
+        """Number of the oldest event in the ring."""
         return self.last - len(self._ring) + 1
 
     def after(self, number: int, limit: int) -> list[Noted]:
-        """At most `limit` events behind `number`, which must be `first - 1` or more."""
+        """Return at most `limit` events that follow the event `number`, which must be `first - 1` or more."""
         self._take_confirmed()
         size = self.size
         return [self._ring[(at - 1) % size] for at in range(number + 1, min(self.last, number + limit) + 1)]
 
     def id_of(self, number: int) -> str:
-        """The id of an event, as it stands in the stream."""
+        """Return the id of an event as the stream contains it."""
         return f"{self.boot}-{number}"
 
-    # ---- changes; look at `on` before ----
+    # ---- changes; the caller checks `on` before ----
 
     def accepted(self, jobs: Iterable[JobRow]) -> None:
-        """These are durable in the ledger."""
+        """Report that these jobs are durable in the ledger."""
         for job in jobs:
             self._row(job, JobState.ACCEPTED)
 
     def confirmed(self, jobs: Sequence[JobRow]) -> None:
-        """The broker has these. From any thread. No news for a follower, whose jobs wait before and after."""
+        """Report that the broker has these jobs. May be called in any thread.
+
+        Followers get no such event: for them a job waits before and after it.
+        """
         if self._only_followed:
             return
         self._confirmed.append(jobs)
-        if self._came is not None and self._loop is not None and not self._loop.is_closed():
+        if self._on_event is not None and self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._take_confirmed)
 
     def running(self, body: RunningJob, *, worker: str, submitter: str) -> None:
-        """A worker runs this job, is further with it, or holds it."""
+        """Report that a worker runs this job, has made progress with it, or holds it."""
         self._take_confirmed()
         self._running.add(body.id)
         change = JobChange(
@@ -125,18 +135,18 @@ class Journal:
         self._job(change)
 
     def back(self, job: JobRow) -> None:
-        """The worker that ran this job is gone; it waits again."""
+        """Report that this job waits again, because the worker that ran it is gone."""
         self._running.discard(job.id)
         self._row(job, job.state)
 
     def retrying(self, job: JobRow) -> None:
-        """Its body failed with retries left."""
+        """Report that the body of this job failed and that retries are left."""
         self._before_end()
         self._running.discard(job.id)
         self._row(job, JobState.RETRYING)
 
     def ended(self, results: Iterable[Result], find: Callable[[str], JobRow | None]) -> None:
-        """These have their one result; `find` gives the row of a job."""
+        """Report that these jobs have their result. `find` returns the row of a job."""
         self._before_end()
         for result in results:
             if result.id in self._ended:
@@ -160,37 +170,37 @@ class Journal:
             self._job(change)
 
     def cancelling(self, job: JobRow) -> None:
-        """Somebody asked that this open job stop."""
+        """Report that somebody has requested to cancel this open job."""
         self._row(job, JobState.RUNNING if job.id in self._running else job.state)
 
     def removed(self, jobs: Iterable[JobRow]) -> None:
-        """The results of these are gone."""
+        """Report that the results of these jobs have been removed."""
         for job in jobs:
             self._row(job, job.state, removed=True)
 
     def power(self, status: PowerStatus) -> None:
-        """The governor reports something new."""
+        """Report a new status of the governor. The event has no readings."""
         self._note(Event(About.POWER, time.time(), power=msgspec.structs.replace(status, readings=())))
 
     def worker(self, change: WorkerChange) -> None:
-        """A worker came, went, or does something else."""
+        """Report that a worker has started, has ended, or has changed its state."""
         self._note(Event(About.WORKER, time.time(), worker=change))
 
     def broker(self, view: BrokerView) -> None:
-        """The broker came, went, or is blocked."""
+        """Report that the connection to the broker is up, down or blocked."""
         self._note(Event(About.BROKER, time.time(), broker=view))
 
     def looked(self) -> None:
-        """Status files were written; what of it is an event was noted before."""
+        """Tell the followers that status files were written. The events from these files were reported before."""
         for follower in self._followers:
             follower(None)
 
     def schedule(self, change: ScheduleChange) -> None:
-        """A schedule was made, changed or removed, or slots of it are decided."""
+        """Report that a schedule was made, changed or removed, or that slots of it were decided."""
         self._note(Event(About.SCHEDULE, time.time(), schedule=change))
 
     def has_ended(self, job_id: str) -> bool:
-        """True when this job ended not long ago: what a worker's file says of it is old."""
+        """Return True if this job ended a short time ago. A status file that shows it as running is outdated."""
         return job_id in self._ended
 
     # ---- inside ----
@@ -246,10 +256,10 @@ class Journal:
             self._ring.append(noted)
         else:
             self._ring[(self.last - 1) % self.size] = noted
-        if self._came is not None:
-            self._came()
+        if self._on_event is not None:
+            self._on_event()
 
 
 def block_of(event: Event, event_id: str) -> bytes:
-    """An event as it stands in the stream."""
+    """Return the bytes of an event in the stream of server-sent events."""
     return b"event: %b\nid: %b\ndata: %b\n\n" % (event.about.encode(), event_id.encode(), _encode(event))

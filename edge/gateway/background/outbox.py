@@ -1,7 +1,7 @@
-"""Accepts jobs durably and publishes them: joins ledger, publisher, retries and deadlines.
+"""Accepts jobs durably and publishes them: connects ledger, publisher, retries and deadlines.
 
-Everything here is called on the gateway's event loop. `accept` answers when the jobs survive a power cut;
-publishing goes on behind it, also after a restart, also when the broker was away for days.
+`accept` answers once the jobs survive a power cut. They are published afterwards, even after a restart of the gateway
+or an outage of the broker that lasted for days.
 """
 
 from __future__ import annotations
@@ -41,16 +41,19 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Puts a job into the ledger inside a transaction, or says why not.
+#: Puts a job into the ledger inside a transaction, or returns the error because of which it is refused.
 Accept: TypeAlias = Callable[[NewJob], Accepted | EdgeError]
 
-#: Pause before the next attempt after a failed one.
+#: Pause before the next attempt of a job whose last attempt failed.
 RETRY = Backoff(first_s=5.0, most_s=3600.0)
 _AGAIN_S = 30.0
 
 
 class Outbox:
-    """Owner of the ledger's writer and of the publisher thread."""
+    """Owns the ledger's writer and the publisher thread.
+
+    Its methods are called on the event loop. Callbacks from the two threads are marked as such.
+    """
 
     def __init__(
         self,
@@ -62,41 +65,48 @@ class Outbox:
         check: Check = lambda *_: None,
         committed: Callable[[], None] | None = None,
     ) -> None:
-        """Open the ledger under `config.root`; `changed` is called on the loop at changes of the broker's state.
+        """Open the ledger under `config.root`.
 
-        `begun` returns for how many seconds each job runs that is known to run.
-        `check` raises BadArguments where arguments do not fit. `committed` is called in the thread of the ledger after
-        each commit. Raises StorageError.
+        Args:
+            config: the settings of the board.
+            changed: called on the loop with each change of the connection to the broker.
+            journal: gets the changes of jobs.
+            begun: returns for each job that is known to run how many seconds it has run.
+            check: raises BadArguments if the arguments of a job do not fit its kind.
+            committed: called in the thread of the ledger after each commit.
+
+        Raises:
+            StorageError: the ledger cannot be opened.
         """
         self._journal = Journal() if journal is None else journal
         path, self._layout = config.layout.ledger, config.layout
-        self._limit = config.gateway.max_open_jobs
+        self._max_open_jobs = config.gateway.max_open_jobs
         self._results = Results(config.layout)
-        scaled = bool(config.scaled) or config.power.looks_ahead
-        ledger = LedgerWriter.open(path, by_kind=scaled)
+        by_kind = bool(config.scaled) or config.power.looks_ahead
+        ledger = LedgerWriter.open(path, by_kind=by_kind)
         self._unmet = ledger.connection.unmet
         self._committed = committed
-        self._writer = CommitThread(ledger, committed=self._on_commit if scaled or committed else None)
+        self._writer = CommitThread(ledger, committed=self._on_commit if by_kind or committed else None)
         self.reader = LedgerReader.open(path)
-        self._feed = LedgerReader.open(path)
-        self._far = LedgerReader.open(path)
-        self._far_thread = ThreadPoolExecutor(1, "ledger-look")  # a single thread, because a reader is not thread-safe
+        self._publisher_reader = LedgerReader.open(path)
+        self._query_reader = LedgerReader.open(path)
+        self._query_thread = ThreadPoolExecutor(1, "ledger-look")  # one thread, because a reader is not thread-safe
         self._changed = changed
         self.routing = Routing(config, route=self._route)
         self.backlog = KindBacklog(
             config.layout,
             counts=lambda: self._writer.open_kinds,
             routes=lambda: self.routing.routes,
-            told=scaled,
+            enabled=by_kind,
         )
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._deadlines: dict[str, asyncio.TimerHandle] = {}
         self.release = Release(config, routes=lambda: self.routing.routes, begun=begun)
         self._release_timer: asyncio.TimerHandle | None = None
         self._tasks = set[asyncio.Task[None]]()
-        self._due_timer = DueTimer(self._writer, self.reader, free=self._let_go)
-        self.dependents = Dependents(config.layout, self._writer, self.reader, free=self._let_go, check=check)
-        self._due: list[str] = []  # ids whose deadline has just come
+        self._due_timer = DueTimer(self._writer, self.reader, publish=self._publish)
+        self.dependents = Dependents(config.layout, self._writer, self.reader, publish=self._publish, check=check)
+        self._due: list[str] = []  # ids of jobs whose deadline has just come
         self._loop: asyncio.AbstractEventLoop | None = None
         self._publisher = Publisher(
             config.broker,
@@ -111,23 +121,29 @@ class Outbox:
 
     @property
     def link(self) -> BrokerLink:
-        """How the gateway stands with the broker now."""
+        """The present state of the connection to the broker."""
         return self._publisher.link
 
     def open_rows(self) -> tuple[OpenJobs, ...]:
-        """The open jobs by kind as of the last commit, with what they cost; none where they are not counted."""
+        """Return the open jobs by kind as of the last commit, with their learned costs.
+
+        The result is empty if the board neither scales workers nor looks ahead: then jobs are not counted by kind.
+        """
         return tuple(self.backlog.rows(self._writer.open_kinds))
 
     def start(self) -> None:
-        """Start both threads, on the running loop. Pending retries wait for their rest, at most a full back-off."""
+        """Start both threads, on the running loop.
+
+        A job that waits for a retry waits for the rest of its back-off, but never longer than one whole back-off.
+        """
         self._loop = asyncio.get_running_loop()
         self._writer.start()
         self.release.load(self.reader)
         self._publisher.start()
         self.backlog.start()
         for job in self.reader.retrying():
-            left = (job.due_at or 0.0) - time.time()
-            self._wait_for(job.id, min(max(left, 0.0), RETRY.pause_s(job.failures)))
+            left_s = (job.due_at or 0.0) - time.time()
+            self._wait_for(job.id, min(max(left_s, 0.0), RETRY.pause_s(job.failures)))
         for job in self.reader.with_deadline():
             self._note_deadline(job, time.time())
         self._due_timer.start()
@@ -143,13 +159,11 @@ class Outbox:
             self._release_timer.cancel()
         self.backlog.stop()
         await asyncio.to_thread(self._publisher.stop)
-        await asyncio.to_thread(self._far_thread.shutdown)
-        self._far.close()
+        await asyncio.to_thread(self._query_thread.shutdown)
+        self._query_reader.close()
         self.reader.close()
-        self._feed.close()
-        await asyncio.to_thread(
-            self._writer.close
-        )  # last: only the last connection to close removes the write-ahead log
+        self._publisher_reader.close()
+        await asyncio.to_thread(self._writer.close)  # last: SQLite removes its log with the last connection
 
     @property
     def _running(self) -> asyncio.AbstractEventLoop:
@@ -158,21 +172,24 @@ class Outbox:
 
     @property
     def totals(self) -> Totals:
-        """What the ledger held at its last commit."""
+        """The totals of the ledger at its last commit."""
         return self._writer.totals
 
     async def look(self, work: Callable[[LedgerReader], T]) -> T:
-        """Run a query that may read much of the ledger in a thread, one query at a time. Raises StorageError."""
-        return await self._running.run_in_executor(self._far_thread, work, self._far)
+        """Run a long query of the ledger in a thread, one query at a time. Raises StorageError."""
+        return await self._running.run_in_executor(self._query_thread, work, self._query_reader)
 
     async def write(self, work: Callable[[LedgerWriter], T], *, durable: bool = False) -> T:
-        """Run `work` in the next commit. Not durable by default: most of these changes can be found again."""
+        """Run `work` in the next commit. Raises StorageError.
+
+        The commit is not durable by default, because most of these changes can be derived again from the files.
+        """
         return await self._writer.submit(work, durable=durable)
 
     async def prove(self) -> int:
-        """Test that the ledger can be written, and publish every open job again; return how many.
+        """Test that the ledger can be written, and publish again the jobs that the broker had; return their number.
 
-        For use after an error of the disk: RabbitMQ may have lost confirmed jobs on the same full disk. Raises
+        It is called after an error of the disk: RabbitMQ may have lost confirmed jobs on the same full disk. Raises
         StorageError.
         """
 
@@ -191,10 +208,10 @@ class Outbox:
         self._publisher.ring(rewind=True)
 
     def accept(self, jobs: Sequence[NewJob]) -> asyncio.Future[list[Accepted | EdgeError]]:
-        """Commit `jobs` durably, all in one commit; an answer for each, in order. The future raises StorageError.
+        """Commit `jobs` durably in one commit. Return a future with an answer for each, in order.
 
-        It may be cancelled: a client that goes away must not undo what others share, nor keep an accepted job from
-        being published.
+        The future raises StorageError. It may be cancelled without any effect on the jobs: a client that disconnects
+        must not undo a commit that others share, and accepted jobs must be published.
         """
 
         def work(ledger: LedgerWriter) -> list[Accepted | EdgeError]:
@@ -216,7 +233,7 @@ class Outbox:
                 self._note_deadline(job, job.accepted_at)
 
     async def make(self, work: Callable[[LedgerWriter, Accept], T]) -> T:
-        """Run `work` in a durable commit; the jobs that it accepts are published after it. Raises StorageError."""
+        """Run `work` in a durable commit, then publish the jobs that it accepted. Raises StorageError."""
 
         def both(ledger: LedgerWriter) -> tuple[T, list[Accepted | EdgeError]]:
             now, answers = time.time(), list[Accepted | EdgeError]()
@@ -231,15 +248,23 @@ class Outbox:
         return value
 
     async def take_spawned(self, families: Sequence[tuple[str, Sequence[NewJob]]]) -> list[NewJob]:
-        """Put in, durably and in one commit, what the bodies of these jobs spawned: (parent, jobs) each.
+        """Put spawned jobs into the ledger, durably and in one commit.
 
-        They were accepted when they were handed over, so `max_open_jobs` keeps none out. Returns those in whose place
-        another job stands. Raises StorageError.
+        The jobs were accepted when the worker wrote their file, so `max_open_jobs` does not apply to them.
 
-        A job is not made where an open one has its unique key. It leaves a tombstone: its file is taken again at each
-        start, and its node may hand it in again, when that other job has ended long since.
+        A job is not made if an open job has the same unique key. It gets a tombstone instead: at each start its file
+        is read again, and a node may send it again, when the other job may have ended long ago.
+
+        Args:
+            families: the id of each parent with the jobs that its body spawned.
+
+        Returns:
+            The jobs that were refused, because the parent spawned a different job in their place before.
+
+        Raises:
+            StorageError: the commit or a tombstone could not be written. The jobs can be put in again.
         """
-        answered = list[str]()
+        not_made = list[str]()
 
         def work(ledger: LedgerWriter) -> tuple[list[JobRow], list[NewJob]]:
             now, rows, others = time.time(), list[JobRow](), list[NewJob]()
@@ -248,21 +273,22 @@ class Outbox:
                 rows += new
                 others += different
                 keyed = (job.id for job in jobs if job.later is not None and job.later.unique_key is not None)
-                answered.extend(job_id for job_id in keyed if ledger.reader.find(job_id) is None)
+                not_made.extend(job_id for job_id in keyed if ledger.reader.find(job_id) is None)
             return rows, others
 
         _, others = await self._writer.submit(work, then=self._spawned)
-        if answered:
-            await asyncio.to_thread(self._bury, answered)
+        if not_made:
+            await asyncio.to_thread(self._write_tombstones, not_made)
         return others
 
-    def _bury(self, job_ids: Iterable[str]) -> None:
+    def _write_tombstones(self, job_ids: Iterable[str]) -> None:
+        """Make durable that these jobs are not made. Raises StorageError."""
         try:
             for job_id in job_ids:
                 if not self._results.removed(job_id):
                     self._results.remove(job_id)
         except OSError as err:
-            raise StorageError("the note of jobs that are not made", err) from err
+            raise StorageError("tombstones of jobs that are not made", err) from err
 
     def _spawned(self, found: tuple[list[JobRow], list[NewJob]]) -> None:
         if found[0]:
@@ -273,7 +299,7 @@ class Outbox:
         self._note_waiting(found[0])
 
     def waits_for(self, job: JobRow) -> str:
-        """Which jobs a waiting one waits for, in words; empty: none. Raises StorageError."""
+        """Return a phrase that names the jobs for which `job` waits; empty if there are none. Raises StorageError."""
         edges = self.reader.edges(job.id)
         if (edge := hindrance(edges)) is not None:
             how = {GONE: "is not known", str(JobState.CANCELLED): "was cancelled"}.get(edge.outcome, edge.outcome)
@@ -286,7 +312,7 @@ class Outbox:
         return f"runs after job {left[0]}{more}, which {'has' if not others else 'have'} not ended"
 
     def _note_waiting(self, jobs: Sequence[JobRow]) -> None:
-        """Wait for the time of those that wait in the ledger, and decide on those whose parents have all ended."""
+        """Set the timer for jobs that wait for a time, and decide about jobs whose parents have all ended."""
         waiting = [job for job in jobs if job.waits]
         if any(job.due_at is not None for job in waiting):
             self._due_timer.look()
@@ -303,7 +329,7 @@ class Outbox:
             log.error("%s; trying again in %g s", err, _AGAIN_S)
             self._running.call_later(_AGAIN_S, lambda: self._running.create_task(self._decide(job_ids)))
 
-    def _let_go(self, jobs: Sequence[JobRow]) -> None:
+    def _publish(self, jobs: Sequence[JobRow]) -> None:
         """Publish these jobs, which no longer wait in the ledger."""
         self.release.came(jobs)
         self._publisher.ring()
@@ -317,7 +343,10 @@ class Outbox:
         return job
 
     async def retry(self, job_id: str, *, failures: int, message: str) -> None:
-        """A worker reported a failed attempt with retries left: publish again after the back-off."""
+        """Publish a job again after its back-off: its worker reported a failure and retries are left.
+
+        Raises StorageError.
+        """
         wait_s = RETRY.pause_s(failures)
         due_at = time.time() + wait_s
         if await self._writer.submit(
@@ -332,7 +361,7 @@ class Outbox:
     def _accept_one(self, ledger: LedgerWriter, job: NewJob, now: float) -> Accepted | EdgeError:
         try:
             removed = bool(job.key) and self._results.removed(job.id)
-            below_limit = ledger.below_limit(self._limit)
+            below_limit = ledger.below_limit(self._max_open_jobs)
             added = ledger.insert(job, now=now) if below_limit and not removed else None
             if added is not None:
                 return added
@@ -341,7 +370,7 @@ class Outbox:
             if removed:
                 raise JobGone(job.id)
             if not below_limit:
-                raise TooManyJobs(ledger.open_jobs, self._limit)
+                raise TooManyJobs(ledger.open_jobs, self._max_open_jobs)
             return ledger.add(job, now=now)
         except StorageError:
             raise
@@ -359,17 +388,21 @@ class Outbox:
         written.add_done_callback(partial(self._after_due, again=partial(self._wait_for, job_id, _AGAIN_S)))
 
     def _after_due(self, written: Future[None], *, again: Callable[[], None]) -> None:
-        """Publish what came due; `again` where the disk refused, for nobody else would ask. In the writer's thread."""
+        """Publish the jobs that are due now. Called in the writer's thread.
+
+        If the disk refused the write, `again` is called on the loop, because nothing else tries again.
+        """
         if written.exception() is None:
             self._publisher.ring(rewind=True)
         elif self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(again)
 
     def _note_deadline(self, job: JobRow, now: float) -> None:
-        """Let `job` come due; `now` is the wall clock, which counts only for what was before this start.
+        """Set the timer for the deadline of `job`. `now` is the wall clock: it measures the time before this start.
 
-        While we run no clock that jumps can change it. Over a restart a clock that went back, or was never set when
-        the job came, costs it its whole time once more, and one that was set ahead lets it run at normal power early.
+        While the gateway runs, a step of the wall clock cannot change the deadline. Over a restart it can: if the clock
+        went back, or was not set when the job was accepted, the job gets its whole time again. If the clock was set
+        ahead, the job may run at normal power too early.
         """
         if job.deadline_s is None:
             return
@@ -378,7 +411,7 @@ class Outbox:
         self._remind([job.id], left_s)
 
     def ended(self, results: Sequence[Result]) -> None:
-        """Let others be published in place of these, and cancel their deadline timers, which may be a year away."""
+        """Publish other jobs in place of these, and cancel their deadline timers, which may be a year away."""
         for result in results:
             if timer := self._deadlines.pop(result.id, None):
                 timer.cancel()
@@ -390,7 +423,7 @@ class Outbox:
             self._deadlines[job_id] = self._running.call_later(left_s, self._on_deadline, job_id)
 
     def _on_deadline(self, job_id: str) -> None:
-        """Collect jobs whose deadlines come together, for one commit: after a dark night there may be thousands."""
+        """Collect the jobs whose deadlines come together for one commit: after a dark night they may be thousands."""
         self._deadlines.pop(job_id, None)
         if not self._due:
             self._running.call_soon(self._hurry)
@@ -403,18 +436,20 @@ class Outbox:
         written.add_done_callback(partial(self._after_due, again=partial(self._remind, due, _AGAIN_S)))
 
     def _fetch(self, after_seq: int, limit: int) -> list[JobRow]:
-        jobs = self.release.next(self._feed, limit, anew=not after_seq)
+        """Return the next jobs to publish. Called in the publisher's thread."""
+        jobs = self.release.next(self._publisher_reader, limit, anew=not after_seq)
         if (again_s := self.release.again_s) is not None and self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._ring_in, again_s)
         return jobs
 
     def _ring_in(self, seconds: float) -> None:
-        """Look for jobs to publish then: a limit may leave room without anything that happens."""
+        """Wake the publisher after this time: a limit of jobs per minute may allow a further job without any event."""
         if self._release_timer is not None:
             self._release_timer.cancel()
         self._release_timer = self._running.call_later(seconds, self._publisher.ring)
 
     def _on_confirmed(self, jobs: list[JobRow]) -> Future[None]:
+        """Record that the broker has these jobs. Called in the publisher's thread."""
         editions = [job.edition for job in jobs]
         self.release.confirmed(jobs)
         if self._journal.on:
@@ -422,18 +457,23 @@ class Outbox:
         return self._writer.write(lambda ledger: ledger.mark_queued(editions), durable=False, late=True)
 
     def _on_reborn(self) -> None:
+        """Let every open job be published again; durable on return. Called in the publisher's thread."""
+
         def work(ledger: LedgerWriter) -> int:
-            ledger.meet()  # before the broker's store is marked as that of a ledger
+            ledger.meet()  # before the broker's store gets the mark that it belongs to a ledger
             return ledger.requeue_all()
 
         self._unmet = False
         count = self._writer.write(work, durable=True).result()
         self.release.lost_all()
         if count:
-            log.warning("the broker's store is new or may have lost some: %d open jobs are published again", count)
+            log.warning("the broker's store is new or may have lost jobs: %d open jobs are published again", count)
 
     def _on_claimed(self) -> None:
-        """Report a lost ledger when the broker's store has served one, but this one is new."""
+        """Report a lost ledger if this one is new, because the broker's store has belonged to a ledger before.
+
+        Called in the publisher's thread.
+        """
         if self._unmet:
             rebuild.tell_missing(self._layout)
             self._writer.write(lambda ledger: ledger.meet(), durable=True).result()
@@ -443,10 +483,12 @@ class Outbox:
         self._publisher.route(routes)
 
     def _on_commit(self) -> None:
+        """Pass the commit on to `backlog` and to the callback `committed`. Called in the writer's thread."""
         self.backlog.committed()
         if self._committed is not None:
             self._committed()
 
     def _on_link(self, link: BrokerLink) -> None:
+        """Pass a change of the connection on to the loop. Called in the publisher's thread."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._changed, link)

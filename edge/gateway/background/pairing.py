@@ -1,4 +1,7 @@
-"""Lets in whoever shows a code: the waiting and the files. Nothing is watched and no timer runs while nobody asks."""
+"""Pairs clients that show a code: holds their requests, waits for an approval and writes the files.
+
+While no request is open, nothing is watched and no timer runs.
+"""
 
 from __future__ import annotations
 
@@ -21,23 +24,24 @@ log = logging.getLogger(__name__)
 
 
 class Pairings:
-    """The requests to be let in, and whoever waits for an answer. Belongs to the event loop.
+    """Holds the pairing requests, and the HTTP requests that wait for their outcome. Belongs to the event loop.
 
-    The board's own commands find the requests in a file. They let one in by writing the token file, and then a file
-    beside the one of the requests, by which whoever waits is told.
+    The commands on the board (`edge token`) read the pairing requests from a file. To approve one they write its token
+    to the token file, then an approval file beside the file of requests. The gateway sees that file and wakes the
+    waiting HTTP request.
     """
 
     def __init__(self, layout: Layout, certificate: str, *, button_scopes: Sequence[Scope] = ()) -> None:
-        """Begin without requests: files of an earlier gateway are removed.
+        """Start without requests, and remove the files of an earlier gateway.
 
         Args:
             layout: where the files are.
-            certificate: SHA-256 of the one that clients are shown; empty: none.
-            button_scopes: what a token may do that the button lets in; none: the button lets in nobody.
+            certificate: SHA-256 of the certificate that clients see; empty if the gateway has no certificate.
+            button_scopes: scopes of a token that the button approves; empty if the button cannot approve.
         """
         self._layout, self._button_scopes = layout, tuple(button_scopes)
         self._approving: set[asyncio.Task[None]] = set()
-        self._admitting: set[str] = set()  # requests whose token is being written: it is too late for another word
+        self._admitting: set[str] = set()  # requests whose token is being written; they can no longer be denied
         self._book = PairingBook(certificate)
         self._tokens = Tokens(layout.tokens, paired=layout.paired)
         self._waiters: set[asyncio.Future[None]] = set()
@@ -48,16 +52,24 @@ class Pairings:
             for path in layout.pairing.parent.iterdir():
                 path.unlink(missing_ok=True)
 
-    # ---- who asks ----
+    # ---- for clients that want to pair ----
 
     def ask(self, name: str, *, sha256: str, address: str) -> Pairing:
-        """A new request; it has no code before `reveal`. Raises TooManyPairings."""
+        """Make a request. It has no code before `reveal`. Raises TooManyPairings."""
         return self._book.ask(name, sha256=sha256, address=address, now=time.monotonic())
 
     def reveal(self, request_id: str, own_nonce: str, *, here: bool = False) -> Pairing:
-        """The request with its binding, from now on open to be approved.
+        """Return the request with its binding, the first part of its code. From now on it can be approved.
 
-        Raises UnknownPairing, WrongState; StorageError where approvals cannot be watched for.
+        Args:
+            request_id: the id of the request.
+            own_nonce: the random number of the client.
+            here: the request came through a page of this gateway.
+
+        Raises:
+            UnknownPairing: there is no such request.
+            WrongState: the client sent another number before.
+            StorageError: the gateway cannot watch for approvals.
         """
         now = time.monotonic()
         self._book.find(request_id, now=now)
@@ -68,12 +80,18 @@ class Pairings:
             self._changed()
 
     def ask_here(self, name: str, *, sha256: str, address: str) -> tuple[Pairing, Code]:
-        """A request through a page of this gateway, and its code. Raises TooManyPairings, StorageError."""
+        """Make a request that comes through a page of this gateway; return it with its code.
+
+        Raises TooManyPairings, StorageError.
+        """
         made = self.reveal(self.ask(name, sha256=sha256, address=address).id, new_nonce(), here=True)
         return made, Code(made.binding, new_echo())
 
     async def wait(self, request_id: str, wait_s: float) -> Pairing:
-        """Return the request once it is decided, or after `wait_s`. Raises UnknownPairing, also when its time ends."""
+        """Return the request once it is decided, or after `wait_s`.
+
+        Raises UnknownPairing if there is no such request, or if it expires during the wait.
+        """
         ends_at = time.monotonic() + wait_s
         while True:
             now = time.monotonic()
@@ -88,32 +106,32 @@ class Pairings:
                 self._waiters.discard(waiter)
 
     def withdraw(self, request_id: str) -> None:
-        """Forget a request. Who asked no longer waits. Raises WrongState when it is being let in."""
+        """Remove a request that its client has withdrawn. Raises WrongState if its token is being written."""
         self._check_free(request_id)
         self._book.withdraw(request_id)
         self._changed()
 
-    # ---- who may let in ----
+    # ---- for admins, who decide ----
 
     def open(self) -> list[Pairing]:
-        """What can be approved, oldest first."""
+        """Return the requests that can be approved, oldest first."""
         return self._book.open(time.monotonic())
 
     async def approve(self, code: Code, scopes: Sequence[Scope], *, name: str = "", replace: bool = False) -> Token:
-        """Let in the request with this code; durable on return.
+        """Approve the request with this code. Its token is durable on return.
 
         Raises UnknownPairing, WrongState, UsageError (TokenExists), BadTokenFile, StorageError.
         """
         found = self._book.by_code(code, now=time.monotonic())
         self._check_free(found.id)
         token = await self._admit(found, scopes, name=name, replace=replace)
-        self._let_in(found, token, code.echo)
+        self._approved(found, token, code.echo)
         self._changed()
         return token
 
     def deny(self, code: Code) -> None:
-        """Refuse the request with this code. Raises UnknownPairing, WrongState when it is being let in."""
-        self._look()  # the board's own command may have let it in a moment ago
+        """Deny the request with this code. Raises UnknownPairing, or WrongState if its token is being written."""
+        self._look()  # a command on the board may have approved it a moment ago
         found = self._book.by_code(code, now=time.monotonic())
         self._check_free(found.id)
         self._book.settle(found.id, Outcome.DENIED)
@@ -122,14 +140,14 @@ class Pairings:
     # ---- inside ----
 
     def close(self) -> None:
-        """Answer those who wait: the gateway stops."""
+        """Wake all that wait, because the gateway stops."""
         self._closed = True
         self._stop()
         self._publish([])
         self._wake()
 
     def _start(self) -> None:
-        """Watch for approvals by the board's own commands."""
+        """Watch for approvals by commands on the board. Raises StorageError."""
         if self._watch is not None or self._closed:
             return
         folder = self._layout.pairing.parent
@@ -142,7 +160,7 @@ class Pairings:
             try:
                 self._watch.add(self._layout.button_held.parent)
             except OSError as err:
-                log.error("%s: %s; the button lets nobody in", self._layout.button_held, err.strerror or err)
+                log.error("%s: %s; the button cannot approve requests", self._layout.button_held, err.strerror or err)
         asyncio.get_running_loop().add_reader(self._watch, self._look)
 
     def _stop(self) -> None:
@@ -164,18 +182,18 @@ class Pairings:
             path = folder / f"{each.id}{requests.APPROVED}"
             approval = requests.taken_approval(path) if path.exists() else None
             if approval is not None:
-                self._let_in(each, approval.token, approval.echo)
+                self._approved(each, approval.token, approval.echo)
                 found = True
         if found:
             self._changed()
 
     def _button(self) -> None:
-        """Let in the one request that waited when the button was held."""
+        """Approve the one request that was open when the button was held. With several open requests, approve none."""
         at = requests.held_at(self._layout.button_held)
         still = [] if at is None else [each for each in self.open() if each.revealed_at < at]
         if len(still) > 1:
             log.warning(
-                "the button was held, but %d ask to be let in: `edge token approve CODE` chooses one", len(still)
+                "the button was held, but %d requests are open: `edge token approve CODE` chooses one", len(still)
             )
         if len(still) == 1 and self._button_scopes:
             task = asyncio.get_running_loop().create_task(self._approve_by_button(still[0]))
@@ -188,7 +206,7 @@ class Pairings:
         except EdgeError as err:
             log.error("the button was held for %s: %s", found.address, err)
             return
-        self._let_in(found, token, "")
+        self._approved(found, token, "")
         self._changed()
 
     async def _admit(self, found: Pairing, scopes: Sequence[Scope], *, name: str = "", replace: bool = False) -> Token:
@@ -201,16 +219,20 @@ class Pairings:
             self._admitting.discard(found.id)
 
     def _check_free(self, request_id: str) -> None:
-        """Nobody is told "refused" whose token counts a moment later. Raises WrongState."""
-        if request_id in self._admitting:
-            raise WrongState(f"pairing request {request_id!r} is being let in at this moment")
+        """Raise WrongState if the token of this request is being written.
 
-    def _let_in(self, found: Pairing, token: Token, echo: str) -> None:
+        Otherwise the client could get the answer "denied" although its token is valid a moment later.
+        """
+        if request_id in self._admitting:
+            raise WrongState(f"pairing request {request_id!r} is being approved at this moment")
+
+    def _approved(self, found: Pairing, token: Token, echo: str) -> None:
+        """Note and log that a request was approved. The token is durable."""
         log.info("paired: token %r for %s may %s", token.name, found.address, ", ".join(token.scopes))
         self._book.settle(found.id, Outcome.APPROVED, token=token, echo=echo)
 
     def _changed(self) -> None:
-        """Publish what can be approved, wake who waits, and set the one timer for the oldest request."""
+        """Write the file of open requests, wake all that wait, and set the timer for the first request to expire."""
         if self._closed:
             return
         still = self.open()
@@ -232,7 +254,7 @@ class Pairings:
             else:
                 path.unlink(missing_ok=True)
         except OSError as err:
-            log.error("%s: %s; `edge token approve` does not see who asks", path, err.strerror or err)
+            log.error("%s: %s; `edge token approve` cannot see the open requests", path, err.strerror or err)
 
     def _wake(self) -> None:
         for waiter in self._waiters:

@@ -1,7 +1,7 @@
-"""What programs of jobs print, as events for one reader that asks for it by `about=output`.
+"""Makes events of what the programs of jobs print, for one reader that asks for them with `about=output`.
 
-Nothing is watched, and nothing is kept, for any other reader. The kernel tells of new output (inotify). The files lie
-in `/run`, which is memory, so they are read on the event loop.
+Nothing is watched or kept for other readers. The kernel reports new output (inotify). The files are in `/run`, which is
+memory, so they are read on the event loop.
 """
 
 from __future__ import annotations
@@ -21,43 +21,48 @@ from edge.core.watch import On, Watch
 from edge.results.output import STREAMS
 from edge.wire import About, Event, OutputChange
 
-#: Bytes of text in one event at most.
+#: Most bytes of text in one event.
 TEXT_BYTES = 4096
-#: Seconds between two looks: each gives at most one event for each stream of a job.
+#: Shortest time between two reads. Each read makes at most one event for each stream of a job.
 EVERY_S = 0.25
 _ON = On.CREATED | On.MODIFIED | On.MOVED_TO | On.DELETED
 _encode = msgspec.json.Encoder().encode
 
 
 class Printed:
-    """The output of running programs for one reader. Belongs to the event loop; starts watching when it is made."""
+    """Watches the output of running programs for one reader. Belongs to the event loop; the constructor starts it."""
 
     def __init__(self, root: Path, *, wanted: Callable[[str], bool], came: Callable[[], None]) -> None:
-        """Tell of what is printed from now on, in `root` (`Layout.output`). Raises OSError.
+        """Make events of everything that is printed from now on.
 
-        `wanted` says whether the reader wants and may see a job, or raises StorageError. `came` is called when `take`
-        has something.
+        Args:
+            root: the folder of the output of running programs (`Layout.output`).
+            wanted: returns True if the reader wants this job and may see it. It may raise StorageError.
+            came: called when `take` has events.
+
+        Raises:
+            OSError: the folder cannot be watched.
         """
         self._root, self._wanted, self._came = root, wanted, came
         self._known: dict[str, bool] = {}
-        self._places: dict[Path, int] = {}  # the next byte of each stream, by its folder
+        self._places: dict[Path, int] = {}  # offset of the next byte of each stream, by its folder
         self._blocks: list[bytes] = []
         self._looked_at = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
-        with suppress(OSError):  # on an appliance it is there
+        with suppress(OSError):  # on an appliance the folder exists
             root.mkdir(mode=0o750, parents=True, exist_ok=True)
         self._watch = Watch(root, on=_ON)
         self._look(quietly=True)
         asyncio.get_running_loop().add_reader(self._watch, self._readable)
 
     def take(self) -> bytes:
-        """The events that came since the last call."""
+        """Return the events since the last call, in the form of the stream."""
         content = b"".join(self._blocks)
         self._blocks.clear()
         return content
 
     def close(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -66,7 +71,10 @@ class Printed:
         self._watch.close()
 
     def _readable(self) -> None:
-        """Look at once after a rest, else when it is time: a program that prints without end wakes nobody meanwhile."""
+        """Read at once after a rest, else `EVERY_S` after the last read.
+
+        Until then the watch is off, so that a program that prints all the time does not wake the loop.
+        """
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._watch)
         self._timer = loop.call_at(max(loop.time(), self._looked_at + EVERY_S), self._due)
@@ -84,8 +92,11 @@ class Printed:
             self._came()
 
     def _look(self, *, quietly: bool = False) -> None:
-        """Read what is new, after watching the folders that are there: what comes later tells of itself."""
-        for folder in self._watch.read().gone:  # another attempt has a folder of the same name
+        """Read the new output of all jobs. With `quietly` make no events, and only note where each stream ends.
+
+        Each folder is watched before it is read, so that the kernel reports later output.
+        """
+        for folder in self._watch.read().gone:  # a later attempt makes a folder of the same name
             self._places.pop(folder, None)
         self._add(self._root)
         there = set[str]()
@@ -96,7 +107,7 @@ class Printed:
                 if job.name not in self._known:
                     try:
                         self._known[job.name] = self._wanted(job.name)
-                    except StorageError:  # asked again at the next look
+                    except StorageError:  # the next read asks again
                         continue
                 if self._known[job.name]:
                     self._look_at(job, quietly=quietly)
@@ -106,7 +117,7 @@ class Printed:
         self._add(job)
         for stream in STREAMS:
             folder = job / stream
-            if not self._add(folder):  # it has printed nothing there
+            if not self._add(folder):  # the program has printed nothing to this stream
                 continue
             if quietly:
                 self._places[folder] = _end(_parts(folder))
@@ -114,7 +125,10 @@ class Printed:
                 self._places[folder] = self._tell(job.name, stream, folder, self._places.get(folder, 0))
 
     def _tell(self, job_id: str, stream: str, folder: Path, at: int) -> int:
-        """Make the event of what was printed from `at` on, or behind it where that was cut; return the next byte."""
+        """Make an event of the output from the offset `at` on, and return the offset of the next byte.
+
+        If the file with that offset was removed, the event begins at the oldest output that is left.
+        """
         parts = _parts(folder)
         end = _end(parts)
         parts = [(begin, size) for begin, size in parts if begin + size > at]
@@ -124,16 +138,16 @@ class Printed:
         data = _read(folder, parts, at)
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         text = decoder.decode(data)
-        taken = len(data) - len(decoder.getstate()[0])  # the beginning of a character waits for its end
+        taken = len(data) - len(decoder.getstate()[0])  # an incomplete character waits for its other bytes
         if taken:
             change = OutputChange(job_id, stream, at, text, taken, end)
             event = Event(About.OUTPUT, time.time(), output=change)
-            # It has no id: what a lost connection takes along is still in the job's output.
+            # The event has no id, so a reader cannot resume after it. The output of the job has what a reader missed.
             self._blocks.append(b"event: output\ndata: %b\n\n" % _encode(event))
         return at + taken if at + len(data) == end else end
 
     def _add(self, folder: Path) -> bool:
-        """Watch a folder, if it is not watched already; False when it is not there."""
+        """Watch a folder unless it is watched already. Return False if it cannot be watched or does not exist."""
         try:
             self._watch.add(folder, on=_ON)
         except OSError:
@@ -147,7 +161,7 @@ def _folders(folder: Path) -> Iterator[Path]:
 
 
 def _parts(folder: Path) -> list[tuple[int, int]]:
-    """Offset and size of the files of a stream, in order."""
+    """Return offset and size of each file of a stream, in order."""
     found = list[tuple[int, int]]()
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -162,7 +176,7 @@ def _end(parts: list[tuple[int, int]]) -> int:
 
 
 def _read(folder: Path, parts: list[tuple[int, int]], at: int) -> bytes:
-    """The bytes from `at` on, up to a gap or TEXT_BYTES; fewer where one is cut at this moment."""
+    """Return the bytes from the offset `at` on: at most TEXT_BYTES, up to a gap or a file that was just removed."""
     data = b""
     for begin, size in parts:
         place = at + len(data)

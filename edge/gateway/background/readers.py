@@ -1,4 +1,4 @@
-"""Those who read `/v1/events`: each one's filter, how far it is, and one wake-up for all of them at a time."""
+"""Manages the readers of `/v1/events`: the filter and the position of each, and a common wake-up for all."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from edge.gateway.background.status_watch import StatusWatch
 from edge.model import JobState
 from edge.wire import About, Event
 
-#: Events that follow one another more closely are written together. The first one after a rest goes out at once.
+#: Events within this time are written together. The first one after a rest goes out at once.
 _GATHER_S = 0.2
-_AT_ONCE = 500  # events in one write at most
-_AT_ONCE_BYTES = 32 << 10  # half of what a transport buffers before it makes its writer wait
-#: A reader whose filter let nothing through for so long is told how far it is, so that it can resume from there.
+_AT_ONCE = 500  # most events in one write
+_AT_ONCE_BYTES = 32 << 10  # half of the bytes that a transport buffers before its writer has to wait
+#: After this number of events that its filter left out, a reader gets its position, so that it can resume from there.
 _MARK_EVERY = 1000
 
 
 class TooManyReaders(EdgeError, RuntimeError):
-    """As many read as may."""
+    """The limit of concurrent readers is reached."""
 
 
 class FellBehind(EdgeError, RuntimeError):
-    """A reader took events so slowly that the next ones are gone."""
+    """A reader was so slow that the next events for it are no longer in the journal."""
 
 
 class View(msgspec.Struct, frozen=True):
-    """What one reader wants and may see. Empty sets mean everything."""
+    """The filter of one reader: the events that it wants and may see. An empty set filters nothing."""
 
     about: frozenset[About] = frozenset()
     jobs: frozenset[str] = frozenset()
     kinds: frozenset[str] = frozenset()
     states: frozenset[JobState] = frozenset()
-    submitter: str | None = None  # only jobs of this one; None: of all
+    submitter: str | None = None  # show only the jobs of this submitter; None shows the jobs of all
 
     @property
     def everything(self) -> bool:
-        """True when nothing is left out."""
+        """True if the filter leaves no event out."""
         return self == _EVERYTHING
 
     def shows(self, event: Noted) -> bool:
-        """True when this reader gets `event`."""
+        """Return True if this reader gets `event`."""
         if self.about and event.about not in self.about:
             return False
         if event.about is About.SCHEDULE:
@@ -60,7 +60,7 @@ class View(msgspec.Struct, frozen=True):
         )
 
     def shows_output(self, job_id: str, kind: str, submitter: str) -> bool:
-        """True when this reader gets what the program of a running job prints."""
+        """Return True if this reader gets the output of the program of this running job."""
         return (
             (not self.jobs or job_id in self.jobs)
             and (not self.kinds or kind in self.kinds)
@@ -73,7 +73,7 @@ _EVERYTHING = View()
 
 
 class Reader:
-    """One reader's place in the journal. Made by `Readers.reading`."""
+    """The position of one reader in the journal. Made by `Readers.reading`; belongs to the event loop."""
 
     def __init__(self, journal: Journal, view: View, at: int) -> None:
         self._journal, self._view = journal, view
@@ -84,7 +84,7 @@ class Reader:
         self.closed = False
 
     def take(self) -> bytes:
-        """What comes next for this reader; empty: nothing yet. Raises FellBehind."""
+        """Return the next events for this reader, or nothing if there are none yet. Raises FellBehind."""
         while self._at < self._journal.last:
             if self._at < self._journal.first - 1:
                 raise FellBehind(f"more than {self._journal.size} events behind")
@@ -106,16 +106,16 @@ class Reader:
         return b""
 
     def mark(self) -> bytes:
-        """Tells the reader how far it is; no event to it."""
+        """Return a line of the stream that tells the reader its position. Clients do not see it as an event."""
         return f"id: {self.id}\n\n".encode()
 
     @property
     def id(self) -> str:
-        """Id of the last event that this reader took, or passed over."""
+        """Id of the last event that this reader got or that its filter left out."""
         return self._journal.id_of(self._at)
 
     async def more(self) -> None:
-        """Wait until there may be something to take, or somebody wakes this reader."""
+        """Wait until somebody wakes this reader, because there may be events to take or the gateway stops."""
         if not self._woken:
             self._waiter = asyncio.get_running_loop().create_future()
             try:
@@ -125,19 +125,22 @@ class Reader:
         self._woken = False
 
     def wake(self) -> None:
-        """There may be something to take, or it is time to end."""
+        """End the wait in `more`, or the next one if the reader does not wait now."""
         self._woken = True
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def close(self) -> None:
-        """The gateway stops."""
+        """Mark the reader as closed and wake it, because the gateway stops."""
         self.closed = True
         self.wake()
 
 
 class Readers:
-    """All of them. While there is one, the status files are watched."""
+    """Manages all readers and followers of events. While there is one, the status files are watched.
+
+    Belongs to the event loop.
+    """
 
     def __init__(self, journal: Journal, watch: StatusWatch, *, most: int) -> None:
         self._journal, self._watch, self._most = journal, watch, most
@@ -152,12 +155,19 @@ class Readers:
 
     @contextmanager
     def reading(self, view: View, after: tuple[str, int] | None) -> Iterator[tuple[Reader, bool]]:
-        """A reader from the event `after` (boot, number) on, or from now on; and whether events are missing between.
+        """Yield a reader of events, and whether events are missing between `after` and its first event.
 
-        Raises TooManyReaders, OSError.
+        Args:
+            view: the filter of the reader.
+            after: the last event that the reader has, as (boot, number), or None to read from now on.
+
+        Raises:
+            TooManyReaders: the limit of readers is reached.
+            OSError: the status files cannot be watched.
         """
         if len(self._readers) >= self._most:
-            raise TooManyReaders(f"{self._most} readers of events are connected, which is half of the connections")
+            limit = "half of gateway.max_connections"
+            raise TooManyReaders(f"{self._most} readers of events are connected; at most {limit} are allowed")
         journal = self._journal
         number = journal.last
         missing = False
@@ -166,7 +176,7 @@ class Readers:
             number = number if missing else after[1]
         reader = Reader(journal, view, number)
         if not self._readers:
-            journal.listen(self._came, look=self._watch.look)
+            journal.listen(self._on_event, look=self._watch.look)
             self._readers.add(reader)
             try:
                 if not self._followers:
@@ -187,8 +197,8 @@ class Readers:
     def following(self, follower: Callable[[Event | None], None]) -> Iterator[None]:
         """Call `follower` for each event, and with None whenever a status file was written, inside the block.
 
-        For a part of the gateway that looks at the board itself and wants to know when: it takes no place of a reader,
-        and nothing is kept for it. Raises OSError.
+        A follower is a part of the gateway that reads the state of the board by itself and only needs to know when it
+        changes. It does not count as a reader, and no event is kept for it. Raises OSError.
         """
         self._journal.follow(follower)
         self._followers += 1
@@ -202,7 +212,7 @@ class Readers:
             self._rest()
 
     def close(self) -> None:
-        """End all streams: the gateway stops."""
+        """End all streams, because the gateway stops."""
         self._closed = True
         for reader in self._readers:
             reader.close()
@@ -214,11 +224,11 @@ class Readers:
         self._rest()
 
     def _rest(self) -> None:
-        """Stop watching once nobody follows any more."""
+        """Stop watching if there are neither readers nor followers."""
         if not self._readers and not self._followers:
             self._watch.stop()
 
-    def _came(self) -> None:
+    def _on_event(self) -> None:
         if self._flush_comes:
             return
         self._flush_comes = True

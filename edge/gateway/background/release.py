@@ -1,7 +1,10 @@
-"""Which jobs the broker gets next: by priority, few at a time, within the limits of their kinds.
+"""Decides which jobs the broker gets next: by priority, a few at a time, within the limits of their kinds.
 
-The ledger may hold a hundred thousand accepted jobs; the broker has only a window of each queue. Nothing here polls:
-jobs that come and jobs that end wake the publisher, which asks `next`.
+The ledger may hold a hundred thousand accepted jobs, but the broker gets only a window of each queue. Nothing here
+polls: new jobs and ended jobs wake the publisher, which calls `next`.
+
+The jobs of a queue form a lane; a kind with a limit has a lane for itself. A job is "out" while the broker has it. A
+lane is "behind" while some of its jobs were passed over and are not out.
 """
 
 from __future__ import annotations
@@ -25,22 +28,23 @@ from edge.schedule.limits import Room
 from edge.schedule.release import MOST, Overtaken, Pace, refill, window
 
 _HIGH, _LOW = range(9, USUAL_PRIORITY, -1), range(USUAL_PRIORITY - 1, -1, -1)
-#: A worker of threads runs many bodies: a queue that it takes has a window of at least so many jobs.
+#: Smallest window of a queue that a worker of threads consumes, because it runs many bodies at once.
 _THREADS = 512
 
 
 class _Out(msgspec.Struct, frozen=True):
-    """A job that the broker has, or will have in a moment."""
+    """A job that the broker has, or that is being published to it."""
 
     task: str
-    lane: str  # its queue
-    confirmed: bool = False
+    queue: str
+    confirmed: bool = False  # the broker has confirmed it
 
 
 class Release:
-    """Decides in the publisher's thread, and hears from others what ended.
+    """Chooses the next jobs in the publisher's thread; other threads report new and ended jobs.
 
-    `load` and `next` hold the lock while they read the ledger; all other methods take it briefly, in any thread.
+    `load` and `next` hold the lock while they read the ledger. All other methods may be called in any thread and hold
+    the lock for a short time.
     """
 
     def __init__(
@@ -51,39 +55,46 @@ class Release:
         begun: Callable[[], Mapping[str, float]] = dict,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`routes` returns the present routes; `begun` for how many seconds each known running job has run."""
+        """Begin without jobs at the broker; `load` adds those of an earlier gateway.
+
+        Args:
+            config: the limits and the size of the window.
+            routes: returns the present routes.
+            begun: returns for each job that is known to run how many seconds it has run.
+            clock: the monotonic clock, in seconds.
+        """
         self._limits: Mapping[str, LimitConfig] = config.limits
         self._usual = config.gateway.release_window
         threads = sum(each.bodies for each in config.planned(io=True) if each.takes is Pool.IO)
         self._usual_io = max(self._usual, _THREADS, 2 * threads)
         self._get_routes, self._begun, self._clock = routes, begun, clock
-        self._lock = threading.Lock()  # guards all below
-        self._routes: Routes | None = None  # what `_lanes` was made of
+        self._lock = threading.Lock()  # guards all fields below
+        self._routes: Routes | None = None  # the routes from which `_lanes` was made
         self._lanes: dict[tuple[str, Power], Lane] = {}
-        self._out: dict[str, _Out] = {}
-        self._count: Counter[str] = Counter()  # of those by queue
-        self._kinds: Counter[str] = Counter()  # and by kind
+        self._out: dict[str, _Out] = {}  # by job id
+        self._out_by_queue: Counter[str] = Counter()
+        self._out_by_kind: Counter[str] = Counter()
         self._paces: defaultdict[str, Pace] = defaultdict(Pace)
         self._starts: dict[str, deque[float]] = {kind: deque(maxlen=100_000) for kind in self._limits}
-        self._head = 0  # jobs of usual priority up to this number went out, or are in `_behind`
-        #: Lanes with jobs that did not go out; for each priority the number up to which all did.
+        self._head = 0  # all jobs of usual priority up to this number (`seq`) are out, or their lane is in `_behind`
+        #: Lanes with jobs that are not out. For each priority: all jobs of the lane up to this number (`seq`) are out.
         self._behind: defaultdict[Lane, dict[int, int]] = defaultdict(dict)
-        self._failed = False  # the ledger could not be read to the end
+        self._failed = False  # the last `next` could not read the ledger to the end
         self._overtaken = Overtaken(config.gateway.overtaken_s)
         self._again_s: float | None = None
 
     # ---- the publisher's thread ----
 
     def load(self, reader: LedgerReader) -> None:
-        """Take over what an earlier gateway handed out. Raises StorageError."""
+        """Count the jobs that an earlier gateway published as out. Raises StorageError."""
         with self._lock:
             for job_id, task, power in reader.queued():
                 self._add(job_id, task, self._lane(task, power), confirmed=True)
 
     def next(self, reader: LedgerReader, limit: int, *, anew: bool) -> list[JobRow]:
-        """Return at most `limit` jobs to publish now, in order; `anew`: jobs before those read so far, too.
+        """Return at most `limit` jobs to publish now, in order. Raises StorageError.
 
-        Raises StorageError.
+        With `anew` the ledger is read from its beginning, so that older jobs are found, too.
         """
         with self._lock:
             if anew or self._failed:
@@ -116,14 +127,14 @@ class Release:
         return jobs
 
     def confirmed(self, jobs: Iterable[JobRow]) -> None:
-        """The broker has these."""
+        """Note that the broker has confirmed these jobs."""
         with self._lock:
             for job in jobs:
                 if (out := self._out.get(job.id)) is not None:
                     self._out[job.id] = msgspec.structs.replace(out, confirmed=True)
 
     def lost_all(self) -> None:
-        """The broker may have none of the jobs that it was given."""
+        """Count no job as out, because the broker may have lost all of them."""
         with self._lock:
             for job_id in list(self._out):
                 self._drop(job_id)
@@ -131,43 +142,50 @@ class Release:
     # ---- any thread ----
 
     def came(self, jobs: Iterable[JobRow]) -> None:
-        """Note jobs that may go out now: later jobs may be out already, or their priority may not be the usual one."""
+        """Note jobs that may be published now.
+
+        Needed for a job with another priority than the usual one, and for a job before those that were read already.
+        `next` finds all others by itself.
+        """
         with self._lock:
             for job in jobs:
                 if job.priority != USUAL_PRIORITY or job.seq <= self._head:
                     self._drop(job.id)
-                    self._is_behind(self._lane(job.task, job.power), job)
+                    self._set_behind(self._lane(job.task, job.power), job)
 
     def reranked(self, job: JobRow) -> None:
-        """Note that this job has another priority now. One that the broker has keeps its place."""
+        """Note that this job has another priority now. A job that the broker has keeps its place."""
         with self._lock:
             if job.id not in self._out:
-                self._is_behind(self._lane(job.task, job.power), job)
+                self._set_behind(self._lane(job.task, job.power), job)
 
-    def hungry(self, ended: Set[str]) -> bool:
-        """True when others wait, and without those in `ended` no more than half of a queue's window is out."""
+    def gets_more_after(self, ended: Set[str]) -> bool:
+        """Return True if a queue gets further jobs once the jobs in `ended` are settled.
+
+        That is so if jobs wait for a place, and at most half of the queue's window remains out.
+        """
         with self._lock:
             if not self._behind or not ended:
                 return False
             queues = {lane.queue for lane in self._behind}
-            left = self._count.copy()
+            left = self._out_by_queue.copy()
             for job_id in ended:
                 if (out := self._out.get(job_id)) is not None:
-                    left[out.lane] -= 1
+                    left[out.queue] -= 1
             now = self._clock()
             return any(
                 2 * left[queue] <= window(self._usual_of(queue), self._paces[queue].lately(now)) for queue in queues
             )
 
     def ended(self, results: Iterable[Result]) -> bool:
-        """Note jobs that have their results; True when others may go out in their place."""
+        """Note that these jobs have results. Return True if other jobs may be published in their place."""
         now, counts = self._clock(), Counter[str]()
         with self._lock:
             for result in results:
                 if (out := self._out.get(result.id)) is None:
                     continue
                 self._drop(result.id)
-                counts[out.lane] += 1
+                counts[out.queue] += 1
                 if (starts := self._starts.get(out.task)) is not None and result.started_at is not None:
                     starts.append(now - result.seconds)
             for queue, count in counts.items():
@@ -175,7 +193,7 @@ class Release:
             return bool(counts and self._behind)
 
     def back(self, job_ids: Iterable[str]) -> bool:
-        """Note jobs that left the broker without a result; True when others may go out in their place."""
+        """Note jobs that left the broker without a result. Return True if others may be published in their place."""
         with self._lock:
             found = [job_id for job_id in job_ids if job_id in self._out]
             for job_id in found:
@@ -184,16 +202,16 @@ class Release:
 
     @property
     def again_s(self) -> float | None:
-        """In how many seconds `next` may have more by time alone; None: only when something happens."""
+        """Seconds until `next` may return more jobs although nothing happens, or None if it will not."""
         return self._again_s
 
     @property
     def out(self) -> int:
-        """How many jobs the broker has, or gets now."""
+        """Number of jobs that the broker has or is getting."""
         return len(self._out)
 
     def why(self, job: JobRow) -> str:
-        """Why an accepted job is not with the broker, in words; empty where it may be on its way."""
+        """Return the reason why the broker does not have an accepted job; empty if it may be on its way."""
         with self._lock:
             if job.id in self._out:
                 return ""
@@ -201,7 +219,7 @@ class Release:
             if lane.limited:
                 room = self._limit_room(lane.limited, now)
                 if room.jobs <= 0:
-                    return self._limit_words(lane.limited, room)
+                    return self._limit_reason(lane.limited, room)
             return "waits in the ledger for its turn" if lane in self._behind else ""
 
     # ---- inside, under the lock ----
@@ -214,7 +232,8 @@ class Release:
         for task, power, priority in reader.ranked_kinds():
             self._behind[self._lane(task, power)][priority] = 0
 
-    def _is_behind(self, lane: Lane, job: JobRow) -> None:
+    def _set_behind(self, lane: Lane, job: JobRow) -> None:
+        """Make sure that the next look at `lane` finds `job`."""
         cursors = self._behind[lane]
         cursors[job.priority] = min(job.seq - 1, cursors.get(job.priority, job.seq))
 
@@ -232,20 +251,23 @@ class Release:
                 kinds, only = routes.beside(task)
                 limited = frozenset(self._limits)
                 found = Lane(queue, power, kinds - limited if only else kinds | limited, only)
-            if len(self._lanes) > MOST:  # names of kinds come from submitters of spawned jobs, too
+            if len(self._lanes) > MOST:  # spawned jobs may have any name of a kind, so the number has no other bound
                 self._lanes.clear()
             self._lanes[task, power] = found
         return found
 
     def _room(self, lane: Lane, now: float, *, eager: bool) -> int:
-        """How many jobs of `lane` may go out; `eager`: without waiting until half of those that are out have ended."""
+        """Return how many jobs of `lane` may be published now.
+
+        Without `eager` there are none until half of the jobs that are out have ended.
+        """
         usual = self._usual_of(lane.queue)
-        out, lately = self._count[lane.queue], self._paces[lane.queue].lately(now)
+        out, lately = self._out_by_queue[lane.queue], self._paces[lane.queue].lately(now)
         jobs = max(0, window(usual, lately) - out if eager else refill(usual, lately, out=out))
         if lane.limited:
             room = self._limit_room(lane.limited, now)
             self._wait(room)
-            # A limit may leave room for one at a time: there is no group to wait for.
+            # A limit may allow one job at a time, so waiting for a group would be pointless.
             jobs = min(room.jobs, max(0, window(usual, lately) - out))
         return jobs
 
@@ -256,7 +278,7 @@ class Release:
         limit, starts = self._limits[kind], self._starts[kind]
         while starts and now - starts[0] > limits.MINUTE_S and len(starts) > 1:
             starts.popleft()
-        out, old = self._kinds[kind], 0
+        out, old = self._out_by_kind[kind], 0
         if limit.per_minute is not None and out:
             begun = self._begun()
             old = sum(
@@ -264,12 +286,12 @@ class Release:
             )
         room = limits.room(limit, out=out, may_begin=out - old, begun=starts, now=now)
         if limit.per_minute is not None and out and room.again_s is None and room.jobs <= 0:
-            # Nobody tells when a body has run for a minute: look again then whether one has.
+            # No event reports that a body has run for a minute. So look again after a minute.
             return Room(room.jobs, limits.MINUTE_S)
         return room
 
-    def _limit_words(self, kind: str, room: Room) -> str:
-        limit, out = self._limits[kind], self._kinds[kind]
+    def _limit_reason(self, kind: str, room: Room) -> str:
+        limit, out = self._limits[kind], self._out_by_kind[kind]
         if limit.at_once is not None and out >= limit.at_once:
             return f"waits for the limit of {kind}, {limit.at_once} at once: the next one starts when one ends"
         when = f"in {room.again_s:.0f} s" if room.again_s is not None else "when one has begun and a minute is over"
@@ -280,7 +302,7 @@ class Release:
             self._again_s = room.again_s if self._again_s is None else min(self._again_s, room.again_s)
 
     def _take(self, jobs: Sequence[JobRow], lane: Lane) -> list[JobRow]:
-        """Return those of `jobs` that are not out yet, and count them as out from now on."""
+        """Return the jobs that are not out yet, and count them as out from now on."""
         fresh = [job for job in jobs if job.id not in self._out]
         for job in fresh:
             self._add(job.id, job.task, lane, confirmed=False)
@@ -289,20 +311,20 @@ class Release:
     def _add(self, job_id: str, task: str, lane: Lane, *, confirmed: bool) -> None:
         self._drop(job_id)
         self._out[job_id] = _Out(task, lane.queue, confirmed)
-        self._count[lane.queue] += 1
-        self._kinds[task] += 1
+        self._out_by_queue[lane.queue] += 1
+        self._out_by_kind[task] += 1
 
     def _drop(self, job_id: str) -> None:
         if (out := self._out.pop(job_id, None)) is not None:
-            self._count[out.lane] -= 1
-            self._kinds[out.task] -= 1
-            if not self._kinds[out.task]:
-                del self._kinds[out.task]
+            self._out_by_queue[out.queue] -= 1
+            self._out_by_kind[out.task] -= 1
+            if not self._out_by_kind[out.task]:
+                del self._out_by_kind[out.task]
 
     def _more(
         self, reader: LedgerReader, lane: Lane, priority: int, limit: int, now: float, *, upto: int = 0
     ) -> list[JobRow]:
-        """Further jobs of a lane that had no room for all; with `upto` only those up to this number."""
+        """Return further jobs of a lane that is behind; with `upto` only jobs up to this number (`seq`)."""
         eager = priority > USUAL_PRIORITY or bool(upto)
         room = min(limit, self._room(lane, now, eager=eager))
         taken, size, cursors = list[JobRow](), 0, self._behind[lane]
@@ -322,7 +344,7 @@ class Release:
         return taken
 
     def _fresh(self, reader: LedgerReader, newest: int, limit: int, now: float) -> list[JobRow]:
-        """Jobs that were not looked at yet, of lanes with room."""
+        """Return jobs that were not read yet, of lanes with room."""
         taken, size = list[JobRow](), 0
         while len(taken) < limit and self._head < newest and size < READ_BYTES:
             wanted = limit - len(taken)
@@ -334,13 +356,13 @@ class Release:
             for job in found:
                 lane = self._lane(job.task, job.power)
                 if job.priority != USUAL_PRIORITY:
-                    self._is_behind(lane, job)
+                    self._set_behind(lane, job)
                 elif job.id in self._out or USUAL_PRIORITY in self._behind.get(lane, ()):
                     continue
                 elif self._room(lane, now, eager=True) > 0:
                     taken += self._take([job], lane)
                 else:
-                    self._is_behind(lane, job)
+                    self._set_behind(lane, job)
             size += sum(len(job.arguments) for job in found)
             self._head = found[-1].seq if found else newest
         return taken

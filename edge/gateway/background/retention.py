@@ -1,6 +1,6 @@
-"""Removes the oldest finished jobs, by age or by size; never open ones.
+"""Removes the oldest finished jobs when they are too old or take too much disk space. Open jobs always stay.
 
-Runs after jobs have ended, and once a day.
+It runs after jobs have ended, and once a day.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ log = logging.getLogger(__name__)
 
 _SOON_S = 60.0
 _DAY_S = 86_400.0
-BATCH = 500
+BATCH = 500  # most jobs that are removed at once
 
 
 class Retention:
-    """Asks the workers to remove what is too old or too much; they leave a tombstone for each."""
+    """Orders the workers to remove jobs; they leave a tombstone for each. Runs on the event loop."""
 
     def __init__(self, config: Config, outbox: Outbox) -> None:
         self._config, self._outbox, self._orders = config, outbox, Orders(config.layout)
         self._soon = asyncio.Event()
 
     def ended(self) -> None:
-        """Start a look soon, because jobs have ended."""
+        """Let `run` look for jobs to remove soon, because jobs have ended."""
         self._soon.set()
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Remove old jobs again and again until this is cancelled."""
         while True:
             await asyncio.sleep(_SOON_S)
             self._soon.clear()
             try:
                 while await self._let_go() == BATCH:
                     pass
-            except Exception as err:  # any error: without retention the card fills up
+            except Exception as err:  # `run` survives every error, because without retention the card fills up
                 log.error("old jobs cannot be removed: %s", err, exc_info=not isinstance(err, StorageError))
             try:
                 async with asyncio.timeout(_DAY_S):
                     await self._soon.wait()
             except TimeoutError:
-                pass  # a day without a job: age alone may have come due
+                pass  # no job ended for a day, but some jobs may have become too old
 
     async def _let_go(self) -> int:
         now = clock.vouched_now()
@@ -70,7 +70,7 @@ class Retention:
         return len(jobs)
 
     async def _redate(self, now: float) -> None:
-        """Count the age of results that were made with a wrong clock from now on."""
+        """Count the age from now on for jobs that ended while the clock was wrong."""
         ids = await self._outbox.look(lambda ledger: misdated(ledger, now=now))
         if ids:
             await self._outbox.write(lambda ledger: ledger.redate(ids, now=now))
@@ -78,9 +78,14 @@ class Retention:
 
 
 def misdated(ledger: LedgerReader, *, now: float) -> list[str]:
-    """Of the oldest finished jobs those that ended when the board did not know the time: in 1970, or years ahead.
+    """Return those of the oldest finished jobs that have a wrong end time: none, in 1970, or in the future.
 
-    `now` is of a clock that somebody vouches for. As they are they would go at once, or keep all behind them for years.
+    The clock was wrong when they ended. With these times they would be removed at once, or keep all later jobs from
+    being removed for years.
+
+    Args:
+        ledger: where to look.
+        now: the time of a synchronised clock, in epoch seconds.
     """
     return [
         job.id
@@ -90,10 +95,14 @@ def misdated(ledger: LedgerReader, *, now: float) -> list[str]:
 
 
 def overdue(ledger: LedgerReader, config: RetentionConfig, *, finished_bytes: int, now: float | None) -> list[JobRow]:
-    """At most `BATCH` jobs to remove, oldest first; `finished_bytes` is what all their results take.
+    """Return the jobs to remove, oldest first, at most `BATCH`.
 
-    `now` is None when nobody vouches for the clock (no RTC, no time server yet): then age decides nothing, for a board
-    that believes it is 2036 must not throw everything away.
+    Args:
+        ledger: where to look.
+        config: the limits of age and size.
+        finished_bytes: the disk space that the results of all finished jobs take.
+        now: the time in epoch seconds, or None if the clock is not synchronised (no time server was reached yet). Then
+            no job is removed for its age: a board with a clock that shows 2036 must not remove everything.
     """
     excess = finished_bytes - config.keep_bytes
     going = []

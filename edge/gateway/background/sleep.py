@@ -1,8 +1,8 @@
-"""Agrees to a sleep of the board, or says what speaks against it: jobs that may run, and people who use the board.
+"""Agrees to a sleep of the board, or gives the reason against it: jobs that may run, or people who use the board.
 
-The governor asks by a file. Nothing is watched and nothing runs where `power.sleep.when` is `never`, and between two
-questions nothing wakes up. After the gateway has agreed, a submission of a job that could run now is refused with
-`Asleep`, and the agreement is withdrawn. The board stays awake if the way down has not begun; the client tries again.
+The governor asks with a file. If `power.sleep.when` is `never`, nothing is watched and nothing runs. Between two
+questions nothing wakes up. After the gateway has agreed, it refuses a job that could run now with `Asleep`, and
+withdraws the agreement. The board then stays awake if the shutdown has not begun, and the client tries again.
 """
 
 from __future__ import annotations
@@ -28,26 +28,33 @@ from edge.model import Power, SleepAnswer, SleepAsk
 
 log = logging.getLogger(__name__)
 
-#: An agreement that the governor does not act on ends after this time and the grace of the jobs.
+#: An agreement expires after this time plus the grace time of the jobs, if the governor does not act on it.
 _LAPSES_S = 120.0
-#: `Retry-After` in seconds for a refused job: by then the board has either stayed awake or is off.
+#: `Retry-After` in seconds for a refused job. By then the board either stays awake or is off.
 _AGAIN_S = 3
 
 
 class Use(msgspec.Struct, frozen=True):
-    """Who uses the board now."""
+    """How people and programs use the board now."""
 
-    requests: int = 0  # that are being answered, with uploads and waits
-    readers: int = 0  # of events
-    rested_s: float = 0.0  # since the last request of somebody who may ask
+    requests: int = 0  # requests that are being answered, including uploads and waits
+    readers: int = 0  # readers of events
+    rested_s: float = 0.0  # time since the last authorised request
 
 
 def objection(
     ask: SleepAsk, use: Use, *, backlog: Mapping[Power, int], due_s: float | None, quiet_s: float
 ) -> tuple[str, float | None]:
-    """Return (reason against the sleep, seconds until it may have passed); the reason is empty if nothing is.
+    """Return the reason against the sleep, and in how many seconds it may be gone, or None if that is not known.
 
-    The seconds are None if nobody knows. `due_s` is in seconds from now.
+    Without a reason against the sleep the answer is ("", None).
+
+    Args:
+        ask: the question of the governor.
+        use: how the board is used now.
+        backlog: the number of open jobs by power class.
+        due_s: seconds until the next job or slot is due, or None if there is none.
+        quiet_s: shortest time without requests before a sleep.
     """
     waiting = {power: count for power in ask.classes if (count := backlog.get(power, 0)) > 0}
     if waiting:
@@ -65,9 +72,9 @@ def objection(
 
 
 class SleepConsent:
-    """Answers the governor's question whether the board may sleep.
+    """Answers the question of the governor whether the board may sleep.
 
-    Runs on the event loop; `committed` is called in the thread of the ledger.
+    Belongs to the event loop; only `committed` is called in the thread of the ledger.
     """
 
     def __init__(
@@ -78,7 +85,7 @@ class SleepConsent:
         readers: Callable[[], int],
         class_of: Callable[[str], Power],
     ) -> None:
-        """`readers` counts who reads events; `class_of` returns the default power class of a kind."""
+        """`readers` returns the number of readers of events; `class_of` returns the default power class of a kind."""
         self._layout, self._outbox = config.layout, outbox
         self._quiet_s, self._lapses_s = config.power.sleep.quiet_s, _LAPSES_S + config.power.critical.grace_s
         self._readers, self._class_of = readers, class_of
@@ -89,33 +96,33 @@ class SleepConsent:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._requests, self._used_s = 0, time.monotonic()
 
-    # ---- who uses the board ----
+    # ---- use of the board ----
 
     def began(self) -> None:
-        """A request begins."""
+        """Note that a request begins."""
         self._requests += 1
 
     def ended(self, *, allowed: bool) -> None:
-        """A request was answered; one that was refused is no use of the board."""
+        """Note that a request was answered. A request that was not `allowed` does not count as use of the board."""
         self._requests -= 1
         if allowed:
             self._used_s = time.monotonic()
 
-    # ---- what submitters are told ----
+    # ---- for submitters ----
 
     @property
     def wake_at(self) -> float | None:
-        """Epoch seconds at which the board wakes if it is about to go down; else, or if unknown, None."""
+        """Time at which the board wakes, in epoch seconds. None unless it is about to go down and knows the time."""
         agreed = self._agreed
         return agreed.wake_at if agreed is not None and not agreed.light and clock.plausible(agreed.wake_at) else None
 
     @property
     def away_s(self) -> int | None:
-        """Seconds until then, for `Retry-After`."""
+        """Seconds until `wake_at`, for `Retry-After`, or None if `wake_at` is None."""
         return None if (at := self.wake_at) is None else max(1, round(at - time.time()))
 
     def check(self, jobs: Iterable[NewJob]) -> None:
-        """Withdraw the agreement if one of `jobs` may run now. Raises Asleep unless the board sleeps lightly."""
+        """Withdraw the agreement if one of `jobs` may run now. Then raises Asleep, unless it was for a light sleep."""
         agreed = self._agreed
         if agreed is None or not any(job.power in agreed.classes for job in jobs):
             return
@@ -127,7 +134,7 @@ class SleepConsent:
     # ---- start and stop ----
 
     def start(self) -> None:
-        """Listen for questions, and answer one that is there. Raises StorageError."""
+        """Watch for questions, and answer one that is already there. Raises StorageError."""
         self._loop = asyncio.get_running_loop()
         try:
             for folder in (self._layout.sleep_ask.parent, self._layout.sleep_answer.parent):
@@ -135,12 +142,12 @@ class SleepConsent:
             self._layout.sleep_answer.unlink(missing_ok=True)
             self._watch = Watch(self._layout.sleep_ask.parent)
         except OSError as err:
-            raise StorageError("questions of the governor cannot be heard", err) from err
-        self._loop.add_reader(self._watch, self._heard)
+            raise StorageError("cannot watch for questions of the governor", err) from err
+        self._loop.add_reader(self._watch, self._on_change)
         self._look()
 
     def stop(self) -> None:
-        """Listen no more. An agreement stands: the board is on its way down."""
+        """Stop watching. An agreement stays valid, because the board may be shutting down."""
         loop, self._loop = self._loop, None
         if self._watch is not None and loop is not None:
             loop.remove_reader(self._watch)
@@ -151,7 +158,7 @@ class SleepConsent:
             task.cancel()
 
     def committed(self) -> None:
-        """Look whether a commit made a job that may run. Called in the thread of the ledger."""
+        """Withdraw the agreement if there are jobs that may run now. Called in the thread of the ledger."""
         agreed, loop = self._agreed, self._loop
         if agreed is None or loop is None or loop.is_closed():
             return
@@ -161,13 +168,13 @@ class SleepConsent:
 
     # ---- inside ----
 
-    def _heard(self) -> None:
+    def _on_change(self) -> None:
         if self._watch is not None and self._watch.read().may_touch(self._layout.sleep_ask.name):
             self._look()
 
     def _look(self) -> None:
-        ask = self._asked()
-        if ask is None:  # the governor takes it back
+        ask = self._read_question()
+        if ask is None:  # the governor has withdrawn its question
             self._forget()
             return
         if self._agreed is not None and self._agreed.id == ask.id:
@@ -177,7 +184,8 @@ class SleepConsent:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _asked(self) -> SleepAsk | None:
+    def _read_question(self) -> SleepAsk | None:
+        """Return the question of a governor that runs, or None if there is no such question."""
         try:
             ask = msgspec.json.decode(self._layout.sleep_ask.read_bytes(), type=SleepAsk)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
@@ -196,7 +204,7 @@ class SleepConsent:
         if why:
             self._write(ask, agreed=False, why=why, again_s=again_s)
             return
-        self._agreed = ask  # before the answer: what comes from here on is looked at
+        self._agreed = ask  # before the answer is written, so that jobs from here on withdraw the agreement
         if not self._write(ask, agreed=True, due_s=due_s):
             self._forget()
         elif not ask.light:
@@ -206,7 +214,10 @@ class SleepConsent:
             )
 
     async def _due_s(self, classes: tuple[Power, ...]) -> float | None:
-        """Seconds until the next of these jobs or slots is due; without a known time only jobs with a delay count."""
+        """Return the seconds until the next job or slot of these classes is due, or None if there is none.
+
+        If the board does not know the time, only jobs with a delay count.
+        """
         now, trusted = time.time(), clock.trusted_now() is not None
 
         def look(ledger: LedgerReader) -> list[float]:

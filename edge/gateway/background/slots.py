@@ -1,4 +1,8 @@
-"""Decides the slots of a schedule that are due, inside a transaction of the ledger: jobs and record are one commit."""
+"""Decides the due slots of a schedule inside a transaction of the ledger, so jobs and slots are in the same commit.
+
+A slot is one time of a schedule. Its fate tells whether a job was made for it. The cursor of a schedule is the time up
+to which all slots are decided.
+"""
 
 from __future__ import annotations
 
@@ -25,20 +29,24 @@ from edge.schedule.slots import (
 )
 from edge.schedule.timetable import Timetable, rule
 
-#: What is known of a kind of job; None: nothing.
+#: Returns the description of a kind of job, or None if the kind is not known.
 FindKind = Callable[[str], TaskInfo | None]
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class SlotWriter:
-    """Decides slots in one transaction; made for each."""
+    """Decides slots within one transaction of the ledger, in its thread. Make a new one for each transaction."""
 
     def __init__(self, schedules: ScheduleWriter, accept: Accept, *, kind: FindKind, now: float) -> None:
+        """`now` is the time of the decisions, in epoch seconds; `accept` puts a job into the ledger."""
         self._schedules, self._accept, self._kind, self._now = schedules, accept, kind, now
 
     def decide(self, row: ScheduleRow, *, since: float) -> list[SlotRow]:
-        """Decide what is due of `row`, make its jobs, and set its next time."""
+        """Decide the due slots of `row`, make their jobs, and set the next time.
+
+        `since` is the time since which the clock has been right without a break. Slots before it are missed slots.
+        """
         asked, now = row.asked, self._now
         if asked.paused or row.cursor is None:
             return []
@@ -58,13 +66,16 @@ class SlotWriter:
         self._move(row, Timetable(row.asked, timezone=row.timezone), cursor=cursor)
 
     def rewind(self, row: ScheduleRow) -> None:
-        """Move the cursor back to now, because the clock went back."""
+        """Move the cursor back to now, because the clock was set back."""
         cursor = rewound(row.cursor or 0, self._now)
         due_at = None if row.asked.paused else self._due_at(row, Timetable(row.asked, timezone=row.timezone), cursor)
         self._schedules.rewind(row, now=self._now, due_at=due_at)
 
     def put(self, row: ScheduleRow, before: ScheduleRow | None, *, since: float | None) -> ScheduleRow:
-        """Store `row` in place of `before`, whose slots up to now are decided first; `since` None: no clock."""
+        """Store `row` in place of `before`, and return it with its cursor and next time.
+
+        The slots of `before` up to now are decided first. `since` is as in `decide`, or None if the time is not known.
+        """
         cursor: int | None = None
         if since is not None:
             cursor = int(self._now)
@@ -75,7 +86,7 @@ class SlotWriter:
             elif before is not None:
                 self.decide(before, since=since)
         elif before is not None:
-            cursor = before.cursor  # the clock is not known: what was due meanwhile is decided when it is
+            cursor = before.cursor  # the time is not known; once it is, the slots since then are decided
         due_at = None
         if cursor is not None and not row.asked.paused:
             due_at = self._due_at(row, Timetable(row.asked, timezone=row.timezone), cursor)
@@ -84,7 +95,7 @@ class SlotWriter:
         return row
 
     def by_hand(self, row: ScheduleRow, key: str) -> Accepted | EdgeError:
-        """Make a job now, outside the slots; the same key makes the same job."""
+        """Make a job now, outside the slots. A second call with the same key returns the same job."""
         answer = self._accept(self._job(row, f"hand:{key}"))
         if isinstance(answer, Accepted) and answer.created:
             at = int(self._now)
@@ -103,14 +114,14 @@ class SlotWriter:
             self._schedules.record(row.uid, slots, now=self._now)
 
     def _made(self, row: ScheduleRow, found: list[Decision], ran: frozenset[int], table: Timetable) -> list[SlotRow]:
-        """Make the jobs, and return what became of each slot."""
+        """Make the jobs, and return the slots with their fate."""
         overlap, slots = row.asked.overlap, list[SlotRow]()
         unended = self._schedules.reader.open_jobs(row.uid) if overlap is not Overlap.ALLOW else []
         for decision in found:
             if decision.fate is not Fate.RAN:
                 slots += [_slot(piece) for piece in around(table.times, decision, ran)]
                 continue
-            # Missed slots that are all to run do so one after another: by their own times they would not overlap.
+            # If all missed slots run, they run one after another: at their proper times they would not have overlapped.
             in_turn = overlap is Overlap.QUEUE or (decision.missed and row.asked.missed is Missed.ALL)
             if unended and not in_turn:
                 slots.append(_slot(decision, skipped=f"job {unended[-1]} of an earlier slot has not ended"))
@@ -127,7 +138,7 @@ class SlotWriter:
         job = self._job(row, str(decision.first), after=after)
         answer = self._accept(job)
         if isinstance(answer, JobGone | KeyReused):
-            return _slot(decision, job=job.id)  # the job was made before; this ledger is an older copy
+            return _slot(decision, job=job.id)  # the job was made before, but this ledger is an older copy
         if isinstance(answer, EdgeError):
             return _slot(decision, skipped=str(answer))
         return _slot(decision, job=answer.job.id)
@@ -164,7 +175,7 @@ class SlotWriter:
 
 
 def _later(priority: int | None, after: list[str]) -> Later | None:
-    """How the job waits in the ledger: for the job before it, however that ends."""
+    """Return how the job waits in the ledger: after the jobs `after`, even if they fail. None if it does not wait."""
     if priority is None and not after:
         return None
     return Later(

@@ -19,15 +19,15 @@ from edge.schedule.later import later
 
 log = logging.getLogger(__name__)
 
-_FILES = 8  # read at once and committed together: a file has 256 jobs at most
-#: Submitter of a job whose parent came from plain Celery.
+_FILES = 8  # number of files that share a commit; each has at most 256 jobs
+#: Submitter of a job if its parent came through plain Celery.
 _PLAIN = "amqp"
 
 
 def new_jobs(spawned: SpawnedJobs, *, submitter: str = "") -> list[NewJob]:
-    """Return the jobs of a file for the ledger; `submitter` is used when the file names none.
+    """Return the jobs of a file for the ledger. `submitter` is used if the file names no submitter.
 
-    Raises UsageError where a job says something about waiting that its worker should have refused.
+    Raises UsageError if a job has a bad id or bad options for waiting, which its worker should have refused.
     """
     for job in spawned.jobs:
         if job.own_id and not is_job_id(job.own_id):
@@ -52,36 +52,37 @@ def new_jobs(spawned: SpawnedJobs, *, submitter: str = "") -> list[NewJob]:
 
 
 class SpawnedIntake:
-    """Takes files of spawned jobs. Runs on the gateway's loop; reads in a thread."""
+    """Takes the jobs of files into the ledger. Runs on the event loop, and reads the files in a thread."""
 
     def __init__(self, layout: Layout, outbox: Outbox) -> None:
         self._files, self._outbox = SpawnedFiles(layout), outbox
-        #: Files may hold accepted jobs that the ledger does not have, because the disk refused them.
+        #: True while the ledger may lack jobs of these files, because the disk refused to write them.
         self.behind = False
 
     def all(self) -> set[str]:
-        """Names of all files, those that were taken as well. For a thread."""
+        """Return the names of all files, including those that were taken before. Call it in a thread."""
         return {*self._files.waiting(), *self._files.taken()}
 
     def waiting(self, parent: str) -> list[str]:
-        """Names of the files of the job `parent` that were not taken. For a thread."""
+        """Return the names of the files of the job `parent` that were not taken yet. Call it in a thread."""
         return [name for name in self._files.waiting() if parent_of(name) == parent]
 
     async def take(self, names: Iterable[str]) -> None:
-        """Put what these files hold into the ledger, durably; a file that cannot be read stays. Raises StorageError.
+        """Put the jobs of these files into the ledger, durably. Raises StorageError.
 
-        A file that is taken again changes nothing, because its jobs get the same ids.
+        A file that cannot be read stays where it is. A file that is taken again changes nothing, because its jobs get
+        the same ids.
         """
         left = iter(names)
         while chunk := list(islice(left, _FILES)):
             found = await asyncio.to_thread(self._read, chunk)
             try:
-                others = await self._outbox.take_spawned([(spawned.id, new_jobs(spawned)) for _, spawned in found])
+                refused = await self._outbox.take_spawned([(spawned.id, new_jobs(spawned)) for _, spawned in found])
             except StorageError:
                 self.behind = True
                 raise
-            for job in others:
-                log.error("job %s was spawned once more as another one; the first stands", job.id)
+            for job in refused:
+                log.error("job %s was spawned again with other content; the first one stays valid", job.id)
             await asyncio.to_thread(self._move, [name for name, _ in found])
         if self.behind:
             self.behind = bool(await asyncio.to_thread(self._files.waiting))
@@ -103,23 +104,23 @@ class SpawnedIntake:
         for name in names:
             try:
                 self._files.take(name)
-            except OSError as err:  # it is taken again at the next start, which changes nothing
-                log.warning("%s cannot be moved to those that were taken: %s", name, err)
+            except OSError as err:  # the next start takes the file again, which changes nothing
+                log.warning("spawned/%s cannot be moved to spawned/taken: %s", name, err)
 
 
 class OldSpawned:
-    """Removes files of spawned jobs after their parent has ended and two copies of the ledger were made.
+    """Removes files of spawned jobs after their parent has ended and the ledger has been copied twice since.
 
-    The first copy has the jobs. The second one makes sure that a backup in progress has either the file or a ledger
+    The first copy has the jobs. The second copy makes sure that a backup in progress has either the file or a ledger
     with its jobs.
     """
 
     def __init__(self, layout: Layout) -> None:
         self._files, self._results = SpawnedFiles(layout), Results(layout)
-        self._ended = frozenset[str]()  # files that were there, with their parent ended, at the copy before
+        self._ended = frozenset[str]()  # files whose parents had ended at the previous copy
 
     def forget(self) -> None:
-        """Remove files that are no longer needed, after a copy of the ledger. Called in a thread."""
+        """Remove the files that are no longer needed. Called in a thread after each copy of the ledger."""
         try:
             now = frozenset(name for name in self._files.taken() if self._results.has(parent_of(name)))
             for name in self._ended & now:

@@ -1,4 +1,4 @@
-"""When waiting jobs are going to start, on a board that looks ahead; and how often what was told came true."""
+"""Predicts when waiting jobs start, on a board that looks ahead, and learns from the real starts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edge.core.layout import Layout
 from edge.core.text import moment
 from edge.ledger.rows import JobRow, NewJob
 from edge.model import ALLOWED, OpenJobs, Pool, Power, PowerState, PowerStatus, Result
-from edge.power.planner import told
+from edge.power.planner import outlook_file
 from edge.power.planner.records import Battery
 from edge.power.planner.starts import (
     LEAST_S,
@@ -30,15 +30,18 @@ from edge.wire import StartInterval
 
 log = logging.getLogger(__name__)
 
-#: Jobs whose interval is remembered until they start; the oldest are forgotten first.
+#: Most jobs whose prediction is remembered until they start. The oldest is forgotten first.
 _MOST = 5000
 _SAVE_EVERY_S = 3600.0
-_SAME_S = 2.0
-_GUESS_S = 60.0  # of a job whose kind has not been learned
+_SAME_S = 2.0  # jobs accepted within this time get the same prediction
+_GUESS_S = 60.0  # assumed run time of a job whose kind has not been learned yet
 
 
 class StartTimes:
-    """Tells and learns. Belongs to the event loop. Without a plan nothing is told, and nothing is written."""
+    """Predicts start times as intervals and learns from the real ones. Belongs to the event loop.
+
+    Without a plan of the governor it predicts nothing and writes nothing.
+    """
 
     def __init__(
         self,
@@ -48,18 +51,21 @@ class StartTimes:
         rows: Callable[[], tuple[OpenJobs, ...]],
         bodies: Callable[[], int],
     ) -> None:
-        """Read what was learned.
+        """Read what an earlier gateway learned.
 
         Args:
             layout: where the files are.
-            verdict: returns the governor's report.
-            rows: returns the open jobs by kind, with what they cost.
+            verdict: returns the report of the governor.
+            rows: returns the open jobs by kind, with their learned costs.
             bodies: returns how many jobs run at once.
         """
         self._layout, self._verdict, self._rows, self._bodies = layout, verdict, rows, bodies
-        self._told = dict[str, Interval]()
-        self._seen: tuple[int, told.Told | None] = (0, None)
-        self._noted: tuple[float, Interval | None] = (-math.inf, None)
+        self._predicted = dict[str, Interval]()  # by job id
+        self._outlook: tuple[int, outlook_file.OutlookReport | None] = (
+            0,
+            None,
+        )  # time of the last change and content of the file
+        self._latest: tuple[float, Interval | None] = (-math.inf, None)  # the last prediction and when it was made
         self._changed, self._saved_s = False, time.monotonic()
         try:
             self._memory = msgspec.json.decode(layout.start_times.read_bytes(), type=StartMemory)
@@ -70,48 +76,51 @@ class StartTimes:
 
     @property
     def memory(self) -> StartMemory:
-        """What was learned: with it, how many of the intervals held."""
+        """The learned errors of the predictions, with the share of intervals in which the job really started."""
         return self._memory
 
-    def ahead(self) -> told.Told | None:
-        """What the governor looks ahead by; an unchanged file is not read again."""
+    def ahead(self) -> outlook_file.OutlookReport | None:
+        """Return the forecast and the board model that the governor wrote, or None if there are none.
+
+        The file is read again only if it has changed.
+        """
         try:
             changed = self._layout.outlook.stat().st_mtime_ns
         except OSError:
             return None
-        if changed != self._seen[0]:
-            self._seen = changed, told.read(self._layout.outlook)
-        return self._seen[1]
+        if changed != self._outlook[0]:
+            self._outlook = changed, outlook_file.read(self._layout.outlook)
+        return self._outlook[1]
 
     def of(self, power: Power, *, ahead: int | None, new: bool = False) -> Interval | None:
-        """When a job starts that waits now; None: at once, or nobody knows.
+        """Return when a waiting job starts, or None if it starts soon or the start cannot be predicted.
 
         Args:
-            power: its class.
-            ahead: how many jobs stand before it; None: all that are open.
-            new: it is not among the open jobs yet.
+            power: the power class of the job.
+            ahead: the number of jobs that run before it, or None if all open jobs run before it.
+            new: the job is not accepted yet, so it is not among the open jobs.
         """
         status, now = self._verdict(), time.time()
         plan = status.plan
         if plan is None or plan.floor_percent is None or now >= plan.until or status.state is PowerState.PAUSED:
             return None
-        if power is not Power.NORMAL:  # `always` is about to start; nobody can tell when there is a surplus
+        if power is not Power.NORMAL:  # class `always` starts soon; the time of a surplus cannot be predicted
             return None
-        seen = self.ahead()
+        model = self.ahead()
         charges = [each.value for each in status.readings if each.what == "charge" and each.value is not None]
         percent = charges[0] if charges else None
-        if seen is None or seen.outlook is None or percent is None:
+        if model is None or model.outlook is None or percent is None:
             return None
         likely = expected_start(
             now,
-            seen.outlook,
-            Battery(percent, seen.battery_wh),
+            model.outlook,
+            Battery(percent, model.battery_wh),
             ahead_s=self._ahead_s(ahead, new=new),
-            board=seen.board,
+            board=model.board,
             floor_percent=plan.floor_percent,
             resume_percent=plan.floor_percent + GAP_PERCENT,
             working=power in ALLOWED[status.state],
-            sleeps=seen.sleeps,
+            sleeps=model.sleeps,
             bodies=self._bodies(),
         )
         if likely is None or likely - now < LEAST_S:
@@ -119,9 +128,9 @@ class StartTimes:
         return interval(self._memory, now, likely)
 
     def check(self, job: NewJob) -> None:
-        """Raise NotInTime where a job that is not accepted yet would most likely end after its deadline.
+        """Raise NotInTime if this job, which is not accepted yet, would most likely end after its deadline.
 
-        One without a deadline is in time whenever it ends.
+        A job without a deadline is always in time.
         """
         if job.deadline_s is None:
             return
@@ -130,40 +139,43 @@ class StartTimes:
             raise NotInTime(f"will not fit before its deadline; most likely {moment(found.likely)}", found.likely)
 
     def fits(self, task: str, start: float, deadline: float) -> bool:
-        """True where a job of this kind that starts then ends before the deadline."""
+        """Return True if a job of this kind that starts at `start` ends before `deadline`, both in epoch seconds."""
         return start + self._seconds(task) <= deadline
 
     def _seconds(self, task: str) -> float:
-        """What a job of this kind is known to take."""
+        """Return the learned run time of a job of this kind, or a guess."""
         return next((row.seconds for row in self._rows() if row.kind == task and row.seconds is not None), _GUESS_S)
 
     def note(self, job: JobRow) -> StartInterval | None:
-        """Say when a job starts that was just accepted, and remember it."""
+        """Predict when a job starts that was just accepted, and remember the prediction.
+
+        Return None if the job starts soon or its start cannot be predicted.
+        """
         if job.waits or job.state.final or job.power is not Power.NORMAL:
             return None
         now_s = time.monotonic()
-        if now_s - self._noted[0] > _SAME_S:  # many at once share one look along the forecast
-            self._noted = now_s, self.of(job.power, ahead=None)
-        found = self._noted[1]
+        if now_s - self._latest[0] > _SAME_S:  # jobs that come together share one evaluation of the forecast
+            self._latest = now_s, self.of(job.power, ahead=None)
+        found = self._latest[1]
         if found is None:
             return None
-        self._told[job.id] = found
-        while len(self._told) > _MOST:
-            del self._told[next(iter(self._told))]
+        self._predicted[job.id] = found
+        while len(self._predicted) > _MOST:
+            del self._predicted[next(iter(self._predicted))]
         return StartInterval(round(found.early), round(found.likely), round(found.late))
 
     def ended(self, results: Iterable[Result]) -> None:
-        """Learn from jobs that have ended: when each began."""
+        """Compare the real starts of ended jobs with their predictions, and learn from the differences."""
         for result in results:
-            said = self._told.pop(result.id, None)
-            if said is not None and result.started_at is not None:
-                self._memory = came_true(self._memory, said, result.started_at)
+            predicted = self._predicted.pop(result.id, None)
+            if predicted is not None and result.started_at is not None:
+                self._memory = came_true(self._memory, predicted, result.started_at)
                 self._changed = True
         if self._changed and time.monotonic() - self._saved_s > _SAVE_EVERY_S:
             self.save()
 
     def save(self) -> None:
-        """Write what has changed. An error is logged: it is learned again."""
+        """Write what was learned if it has changed. An error of the disk is logged."""
         self._saved_s = time.monotonic()
         if not self._changed:
             return
@@ -174,7 +186,10 @@ class StartTimes:
             log.warning("%s cannot be written: %s", self._layout.start_times, err.strerror or err)
 
     def _ahead_s(self, ahead: int | None, *, new: bool) -> float:
-        """Seconds of work before a job: of all that is open and no worse, or of a part of it."""
+        """Return the seconds of work before a job: all open work except class `surplus`, or the share of `ahead` jobs.
+
+        Only work of the pool main counts.
+        """
         rows = [row for row in self._rows() if row.pool is Pool.MAIN and row.power is not Power.SURPLUS]
         jobs = sum(row.jobs for row in rows)
         total_s = sum(row.jobs * (_GUESS_S if row.seconds is None else row.seconds) for row in rows)

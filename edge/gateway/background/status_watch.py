@@ -1,7 +1,7 @@
-"""What workers and governor write of themselves, as changes for the journal; only while somebody reads events.
+"""Reports changes of the status files of workers and governor to the journal, while somebody reads events.
 
-The kernel tells of a new status file (inotify) and of a process that ends (pidfd). Only the age of the governor's
-status needs a timer.
+The kernel reports a new status file (inotify) and the end of a process (pidfd). Only the age of the governor's status
+needs a timer.
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ from edge.model import PowerStatus, RunningJob, ScaledWorkers, WorkerState, Work
 from edge.power import status
 from edge.wire import WorkerChange
 
-#: A process that ended looks alive until its parent took note.
+#: Time after the end of a process until it no longer looks alive: its parent has to collect its exit status first.
 _LATE_S = 0.05
 _ON = On.MOVED_TO | On.MOVED_FROM | On.DELETED
 
 
 class StatusWatch:
-    """Belongs to the event loop. `start` and `stop` may follow one another; what changed between is told then."""
+    """Watches the status files between `start` and `stop`. Belongs to the event loop.
+
+    It can be started again. Then it reports what has changed since `stop`.
+    """
 
     def __init__(
         self,
@@ -37,34 +40,40 @@ class StatusWatch:
         find: Callable[[str], JobRow | None],
         scaling: Callable[[], tuple[ScaledWorkers, ...]] = tuple,
     ) -> None:
-        """`workers` gives those that live, `verdict` the governor's status, `find` the row of a job.
+        """Begin without watching.
 
-        `scaling` tells how many workers of scaled entries are to run.
+        Args:
+            journal: gets the changes.
+            layout: where the files are.
+            workers: returns the status of each living worker.
+            verdict: returns the status of the governor.
+            find: returns the row of a job.
+            scaling: returns for each scaled entry of `workers:` how many of its workers should run.
         """
         self._journal, self._layout = journal, layout
         self._workers, self._verdict, self._find, self._scaling = workers, verdict, find, scaling
         self._watch: Watch | None = None
-        self._told: dict[str, WorkerChange] | None = None  # None: nobody has read yet
+        self._reported: dict[str, WorkerChange] | None = None  # by worker; None until somebody has read events
         self._bodies: dict[str, tuple[str, RunningJob]] = {}
         self._submitters: dict[str, str] = {}
-        self._wanted: dict[str, int] = {}  # processes that are to run, by scaled entry
+        self._wanted: dict[str, int] = {}  # number of processes that should run, by scaled entry
         self._power: tuple[object, ...] = ()
         self._pidfds: dict[int, int] = {}
         self._dead: set[int] = set()
         self._expiry: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Watch, and tell what changed since `stop`. Raises OSError."""
-        self._layout.run.mkdir(parents=True, exist_ok=True)  # on a board of its own nobody may have written yet
+        """Start watching, and report what changed since `stop`. Raises OSError."""
+        self._layout.run.mkdir(parents=True, exist_ok=True)  # perhaps no process has written a status yet
         watch = Watch(self._layout.run, on=_ON)
-        with suppress(OSError):  # only where workers are scaled
+        with suppress(OSError):  # the folder exists only if workers are scaled
             watch.add(self._layout.scaling.parent, on=_ON)
         self._watch = watch
         asyncio.get_running_loop().add_reader(watch, self._readable)
         self._compare()
 
     def stop(self) -> None:
-        """Watch no more; a second call does nothing."""
+        """Stop watching; a second call does nothing."""
         watch, self._watch = self._watch, None
         if watch is None:
             return
@@ -81,7 +90,7 @@ class StatusWatch:
             self._expiry = None
 
     def look(self) -> None:
-        """Tell now what the kernel has to say, not only when the loop comes to it."""
+        """Read and report changes now, before the loop would do it."""
         if self._watch is not None:
             self._readable()
 
@@ -97,29 +106,29 @@ class StatusWatch:
             self._compare()
 
     def _compare(self) -> None:
-        """Note what differs from what was told last."""
+        """Report the differences between the present status and the last report. The first call reports nothing."""
         workers = [each for each in self._workers() if each.pid not in self._dead]
         verdict = self._verdict()
-        first = self._told is None
-        told = {each.name: _change(each) for each in workers}
+        first = self._reported is None
+        changes = {each.name: _change(each) for each in workers}
         scaling = self._scaling()
         if not first:
             self._note_power(verdict)
-            self._note_workers(told)
+            self._note_workers(changes)
             self._note_scaling(scaling)
         self._wanted = {each.name: each.wanted for each in scaling}
-        self._power = _said(verdict)
-        self._told = told
+        self._power = _power_fields(verdict)
+        self._reported = changes
         self._note_bodies(workers, quietly=first)
         self._follow({each.pid for each in workers} | {verdict.pid}, verdict)
         self._journal.looked()
 
     def _note_power(self, verdict: PowerStatus) -> None:
-        if _said(verdict) != self._power:
+        if _power_fields(verdict) != self._power:
             self._journal.power(verdict)
 
     def _note_workers(self, now: dict[str, WorkerChange]) -> None:
-        before = self._told or {}
+        before = self._reported or {}
         for name, change in now.items():
             if before.get(name) != change:
                 self._journal.worker(change)
@@ -154,7 +163,7 @@ class StatusWatch:
                     self._journal.back(row)
 
     def _follow(self, pids: set[int], verdict: PowerStatus) -> None:
-        """Hear of the end of these processes, and of the moment when the governor's status is too old."""
+        """Watch for the end of these processes, and set a timer for the time when the governor's status is too old."""
         loop = asyncio.get_running_loop()
         for pid in self._pidfds.keys() - pids:
             self._forget(pid)
@@ -164,7 +173,7 @@ class StatusWatch:
             try:
                 fd = os.pidfd_open(pid)
             except OSError:
-                continue  # gone meanwhile, or no descriptor is to be had: its next status tells
+                continue  # the process has ended, or no descriptor is free; the next comparison shows its end
             self._pidfds[pid] = fd
             loop.add_reader(fd, self._ended, pid)
         if self._expiry is not None:
@@ -189,12 +198,12 @@ class StatusWatch:
 
 
 def _counts(name: str) -> bool:
-    """True for files that say something of a worker or of power."""
+    """Return True for the status files of workers and governor."""
     return name in {"power.json", "workers.json"} or name.startswith(("worker-", "frozen-"))
 
 
-def _said(verdict: PowerStatus) -> tuple[object, ...]:
-    """What is news of power when it changes."""
+def _power_fields(verdict: PowerStatus) -> tuple[object, ...]:
+    """Return the fields of the governor's status of which a change is an event."""
     plan = verdict.plan
     planned = None if plan is None else (plan.action, plan.wake_at, plan.floor_percent is None)
     return verdict.state, verdict.code, verdict.reason, verdict.until, verdict.resumes_at, planned

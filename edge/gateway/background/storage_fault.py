@@ -15,7 +15,7 @@ _RETRY = Backoff(first_s=1.0, most_s=30.0)
 
 
 class StorageFault:
-    """The present fault of the ledger, if any. Runs on the event loop.
+    """Holds the present fault of the ledger, if any. Runs on the event loop.
 
     During a fault a task tests the ledger again and again. It cannot wait for the next submit, because clients may not
     submit to a board that reports itself as unhealthy.
@@ -24,7 +24,7 @@ class StorageFault:
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
         self._watch: asyncio.Task[None] | None = None
-        self.why = ""  # empty: none is known
+        self.why = ""  # the error of the last failed write; empty if there is no fault
 
     def note(self, err: StorageError) -> None:
         """Set the fault, because a submit failed."""
@@ -43,7 +43,8 @@ class StorageFault:
             await asyncio.gather(self._watch, return_exceptions=True)
 
     async def _prove(self) -> None:
-        for pause_s in _RETRY.pauses():  # until it was done, also when a submit has gone through meanwhile
+        # A submit that succeeds meanwhile does not end this: only `prove` publishes the open jobs again.
+        for pause_s in _RETRY.pauses():
             await asyncio.sleep(pause_s)
             try:
                 count = await self._outbox.prove()
@@ -51,5 +52,5 @@ class StorageFault:
                 self.why = str(err)
             else:
                 self.why = ""
-                log.info("the ledger takes writes again; %d open jobs are published again", count)
+                log.info("the ledger accepts writes again; %d open jobs are published again", count)
                 return

@@ -1,4 +1,4 @@
-"""Makes the jobs of schedules when they are due: one timer for all of them, however many they are."""
+"""Makes the jobs of schedules when they are due. One timer serves all schedules."""
 
 from __future__ import annotations
 
@@ -23,20 +23,21 @@ from edge.wire import ScheduleChange, ScheduleDeed
 
 log = logging.getLogger(__name__)
 
-#: Schedules in one commit: few enough that submitters behind it do not wait.
+#: Most schedules in one commit. It is small enough that submitters, which wait for the commit, do not notice it.
 _AT_ONCE = 200
-_COMMIT_S = 0.05  # for all of them together: after a long time without power each may have many slots
+_COMMIT_S = 0.05  # time limit of one commit: after a long time without power each schedule may have many slots
 _AGAIN_S = 30.0
-#: Between two looks while the time is not known and schedules wait. A step of the clock is noticed at once.
+#: Time between two checks while the time is not known and schedules wait. A step of the clock is noticed at once.
 _LOOK_S = 60.0
-#: A step of the clock ahead that is longer is a time without a clock; a time server moves it by less.
+#: A longer step of the clock ahead means that the clock was wrong before. A time server corrects it by less.
 _STEP_S = 60.0
 
 
 class Timekeeper:
-    """Runs on the gateway's loop. It wakes up when a slot is due, a schedule changes, or the clock is set.
+    """Decides the slots of all schedules when they are due. Belongs to the event loop.
 
-    While the time is not known and schedules wait for it, it also looks once a minute.
+    It wakes up when a slot is due, a schedule changes, or the clock is set. While the time is not known and schedules
+    wait for it, it also checks the clock once a minute.
     """
 
     def __init__(
@@ -48,24 +49,33 @@ class Timekeeper:
         trusted: Callable[[], float | None] = trusted_now,
         steady: SteadyClock | None = None,
     ) -> None:
+        """Prepare; `run` decides the slots.
+
+        Args:
+            outbox: owns the ledger and publishes the jobs.
+            journal: gets the changes of schedules as events.
+            kind: returns the description of a kind of job, or None.
+            trusted: returns the time in epoch seconds, or None if the clock cannot be trusted.
+            steady: measures steps of the clock.
+        """
         self._outbox, self._journal, self._kind, self._trusted = outbox, journal, kind, trusted
         self._steady = steady or SteadyClock()
         self._wake = asyncio.Event()
-        self._since: float | None = None  # since when the time is kept without a break; None: it is not known
-        self._looked = False
-        self._made_at: dict[str, float] = {}  # monotonic time at which a schedule was made without a clock
-        self.decided = dict.fromkeys(Fate, 0)  # slots since the start
+        self._since: float | None = None  # time since which the clock is right without a break; None if unknown
+        self._looked = False  # True after the first check of the clock
+        self._made_at: dict[str, float] = {}  # monotonic time at which a schedule was made while the time was unknown
+        self.decided = dict.fromkeys(Fate, 0)  # number of slots since the start, by fate
 
     @property
     def knows_time(self) -> bool:
-        """True while slots are decided; False: they wait until the clock can be trusted."""
+        """True while slots are decided. While it is False, slots wait until the clock can be trusted."""
         return self._since is not None or not self._looked
 
     async def run(self) -> None:
         """Decide slots when they are due, until this is cancelled."""
         loop = asyncio.get_running_loop()
         clock_set: ClockSet | None = None
-        with suppress(OSError):  # then a new time is noticed at the next slot
+        with suppress(OSError):  # then a new time is noticed only when the next slot is due
             clock_set = ClockSet()
             loop.add_reader(clock_set, self._on_clock_set, clock_set)
         try:
@@ -86,16 +96,16 @@ class Timekeeper:
         self.clock_was_set()
 
     def clock_was_set(self) -> None:
-        """Look at once: the wall clock shows another time."""
+        """Check the schedules at once, because the wall clock was set."""
         self._wake.set()
 
     async def _look(self) -> float | None:
-        """Decide what is due; return in how many seconds to look again, None: when something happens."""
+        """Decide the due slots. Return the seconds until the next check, or None to wait for an event."""
         try:
             return await self._decide()
         except StorageError as err:
             log.error("slots of schedules cannot be decided: %s; trying again in %g s", err, _AGAIN_S)
-        except Exception:  # a fault over one schedule must not end all others
+        except Exception:  # an error with one schedule must not stop all others
             log.exception("slots of schedules cannot be decided; trying again in %g s", _AGAIN_S)
         return _AGAIN_S
 
@@ -122,7 +132,11 @@ class Timekeeper:
         return None if next_at is None else max(0.0, next_at - time.time())
 
     async def _set_cursors(self, now: float) -> None:
-        """Let schedules made without a clock begin now, and move cursors back to now where the clock went back."""
+        """Set the cursors of schedules that were made while the time was unknown, or that are ahead of the clock.
+
+        The first ones begin at the time at which they were made, or now if an earlier gateway made them. The others are
+        ahead because the clock was set back: their cursors move back to now.
+        """
         reader = self._outbox.reader.schedules
         timeless, ahead = reader.timeless(), reader.ahead(now)
         if not timeless and not ahead:
@@ -138,14 +152,14 @@ class Timekeeper:
 
         await self._outbox.make(work)
         if ahead:
-            log.warning("the clock went back: slots of %d schedules that have not run get a new decision", len(ahead))
+            log.warning("the clock was set back: slots of %d schedules that have not run are decided again", len(ahead))
 
     async def _fire(self, names: Sequence[str], *, since: float, now: float) -> None:
         def work(ledger: LedgerWriter, accept: Accept) -> list[tuple[ScheduleRow, list[SlotRow]]]:
             writer = SlotWriter(ledger.schedules, accept, kind=self._kind, now=now)
             found, until = list[tuple[ScheduleRow, list[SlotRow]]](), time.monotonic() + _COMMIT_S
             for name in names:
-                if found and time.monotonic() > until:  # the next commit decides the others
+                if found and time.monotonic() > until:  # the next commit decides the remaining schedules
                     break
                 row = ledger.schedules.reader.find(name)
                 if row is not None and row.due_at is not None and row.due_at <= now:
@@ -172,7 +186,7 @@ class Timekeeper:
                 )
 
     async def _follow_rules(self) -> None:
-        """Find the next times anew where the rules of the zones have changed since they were found."""
+        """Compute the next times again if the rules of the time zones have changed since the last computation."""
         edition = rules_edition()
         reader = self._outbox.reader.schedules
         try:
@@ -189,12 +203,12 @@ class Timekeeper:
             if reader.next_due() is not None:
                 await self._outbox.make(work)
         except EdgeError as err:
-            log.error("the next times of schedules cannot be found anew: %s", err)
+            log.error("the next times of schedules cannot be computed: %s", err)
 
-    # ---- changes that people make ----
+    # ---- changes by users ----
 
     async def put(self, row: ScheduleRow) -> tuple[ScheduleRow, bool]:
-        """Store a schedule durably; return it as it is then, and whether it is a new one. Raises StorageError."""
+        """Store a schedule durably. Return the stored schedule, and True if it is new. Raises StorageError."""
         now, since = self._trusted(), self._since
         if now is not None and since is None:
             since = now
@@ -202,7 +216,7 @@ class Timekeeper:
         def work(ledger: LedgerWriter, accept: Accept) -> tuple[ScheduleRow, bool]:
             writer = SlotWriter(ledger.schedules, accept, kind=self._kind, now=now or time.time())
             before = ledger.schedules.reader.find(row.name)
-            new = row if before is None else _same(row, before)
+            new = row if before is None else _replacing(row, before)
             edition = rules_edition()
             if ledger.schedules.reader.rules() != edition and ledger.schedules.reader.next_due() is None:
                 ledger.schedules.set_rules(edition)
@@ -212,7 +226,7 @@ class Timekeeper:
         if stored.cursor is None:
             self._made_at.setdefault(row.name, time.monotonic())
         self._wake.set()
-        self._deed(stored, ScheduleDeed.MADE if created else ScheduleDeed.CHANGED)
+        self._report_deed(stored, ScheduleDeed.MADE if created else ScheduleDeed.CHANGED)
         return stored, created
 
     async def drop(self, row: ScheduleRow) -> None:
@@ -220,10 +234,13 @@ class Timekeeper:
         await self._outbox.make(lambda ledger, _: ledger.schedules.drop(row))
         self._made_at.pop(row.name, None)
         self._wake.set()
-        self._deed(row, ScheduleDeed.REMOVED)
+        self._report_deed(row, ScheduleDeed.REMOVED)
 
     async def run_now(self, row: ScheduleRow, key: str) -> Accepted:
-        """Make a job of a schedule now. Raises StorageError, TooManyJobs."""
+        """Make a job of a schedule now; a second call with the same key returns the same job.
+
+        Raises StorageError, TooManyJobs, or another EdgeError because of which the job is refused.
+        """
 
         def work(ledger: LedgerWriter, accept: Accept) -> Accepted | EdgeError:
             return SlotWriter(ledger.schedules, accept, kind=self._kind, now=time.time()).by_hand(row, key)
@@ -233,18 +250,18 @@ class Timekeeper:
             raise answer
         return answer
 
-    def _deed(self, row: ScheduleRow, deed: ScheduleDeed) -> None:
+    def _report_deed(self, row: ScheduleRow, deed: ScheduleDeed) -> None:
         if self._journal.on:
             self._journal.schedule(ScheduleChange(row.name, deed, submitter=row.submitter))
 
 
-def _same(row: ScheduleRow, before: ScheduleRow) -> ScheduleRow:
-    """`row` as another edition of `before`: the record of its slots goes on."""
+def _replacing(row: ScheduleRow, before: ScheduleRow) -> ScheduleRow:
+    """Return `row` as a new version of `before`, which keeps the identity and the slots of `before`."""
     return ScheduleRow(
         row.name, before.uid, row.asked, before.submitter, row.timezone, before.cursor, before.due_at, before.made_at
     )
 
 
 def times_of(row: ScheduleRow) -> Timetable:
-    """The times of a schedule in the ledger."""
+    """Return the times of a schedule of the ledger."""
     return Timetable(row.asked, timezone=row.timezone)

@@ -1,12 +1,12 @@
-"""HTTP itself: connections, routes as data, who asks, errors as problem documents.
+"""HTTP itself: connections, routes as data, authentication, errors as problem documents.
 
-- `server`: the listening side and its limits
-- `tls`: the certificate as an SSL context
-- `route`: a route as data: router, input check and OpenAPI are made from it
-- `bodies`: reads request bodies within their limits
+- `server`: listens for connections, and limits how many are open
+- `tls`: loads the certificate as an SSL context, and computes its fingerprint
+- `route`: describes a route as data; router, input check and OpenAPI document are made from it
+- `bodies`: reads and decodes request bodies within their limits
 - `multipart`: reads a form with files, part by part
-- `auth`: who asks, and what they may
-- `problems`: from an error to an RFC 9457 document: one table of statuses
-- `openapi`: the OpenAPI document
-- `files`: sends a job's files, whole or in part
+- `auth`: identifies the client of a request, and checks its scopes
+- `problems`: turns an error into an RFC 9457 document, by one table of statuses
+- `openapi`: builds the OpenAPI document
+- `files`: sends a file of a job, whole or in part
 """

@@ -1,4 +1,4 @@
-"""Sends a job's files: immutable bytes with their SHA-256 as ETag, whole or one range of them."""
+"""Sends a file of a job, whole or one range. The bytes never change, so their SHA-256 is the ETag."""
 
 from __future__ import annotations
 
@@ -48,14 +48,17 @@ async def send(request: web.Request, path: Path, artifact: Artifact) -> web.Stre
 
 
 async def _copy(request: web.Request, file: BinaryIO, offset: int, count: int) -> None:
-    """Let the kernel move the bytes; none of them pass through this process."""
+    """Let the kernel send the bytes (`sendfile`). They do not pass through this process."""
     if request.transport is None:
         raise ConnectionResetError("the client went away")
     await asyncio.get_running_loop().sendfile(request.transport, file, offset, count)
 
 
 def _response(artifact: Artifact) -> web.StreamResponse:
-    """An answer that no browser runs as a page of ours, whatever a job wrote into the file."""
+    """Return an answer with headers that keep a browser from running the file as a page of this site.
+
+    A job may write anything into its files.
+    """
     response = web.StreamResponse()
     response.content_type = mimetypes.guess_type(artifact.name)[0] or "application/octet-stream"
     response.etag = artifact.sha256
@@ -67,9 +70,9 @@ def _response(artifact: Artifact) -> web.StreamResponse:
 
 
 def _span(request: web.Request, artifact: Artifact) -> tuple[int, int, bool]:
-    """First byte, byte after the last, and whether that is an answer to a Range header.
+    """Return the first byte, the byte after the last, and whether a Range header asks for this part.
 
-    A Range that is not one range of bytes is no reason to refuse: RFC 9110 has it ignored.
+    A Range header that is not a single range of bytes is ignored, as RFC 9110 says.
     """
     size = artifact.size_bytes
     match = _RANGE.fullmatch(request.headers.get(hdrs.RANGE, "").strip())
@@ -80,7 +83,7 @@ def _span(request: web.Request, artifact: Artifact) -> tuple[int, int, bool]:
     if suffix is not None:
         return max(0, size - int(suffix)), size if int(suffix) else 0, True
     if last is not None and int(last) < int(first):
-        return 0, size, False  # not a range at all
+        return 0, size, False  # not a valid range
     return int(first), min(size, int(last) + 1) if last is not None else size, True
 
 

@@ -1,4 +1,4 @@
-"""Reads a `multipart/form-data` body part by part: fields into memory, files as they come."""
+"""Reads a `multipart/form-data` body part by part: fields into memory, files as a stream."""
 
 from __future__ import annotations
 
@@ -18,34 +18,42 @@ T = TypeVar("T")
 FORM_DATA = "multipart/form-data"
 _CHUNK = 1 << 18
 _MOST_PARTS = 520
-#: How long nothing may arrive before the connection counts as lost.
+#: If no byte arrives for this time, the connection counts as lost.
 IDLE_S = 60.0
-#: Ways to send a part as it is.
+#: Encodings that leave the bytes of a part unchanged.
 _PLAIN = frozenset({"", "7bit", "8bit", "binary"})
 
-#: What aiohttp raises on a form that is broken. `BadContentDisposition...` are warnings, where warnings are errors.
+#: What aiohttp raises for a broken form. `BadContentDisposition...` are warnings, raised only if warnings are errors.
 _UNREADABLE = (
     *(web.RequestPayloadError, HttpProcessingError, BadContentDispositionHeader, BadContentDispositionParam),
     *(ValueError, LookupError, AssertionError, RuntimeError),
 )
 
-#: Reads the next bytes of a file; nothing at its end.
+#: Returns the next bytes of a file, or empty bytes at its end.
 Chunks = Callable[[], Awaitable[bytes]]
-#: Takes a file: the name of its field, its file name, its bytes. It has to read them all, or raise.
+#: Receives a file: the name of its field, its file name, its bytes. It must read all bytes, or raise an error.
 TakeFile = Callable[[str, str, Chunks], Awaitable[None]]
-#: Takes a field: its name and its text.
+#: Receives a field: its name and its text.
 TakeField = Callable[[str, str], None]
 
 
 async def read(request: web.Request, *, max_bytes: int, field: TakeField, file: TakeFile) -> None:
-    """Read the whole body; `max_bytes` are taken of all fields together.
+    """Read the whole body, and pass each field and file on.
 
-    A part with a file name is a file. One with an empty name and no content is a field of a form that nobody filled in.
+    A part with a file name is a file. A part with an empty file name and no content is skipped: a browser sends it for
+    a file field that nobody filled in.
+
+    Args:
+        request: the request with the form.
+        max_bytes: most bytes of all fields together; files do not count.
+        field: receives each field.
+        file: receives each file.
 
     Raises:
-        BadRequest, BadBody: the body is no form, or broke off.
-        TooLarge: more fields than are taken.
-        TooSlow: nothing arrived for a while.
+        BadRequest: a part has no name, is encoded, or is a field without UTF-8 text.
+        BadBody: the body is not a form, or ends too early.
+        TooLarge: there are too many parts, or the fields have too many bytes.
+        TooSlow: no byte arrived for a minute.
     """
     try:
         await proceed(request)
@@ -87,7 +95,7 @@ async def _file(part: BodyPartReader, file: TakeFile) -> None:
 
 
 async def _next(part: BodyPartReader) -> bytes:
-    """The next bytes of a part; nothing at its end."""
+    """Return the next bytes of a part, or empty bytes at its end."""
     while not part.at_eof():
         if data := await _within(part.read_chunk(_CHUNK)):
             return data
@@ -107,7 +115,9 @@ def _check_plain(part: BodyPartReader) -> None:
     for header in ("Content-Encoding", "Content-Transfer-Encoding"):
         given = part.headers.get(header, "").lower()
         if given not in _PLAIN:
-            raise BadRequest(f"part {(part.name or '')[:80]!r}: {header} {given[:40]!r}: a part is sent as it is")
+            raise BadRequest(
+                f"part {(part.name or '')[:80]!r}: {header} {given[:40]!r}: send the part without an encoding"
+            )
 
 
 def _text(name: str, content: bytes) -> str:
@@ -118,7 +128,7 @@ def _text(name: str, content: bytes) -> str:
 
 
 def _legible(text: str) -> str:
-    """`text` without the bytes that are no UTF-8, which no answer could carry."""
+    """Return `text` with each byte that is not UTF-8 replaced, because an answer could not contain it."""
     return text.encode("utf-8", "replace").decode()
 
 

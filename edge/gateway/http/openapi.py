@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the routes that serve and the tasks that can be asked for."""
+"""Builds the OpenAPI 3.1 document from the table of routes and the catalogue of tasks."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _CODE: JsonObject = {"type": "string", "pattern": "^[0-9A-HJKMNP-TV-Z]{8}$"}
 _PLACES: dict[str, tuple[JsonObject, str]] = {
     "id": (_JOB_ID, "id of a job"),
     "request": ({"type": "string", "pattern": "^[0-9a-f]{32}$"}, "id of a pairing request"),
-    "code": (_CODE, "code of a pairing request, as its screen shows it; a dash, spaces and small letters are fine"),
+    "code": (_CODE, "code of a pairing request, as its screen shows it; dash, spaces and small letters are allowed"),
     "upload": (
         {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"},
-        "name of an upload, chosen by its sender: best the SHA-256 of the file",
+        "name of an upload, chosen by the sender; the SHA-256 of the file is best",
     ),
     "sha256": ({"type": "string", "pattern": "^[0-9a-f]{64}$"}, "SHA-256 of a file"),
     "schedule": (
@@ -38,7 +38,7 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
 
 
 def document(routes: Iterable[Route], catalogue: Catalogue | None) -> JsonObject:
-    """The whole document. With a catalogue, a submission is described task by task, arguments included."""
+    """Return the whole document. With a catalogue, it describes the submission of each task with its arguments."""
     routes = list(routes)
     kinds: list[type] = [Problem, Submission]
     for route in routes:
@@ -85,7 +85,7 @@ def _operation(route: Route) -> JsonObject:
         if route.body.media[0] == OCTETS:
             schema = {"type": "string", "format": "binary"}
         elif route.body.media[0] != JSON:
-            schema = {"type": "string", "pattern": "[{]"}  # lines of JSON have no schema of their own in 3.1
+            schema = {"type": "string", "pattern": "[{]"}  # OpenAPI 3.1 has no schema for lines of JSON
         operation["requestBody"] = {
             "required": route.body.required,
             "description": route.body.description,
@@ -132,7 +132,7 @@ def _answer(answer: Answer) -> JsonObject:
 
 
 def _event(kind: type) -> JsonObject:
-    """Schema of each event of a stream whose `data` is a `kind` in JSON."""
+    """Return the schema of the events of a stream. The `data` of each event is a `kind` in JSON."""
     data: JsonObject = {
         "type": "string",
         "contentMediaType": JSON,
@@ -159,7 +159,7 @@ def _query_parameters(route: Route) -> Iterator[JsonObject]:
 
 
 def _inlined(schema: JsonObject, parts: Mapping[str, JsonValue]) -> JsonObject:
-    """The schema of a query parameter without references."""
+    """Return the schema of a query parameter with each reference replaced by its target."""
     text = schema.get("description", "")
     if "$ref" in schema:
         schema = {"type": "string", "enum": parts[schema["$ref"].rpartition("/")[2]]["enum"]}
@@ -177,7 +177,7 @@ def _header(header: Header) -> JsonObject:
 
 
 def _describe_tasks(schemas: JsonObject, catalogue: Catalogue) -> None:
-    """Put a schema for each task in place of the general one, which knows nothing of arguments."""
+    """Replace the general schema of a submission, which knows no arguments, by one schema for each task."""
     general = schemas["Submission"]
     choices, periodic = list[JsonObject](), list[JsonObject]()
     for name, kind in sorted(catalogue.tasks.items()):
@@ -204,7 +204,7 @@ def _describe_tasks(schemas: JsonObject, catalogue: Catalogue) -> None:
 
 
 def _periodic_forms(general: JsonObject, kind: TaskInfo, arguments: JsonObject) -> Iterator[JsonObject]:
-    """A schedule of `kind`: with `cron`, or with `every_s`."""
+    """Yield the schemas of a schedule of `kind`: with `cron`, and with `every_s`."""
     times: dict[str, JsonObject] = {"cron": {"type": "string", "format": "cron"}, "every_s": EVERY_SCHEMA}
     zone: JsonObject = {"anyOf": [{"type": "string", "format": "timezone"}, {"type": "null"}]}
     for name, schema in times.items():
@@ -214,7 +214,7 @@ def _periodic_forms(general: JsonObject, kind: TaskInfo, arguments: JsonObject) 
 
 
 def _forms(general: JsonObject, kind: TaskInfo, arguments: JsonObject) -> Iterator[JsonObject]:
-    """A submission of `kind` with none, one, two ... of its arguments given by place."""
+    """Yield the schemas of a submission of `kind`, with none, one, two ... of its arguments as positional ones."""
     properties, required = arguments["properties"], set(arguments.get("required", ()))
     for count in range(len(kind.positional) + 1):
         placed = kind.positional[:count]
@@ -233,7 +233,7 @@ def _forms(general: JsonObject, kind: TaskInfo, arguments: JsonObject) -> Iterat
 
 
 def _moved(node: JsonValue, part: str) -> JsonValue:
-    """`node` with its references into `$defs` pointed at where these now are, without its dialect."""
+    """Return the schema `node` for its new place: references into `$defs` are adapted, `$schema` is removed."""
     if isinstance(node, list):
         return [_moved(child, part) for child in node]
     if not isinstance(node, dict):

@@ -1,4 +1,4 @@
-"""From an error to an RFC 9457 problem document: one table says which status each error has."""
+"""Turns an error into an RFC 9457 problem document. One table says which status each error has."""
 
 from __future__ import annotations
 
@@ -39,23 +39,23 @@ log = logging.getLogger("edge.gateway")
 
 
 class BadRequest(EdgeError, ValueError):
-    """What was sent cannot be read: not JSON, a wrong type, an unknown member, a query out of bounds."""
+    """The request cannot be read: not JSON, a wrong type, an unknown member, a query out of bounds."""
 
 
 class BadBody(BadRequest):
-    """A body broke off within itself, so that nobody knows where the next request begins: the connection ends."""
+    """The body is broken, so that the start of the next request is not known. The answer closes the connection."""
 
 
 class Unauthenticated(EdgeError, PermissionError):
-    """No token, or one that is not known."""
+    """The request has no token, or an unknown one."""
 
 
 class Forbidden(EdgeError, PermissionError):
-    """A known token whose scopes do not allow this."""
+    """The scopes of the token do not allow the request."""
 
 
 class TooLarge(EdgeError, ValueError):
-    """More bytes or lines than the configuration takes."""
+    """The body has more bytes or lines than the configuration allows."""
 
 
 class TooSlow(EdgeError, TimeoutError):
@@ -63,11 +63,11 @@ class TooSlow(EdgeError, TimeoutError):
 
 
 class WrongType(EdgeError, ValueError):
-    """The body's Content-Type is not one this route reads."""
+    """The route does not read the Content-Type of the body."""
 
 
 class Busy(EdgeError, RuntimeError):
-    """A limit is reached; the same request may pass later."""
+    """A limit is reached. The same request may succeed later."""
 
     def __init__(self, message: str, *, retry_after_s: int = 5) -> None:
         self.retry_after_s = retry_after_s
@@ -75,10 +75,10 @@ class Busy(EdgeError, RuntimeError):
 
 
 class TooOften(Busy):
-    """One address asked too often: it has to wait."""
+    """One address sent too many requests, and must wait."""
 
 
-#: The first class an error is an instance of decides: leaves before their parents.
+#: The first class that fits an error decides. So subclasses stand before their parents.
 _TABLE: tuple[tuple[type[BaseException], HTTPStatus, ProblemCode], ...] = (
     (BadRequest, HTTPStatus.BAD_REQUEST, ProblemCode.BAD_REQUEST),
     (BadArguments, HTTPStatus.UNPROCESSABLE_ENTITY, ProblemCode.BAD_ARGUMENTS),
@@ -123,13 +123,13 @@ _HTTP_CODES = {
 
 
 def make(status: HTTPStatus, code: ProblemCode, detail: str, *, job_id: str = "") -> Problem:
-    """A problem whose title is the status's own phrase."""
-    detail = detail.encode("utf-8", "backslashreplace").decode()  # headers of a form may hold any bytes
+    """Return a problem. Its title is the phrase of the status, such as `Not Found`."""
+    detail = detail.encode("utf-8", "backslashreplace").decode()  # headers of a form may contain any bytes
     return Problem(status.phrase, status.value, detail=detail, type=f"urn:edge:{code}", code=code, job_id=job_id)
 
 
 def of(err: BaseException) -> Problem:
-    """The problem that tells `err`; an error nobody foresaw tells nothing of our insides."""
+    """Return the problem for `err`. For an error that is not in the table, it reveals no internals."""
     for kind, status, code in _TABLE:
         if isinstance(err, kind):
             problem = make(status, code, str(err), job_id=str(getattr(err, "job_id", "")))
@@ -142,12 +142,12 @@ def of(err: BaseException) -> Problem:
 
 
 def of_http(err: web.HTTPException, method: str, path: str) -> Problem:
-    """The problem for what aiohttp itself refuses: no such path, a method the path does not know."""
+    """Return the problem for a request that aiohttp itself refuses, such as an unknown path or a wrong method."""
     status = HTTPStatus(err.status)
     if isinstance(err, web.HTTPMethodNotAllowed):
-        detail = f"{method} is not for this path: {', '.join(sorted(err.allowed_methods))}"
+        detail = f"{method} is not allowed for this path; allowed are {', '.join(sorted(err.allowed_methods))}"
     elif status is HTTPStatus.NOT_FOUND:
-        detail = f"nothing is at {path[:200]}; GET /v1/openapi.json lists what is"
+        detail = f"nothing is at {path[:200]}; GET /v1/openapi.json lists all routes"
     else:
         detail = (err.text or status.description or status.phrase).splitlines()[0][:200]
     fallback = ProblemCode.BAD_REQUEST if err.status < 500 else ProblemCode.INTERNAL
@@ -155,7 +155,7 @@ def of_http(err: web.HTTPException, method: str, path: str) -> Problem:
 
 
 def response(problem: Problem, err: BaseException | None = None) -> web.Response:
-    """`problem` as an answer, with the headers its status calls for."""
+    """Return `problem` as an answer, with the headers that belong to its status. `err` may add Retry-After."""
     headers: dict[str, str] = {}
     if isinstance(err, Busy | TooManyPairings | Asleep):
         headers["Retry-After"] = str(err.retry_after_s)
@@ -176,7 +176,7 @@ def response(problem: Problem, err: BaseException | None = None) -> web.Response
 def outermost(
     handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
 ) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
-    """The handler of all requests, with a problem in place of what is refused before the middlewares begin."""
+    """Return a handler for all requests that also turns refusals before the first middleware into problems."""
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         try:
@@ -191,7 +191,7 @@ def outermost(
 async def middleware(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Turn whatever a handler raises into a problem; the unforeseen is logged here, once."""
+    """Turn each error of a handler into a problem. Unexpected errors are logged here, once."""
     try:
         return await handler(request)
     except web.HTTPMethodNotAllowed as err:

@@ -1,4 +1,4 @@
-"""A route as data: the router, the check of what comes in, and the OpenAPI document are all made from it."""
+"""Describes a route as data. The router, the check of the input, and the OpenAPI document are made from it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EVENT_STREAM = "text/event-stream"
 _CONTINUE = "100-continue"
 
 ANYONE: frozenset[Scope] = frozenset()
-READERS = frozenset(Scope) - {Scope.NODE}  # `submit` sees less, but it may look
+READERS = frozenset(Scope) - {Scope.NODE}  # `submit` may use these routes too, but sees only its own jobs
 NODES = frozenset({Scope.NODE})
 WATCHERS = frozenset({Scope.READ, Scope.ADMIN})
 ADMINS = frozenset({Scope.ADMIN})
@@ -33,12 +33,12 @@ SUBMITTERS = SUBMITTING | {Scope.ADMIN}
 
 
 class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The query of a route that takes none."""
+    """The query of a route without parameters."""
 
 
 @dataclass(frozen=True)
 class Body:
-    """What a route reads: its media types (the first one is the documented one) and its record."""
+    """The body that a route reads: its record and its media types. The document names the first type."""
 
     kind: type
     media: tuple[str, ...]
@@ -48,7 +48,7 @@ class Body:
 
 @dataclass(frozen=True)
 class Header:
-    """A request header a route reads, with its JSON Schema."""
+    """A request header that a route reads, with its JSON Schema."""
 
     name: str
     schema: JsonObject
@@ -57,23 +57,23 @@ class Header:
 
 @dataclass(frozen=True)
 class Answer:
-    """One way a route answers when all is well."""
+    """One successful answer of a route."""
 
     status: HTTPStatus
     description: str
-    kind: type | None = None  # a record; None: no body, or `media` says what it is
+    kind: type | None = None  # the record in the body; None if there is no body, or if `media` describes it
     media: str = JSON
     headers: dict[str, str] = field(default_factory=dict)  # name -> description
-    sometimes: dict[str, str] = field(default_factory=dict)  # headers that not each answer has
+    sometimes: dict[str, str] = field(default_factory=dict)  # headers that only some answers have
 
 
 @dataclass(frozen=True)
 class Call:
-    """One request on its way to a handler: who asks, and the query as the route's own record."""
+    """One request for a handler, with its caller and its decoded query."""
 
     request: web.Request
     caller: Caller
-    query: Any  # a record of the route's own `query`; its handler knows which
+    query: Any  # an instance of the route's `query`; its handler knows the type
 
 
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
@@ -81,9 +81,10 @@ Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True)
 class Route:
-    """One method on one path. `scopes`: any one of them opens it; none: no token is asked for.
+    """One method on one path.
 
-    `problems` are the statuses it may refuse with beside those every route has (400 for the query, 401, 403).
+    Any one of `scopes` is enough to use the route. Without scopes, it needs no token. `problems` are the statuses of
+    its refusals, in addition to the statuses that every route has (400 for the query, 401, 403).
     """
 
     method: str
@@ -96,45 +97,49 @@ class Route:
     headers: tuple[Header, ...] = ()
     body: Body | None = None
     problems: tuple[HTTPStatus, ...] = ()
-    waits: bool = False  # its handler calls `proceed` before it reads: what it refuses at once is not sent at all
+    waits: bool = False  # the handler calls `proceed` before it reads, so a client need not send a body that is refused
 
-    def bind(self, router: web.UrlDispatcher, door: Authenticator) -> None:
-        """Put the route into aiohttp's router, behind the door."""
+    def bind(self, router: web.UrlDispatcher, authenticator: Authenticator) -> None:
+        """Add the route to aiohttp's router. Each request passes the authenticator first."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            caller = door.caller(request, self.scopes) if self.scopes else NOBODY
+            caller = authenticator.caller(request, self.scopes) if self.scopes else NOBODY
             return await self.handler(Call(request, caller, read_query(request, self.query)))
 
-        # `/v1/jobs/batch` is no job: without this the router would take GET and DELETE for it too.
+        # `/v1/jobs/batch` is not a job. Without this the router would also accept GET and DELETE for it.
         path = self.path.replace("{id}", "{id:(?!batch$)[^/]+}")
         if self.method == hdrs.METH_GET:
-            router.add_get(path, handle)  # HEAD too
+            router.add_get(path, handle)  # adds HEAD, too
         else:
             router.add_route(self.method, path, handle, expect_handler=_expect_later if self.waits else None)
 
 
 async def proceed(request: web.Request) -> None:
-    """Tell a client that waits for it to send its body. For routes that wait, once, before the body is read."""
+    """Send `100 Continue` to a client that waits for it before it sends its body.
+
+    Handlers of routes with `waits` call it once, before they read the body.
+    """
     if request.headers.get(hdrs.EXPECT, "").lower() == _CONTINUE and request.version >= HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # the answer itself has not begun
 
 
 async def _expect_later(request: web.Request) -> None:
-    """Leave the answer to `Expect: 100-continue` to the handler. Raises HTTPExpectationFailed, as aiohttp does."""
+    """Leave `100 Continue` to the handler. For any other Expect header, raise HTTPExpectationFailed as aiohttp does."""
     expect = request.headers.get(hdrs.EXPECT, "")
     if expect.lower() != _CONTINUE:
         raise web.HTTPExpectationFailed(text=f"Unknown Expect: {expect[:80]}")
 
 
-#: The caller of a route that asks for no token.
+#: The caller of a route that needs no token.
 NOBODY = Caller("", frozenset())
 
 
 def read_query(request: web.Request, kind: type) -> object:
-    """The query as a `kind`; raises BadRequest naming parameter, value and what is allowed.
+    """Return the query decoded as a `kind`. Raises BadRequest, which names the parameter, its value and the rule.
 
-    What may be left out is UNSET in `kind`: None would also be what msgspec makes of the word "null".
+    The default of an optional parameter in `kind` is UNSET. None would be ambiguous, because msgspec decodes the text
+    "null" as None.
     """
     given: dict[str, str] = {}
     for name, value in request.query.items():
@@ -154,7 +159,7 @@ def read_query(request: web.Request, kind: type) -> object:
 
 
 def allowed(what: str, kind: type, name: str) -> str:
-    """Return msgspec's message about the member `name` of `kind` as the tail of a sentence: what is allowed."""
+    """Return msgspec's message about the member `name` of `kind` as the end of a sentence that says what is allowed."""
     if what.startswith("Invalid enum value"):
         hints = [typing.get_type_hints(kind).get(name)]
         while hints:
@@ -168,6 +173,6 @@ def allowed(what: str, kind: type, name: str) -> str:
 
 
 def plain(what: str) -> str:
-    """A library's message as the tail of one of our sentences."""
+    """Return the message of a library as the end of one of our sentences: one line, without backticks."""
     text = " ".join(what.replace("`", "").split())
-    return text if text[:2].isupper() else text[:1].lower() + text[1:]  # JSON stays JSON
+    return text if text[:2].isupper() else text[:1].lower() + text[1:]  # words such as JSON keep their capitals

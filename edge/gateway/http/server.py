@@ -1,4 +1,4 @@
-"""The listening side: how many connections at once, and a clear word to the one too many."""
+"""Listens for connections, limits how many are open, and refuses further ones with a clear answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edge.gateway.http.problems import Busy
 
 access_log = logging.getLogger("edge.access")
 
-#: Closes a connection on which no whole request arrives; also what a slow sender of headers gets.
+#: A connection is closed if no whole request arrives for this time, also while headers arrive slowly.
 _IDLE_S = 75.0
 _STOP_S = 5.0
 _HANDSHAKE_S = 15.0
@@ -26,10 +26,10 @@ _MAX_LINGERING = 64
 
 
 class AccessLog(AbstractAccessLogger):
-    """One short line a request: no query, no header, so no token ever gets into a log."""
+    """Logs one short line for each request. It has no query and no header, so no token ever gets into a log."""
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        """Write the line; what went well only at debug level, for a board is asked all day long."""
+        """Log a request: successful ones only at debug level, because a board answers requests all day long."""
         level = logging.INFO if response.status >= 400 else logging.DEBUG
         if not access_log.isEnabledFor(level):
             return
@@ -38,12 +38,12 @@ class AccessLog(AbstractAccessLogger):
 
     @property
     def enabled(self) -> bool:
-        """False when nobody reads the lines."""
+        """Return False if no line would be logged."""
         return access_log.isEnabledFor(logging.INFO)
 
 
 class _Protocol(web.RequestHandler):
-    """aiohttp's connection, but what is not HTTP gets a problem document and no traceback in the log."""
+    """A connection of aiohttp that answers bytes that are not HTTP with a problem document, without a traceback."""
 
     def __init__(self, server: web.Server, open_ones: WeakSet[_Protocol], *, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
@@ -56,16 +56,19 @@ class _Protocol(web.RequestHandler):
         )
         self._open_ones = open_ones
         open_ones.add(self)
-        # What aiohttp refuses before any middleware: an `Expect` that it does not know.
+        # aiohttp refuses an `Expect` header that it does not know before any middleware runs.
         self._request_handler = problems.outermost(server.request_handler)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Make room for the next connection."""
+        """Remove this connection from the count of open ones."""
         self._open_ones.discard(self)
         super().connection_lost(exc)
 
     def log_exception(self, *args: object, **kw: Any) -> None:  # `Any`: aiohttp's signature
-        """Log what failed outside a handler; a body that nobody read and that is garbled is the client's fault."""
+        """Log an error outside a handler. A broken body that no handler read is logged only at debug level.
+
+        Such a body is the client's fault.
+        """
         if isinstance(kw.get("exc_info"), web.RequestPayloadError):
             self.logger.debug("a body that was not read is garbled: %s", kw["exc_info"])
         else:
@@ -78,7 +81,7 @@ class _Protocol(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what could not be read as HTTP (400), or what failed outside our own middleware (500)."""
+        """Answer bytes that are not HTTP with 400, and an error outside our middleware with 500."""
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun; no other can be sent")
         if status >= 500:
@@ -94,14 +97,17 @@ class _Protocol(web.RequestHandler):
 
 
 class _Refusal(asyncio.Protocol):
-    """A connection over the limit: told so in HTTP, without a word of it being read."""
+    """A connection over the limit. It gets a 503 at once, and nothing from it is read."""
 
     def __init__(self, content: bytes, lingering: set[_Refusal]) -> None:
         self._content, self._lingering = content, lingering
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Answer at once; then let the client finish its request, or the answer is lost to a reset."""
+        """Answer at once, then leave the connection open for a while.
+
+        If it were closed while the client still sends its request, a reset could destroy the answer.
+        """
         transport = instance(transport, asyncio.Transport, "the transport of a connection")
         if len(self._lingering) >= _MAX_LINGERING:
             transport.abort()
@@ -111,17 +117,17 @@ class _Refusal(asyncio.Protocol):
         transport.write(self._content)
         if transport.can_write_eof():
             transport.write_eof()
-        else:  # TLS has no half-closed state; its closing waits for what was written
+        else:  # TLS cannot be half closed; `close` waits until the answer is written
             transport.close()
         asyncio.get_running_loop().call_later(_LINGER_S, transport.abort)
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        """Make room for the next refusal."""
+        """Remove this connection from the count of refused ones."""
         self._lingering.discard(self)
 
 
 class Server:
-    """The gateway's door: `open()` listens, `close()` lets running requests end and then leaves."""
+    """Runs the HTTP server on the event loop: `open()` listens, `close()` lets running requests end."""
 
     def __init__(
         self,
@@ -133,23 +139,23 @@ class Server:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._host, self._port, self._limit, self._tls = host, port, max_connections, tls
-        # A long poll whose client went away must end; submits are shielded where they commit.
+        # With cancellation, a long poll ends when its client disconnects. The commit of a submit is shielded from it.
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=_STOP_S)
         self._server: asyncio.Server | None = None
-        # Counted from the accept on: aiohttp's own count begins a turn of the loop later.
+        # Connections since they were accepted. The count of aiohttp begins one turn of the loop later.
         self._open: WeakSet[_Protocol] = WeakSet()
         self._lingering: set[_Refusal] = set()
         busy = Busy(f"{max_connections} connections are open, which is the limit (gateway.max_connections)")
         self._refusal = _plain_http(problems.response(problems.of(busy), busy))
 
     async def open(self) -> int:
-        """Listen; returns the port. Raises StackError when that cannot be."""
+        """Listen, and return the port. Raises StackError if the address cannot be used."""
         await self._runner.setup()
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
                 self._connection,
-                # asyncio lets a socket for :: take IPv6 alone; `gateway.host: "::"` means everybody.
+                # A socket that asyncio makes for :: takes only IPv6. `gateway.host: "::"` means IPv4 as well.
                 ["0.0.0.0", "::"] if self._host == "::" else self._host,  # noqa: S104 - as the configuration says
                 self._port,
                 reuse_address=True,
@@ -173,7 +179,7 @@ class Server:
 
     @property
     def connections(self) -> int:
-        """How many connections are open."""
+        """Return the number of open connections."""
         return len(self._open)
 
     def _connection(self) -> asyncio.Protocol:
@@ -184,7 +190,7 @@ class Server:
 
 
 def _plain_http(response: web.Response) -> bytes:
-    """A whole answer as bytes, for a connection that no aiohttp request belongs to."""
+    """Return a whole answer as bytes, for a connection that aiohttp does not handle."""
     body = instance(response.body, bytes, "the body of a refusal")
     headers = {**response.headers, "Content-Length": str(len(body)), "Connection": "close"}
     lines = [f"HTTP/1.1 {response.status} {response.reason}", *(f"{k}: {v}" for k, v in headers.items()), "", ""]

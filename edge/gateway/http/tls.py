@@ -1,4 +1,4 @@
-"""The gateway's certificate: as an SSL context, and as the hash that pairing compares."""
+"""Loads the gateway's certificate: as an SSL context, and as the hash that pairing compares."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ from edge.core.errors import ConfigError
 
 
 def context(config: GatewayConfig) -> ssl.SSLContext | None:
-    """The context to serve HTTPS with; None where no certificate is configured. Raises ConfigError."""
+    """Return the SSL context to serve HTTPS, or None if no certificate is configured. Raises ConfigError."""
     if config.tls_cert is None or config.tls_key is None:
         return None
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
-    # No tickets kept in memory for clients that come once an hour; HTTP/1.1 is all that is spoken here.
+    # The server speaks only HTTP/1.1.
     made.set_alpn_protocols(["http/1.1"])
     try:
         made.load_cert_chain(config.tls_cert, config.tls_key, password=_no_password)
     except ssl.SSLError as err:
-        why = "the key does not belong to the certificate" if "MISMATCH" in str(err.reason) else "not PEM that fits"
+        why = (
+            "the key does not belong to the certificate"
+            if "MISMATCH" in str(err.reason)
+            else "not a usable pair of PEM files"
+        )
         raise ConfigError(
             "gateway.tls_cert", str(config.tls_cert), f"{why} (gateway.tls_key = {config.tls_key})"
         ) from err
@@ -39,7 +43,10 @@ def context(config: GatewayConfig) -> ssl.SSLContext | None:
 
 
 def fingerprint(config: GatewayConfig) -> str:
-    """SHA-256 of the certificate that clients are shown, in hex; empty where none is configured. Raises ConfigError."""
+    """Return the SHA-256 of the certificate that clients get, in hex, or an empty text without a certificate.
+
+    Raises ConfigError.
+    """
     if config.tls_cert is None:
         return ""
     try:
@@ -51,5 +58,5 @@ def fingerprint(config: GatewayConfig) -> str:
 
 
 def _no_password() -> str:
-    """OpenSSL would ask on the terminal, which a service has not."""
+    """Refuse an encrypted key. Otherwise OpenSSL would ask for a password on the terminal, which a service lacks."""
     raise ValueError("encrypted")

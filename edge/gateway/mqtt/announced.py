@@ -1,7 +1,8 @@
-"""What MQTT brokers keep of this board: remembered on disk before it is published, so that it can be removed one day.
+"""Remembers what MQTT brokers keep of this board. It is on the disk before it is published, so that it can be removed.
 
-A broker keeps retained messages for ever, and Home Assistant a device until somebody takes it back. Configurations
-change: an entity goes, the board gets another name, the house another broker, or `mqtt` is taken out.
+A broker keeps retained messages for ever, and Home Assistant keeps a device until its discovery document is removed.
+Configurations change: an entity is dropped, the board gets another name, the house gets another broker, or the section
+`mqtt` is removed.
 """
 
 from __future__ import annotations
@@ -18,35 +19,41 @@ from edge.core import durable
 from edge.gateway.mqtt.entities import Topics
 
 _MACHINE_ID = Path("/etc/machine-id")
-_MOST_OLD = 8  # remembered places that are to be tidied up; beyond that the oldest is forgotten
+_MOST_OLD = 8  # most former places that are remembered; beyond that the oldest is forgotten
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Topics at a broker, and how it is reached. The password is not here, only where it stood."""
+    """A broker and the topics that the board uses there. It has the path of the password file, not the password."""
 
     broker: MqttBroker
     topics: Topics
 
     @property
     def where(self) -> tuple[str, int, Topics]:
-        """What identifies a place: two with the same value are one."""
+        """The identity of the place: host, port and topics."""
         return self.broker.host, self.broker.tcp_port, self.topics
 
 
 class Announced(msgspec.Struct, frozen=True):
-    """What MQTT brokers keep of this board now, and what is still to be removed from them."""
+    """Everything that MQTT brokers keep of this board, and what must still be removed from them.
 
-    device: str  # the board's id in discovery
-    place: Place | None = None
-    components: Mapping[str, str] = {}  # those that Home Assistant was told of, each with its platform
-    removed: Mapping[str, str] = {}  # those that are gone, until a Home Assistant that has just started was told so
+    A component is an entity in the discovery document. The mappings give the platform of each component by its key.
+    """
+
+    device: str  # the id of the board in discovery
+    place: Place | None = None  # the present place; None if no broker is configured
+    components: Mapping[str, str] = {}  # components that were announced to Home Assistant
+    removed: Mapping[str, str] = {}  # dropped components, until a Home Assistant that has just started got the removal
     seen: tuple[str, ...] = ()  # quantities that power sources reported without declaring them
-    sources: str = ""  # which sources `seen` is about, as a hash of their configuration
-    old: tuple[Place, ...] = ()  # places that are to be tidied up
+    sources: str = ""  # hash of the configuration of the power sources to which `seen` belongs
+    old: tuple[Place, ...] = ()  # former places, where retained messages must still be removed
     format: int = 1
 
     def at(self, place: Place | None) -> Announced:
-        """The same for another place; where it was before is to be tidied up, with all that Home Assistant knew."""
+        """Return a copy with this place, where nothing counts as announced yet.
+
+        The former place must be cleaned up from now on. If it is the same place, only the way to reach it changes.
+        """
         if self.place is not None and place is not None and self.place.where == place.where:
             return msgspec.structs.replace(self, place=place)
         old = tuple(each for each in self.old if place is None or each.where != place.where)
@@ -55,29 +62,34 @@ class Announced(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, place=place, components={}, removed={}, old=old)
 
     def showing(self, components: Mapping[str, str]) -> Announced:
-        """The same with these components; those that it had before are removed."""
+        """Return a copy with these components. Earlier components that are missing become `removed`."""
         gone = {key: value for key, value in {**self.removed, **self.components}.items() if key not in components}
         return msgspec.structs.replace(self, components=dict(components), removed=gone)
 
     def without(self, place: Place) -> Announced:
-        """The same after a place was tidied up."""
+        """Return a copy in which this former place has been cleaned up."""
         return msgspec.structs.replace(self, old=tuple(each for each in self.old if each.where != place.where))
 
     def knowing(self, sources: str, seen: Iterable[str]) -> Announced:
-        """The same with what the power sources report; what other sources reported is forgotten."""
+        """Return a copy with further reported quantities.
+
+        Args:
+            sources: hash of the configuration of the power sources. With another hash, earlier quantities are dropped.
+            seen: quantities that these sources reported without declaring them.
+        """
         before = self.seen if sources == self.sources else ()
         return msgspec.structs.replace(self, sources=sources, seen=tuple(sorted({*before, *seen})))
 
 
 class AnnouncedFile:
-    """`mqtt.json` under the state root."""
+    """Reads and writes `mqtt.json` under the state root. Not thread-safe: calls must not overlap."""
 
     def __init__(self, path: Path, *, machine_id: Path = _MACHINE_ID) -> None:
         self._path, self._machine_id = path, machine_id
         self._written: Announced | None = None
 
     def read(self) -> Announced:
-        """What stands there; a file that is missing or damaged knows of nothing."""
+        """Return the content of the file. If it is missing or damaged, return a record with the board's id only."""
         try:
             self._written = msgspec.json.decode(self._path.read_bytes(), type=Announced, dec_hook=_path)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
@@ -85,7 +97,7 @@ class AnnouncedFile:
         return self._written
 
     def write(self, announced: Announced) -> None:
-        """Write it durably; where there is no place in it, remove the file. Raises OSError."""
+        """Write the record durably, or remove the file if there is no present or former place. Raises OSError."""
         if announced == self._written:
             return
         if announced.place is None and not announced.old:
@@ -96,10 +108,10 @@ class AnnouncedFile:
 
 
 def device_id(path: Path, machine_id: Path = _MACHINE_ID) -> str:
-    """An id that no other board has, the same after each start.
+    """Return an id for this board that no other board has and that is the same after each start.
 
-    The machine's own id must not leave the machine, so this is a hash of it and of the state's path. On a machine
-    without an id it is random, and stays the same because `mqtt.json` has it.
+    The machine id must not leave the machine, so this is a hash of the machine id and of `path`. On a machine without
+    an id it is random. It still stays the same, because `mqtt.json` contains it.
     """
     try:
         machine = machine_id.read_text().strip()

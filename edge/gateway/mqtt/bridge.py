@@ -1,7 +1,7 @@
-"""Holds the board's side of MQTT together: one connection, what it announces, and what goes out when.
+"""Connects the board to an MQTT broker: announces the board, publishes changed values and passes on commands.
 
-An MQTT broker that is away delays nothing: the connection lives on a thread of its own, nothing is kept for it, and
-everything is published anew once it is back. While it is away nothing is watched here either.
+An outage of the MQTT broker delays nothing. The connection has its own thread, no message is kept for a broker that is
+down, and everything is published again after the outage. During an outage the bridge watches nothing.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ from edge.mqtt.connection import Connection, Publication, Received
 from edge.power.sources import configured
 from edge.wire import Event
 
-#: Changes within the first time are looked at together. Two looks are at least the second time apart.
+#: Time for which changes are gathered, and shortest time between two looks at the values.
 _GATHER_S, _LOOK_EVERY_S = 0.2, 1.0
 #: Wait after an unexpected error.
 _AGAIN_S = 10.0
-#: Messages of others that wait for the loop; what comes beyond that is dropped.
+#: Most received messages that wait for the event loop. Further ones are dropped.
 _WAITING = 256
-#: A Home Assistant that starts asks all devices at once: answer within this time, not all at the same moment.
+#: Random delay before the answer to a Home Assistant that has started, so that boards do not all answer at once.
 _BIRTH_S = (0.1, 1.0)
 _MODEL = Path("/proc/device-tree/model")
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class _ToLoop:
-    """What happens on the connection's thread, told on the event loop."""
+    """Passes the events of the connection from its thread to the bridge on the event loop."""
 
     def __init__(self, bridge: Bridge, loop: asyncio.AbstractEventLoop) -> None:
         self._bridge, self._loop = bridge, loop
@@ -60,21 +60,21 @@ class _ToLoop:
         self._call(self._bridge.down)
 
     def received(self, message: Received) -> None:
-        if len(self._waiting) >= _WAITING:  # a client that floods our topics must not hold up the gateway
+        if len(self._waiting) >= _WAITING:  # a client that floods the board's topics must not block the gateway
             return
         self._waiting.append(message)
         if len(self._waiting) == 1:
             self._call(self._take)
 
     def _take(self) -> None:
-        """On the loop: hand over what waits."""
+        """Pass the waiting messages to the bridge. Runs on the event loop."""
         for _ in range(len(self._waiting)):
             self._bridge.received(self._waiting.popleft())
         if self._waiting:
             self._call(self._take)
 
     def confirmed(self, topic: str) -> None:
-        """Nothing: the bridge waits for no confirmation."""
+        """Do nothing: the bridge waits for no confirmation."""
 
     def _call(self, what: Callable[[], None]) -> None:
         try:
@@ -84,9 +84,9 @@ class _ToLoop:
 
 
 class Bridge:
-    """Between `start` and `stop` the board is in MQTT, as far as it is configured. Belongs to the event loop."""
+    """Keeps the board in MQTT between `start` and `stop`, as far as `mqtt` is configured. Belongs to the event loop."""
 
-    def __init__(self, appliance: Appliance, door: Authenticator) -> None:
+    def __init__(self, appliance: Appliance, authenticator: Authenticator) -> None:
         self._appliance = appliance
         self._config, layout = appliance.config.mqtt, appliance.config.layout
         self._file = AnnouncedFile(layout.mqtt)
@@ -97,17 +97,19 @@ class Bridge:
         self._topics = topics
         self._commands = Commands(layout, topics) if self._config.controls else None
         self._submit = (
-            SubmitByTopic(appliance, door, self._config.submit, topics, self._publish) if self._config.submit else None
+            SubmitByTopic(appliance, authenticator, self._config.submit, topics, self._publish)
+            if self._config.submit
+            else None
         )
         self._connection: Connection | None = None
         self._pace = Pace()
         self._failure = LastFailure()
         self._declared = _declared(appliance)
         self._following = ExitStack()
-        self._announce_at: float | None = None  # of the loop's clock
-        self._births = False  # a Home Assistant has started since the last announcement
-        self._look_at: float | None = None
-        self._looked_at = 0.0
+        self._announce_at: float | None = None  # when to announce next, by the clock of the loop; None if not planned
+        self._birth_seen = False  # a Home Assistant has started since the last announcement
+        self._look_at: float | None = None  # when `_run` wakes up, by the clock of the loop; None if not planned
+        self._looked_at = 0.0  # when `_run` last woke up
         self._timer: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
         self._writing = asyncio.Lock()
@@ -115,18 +117,18 @@ class Bridge:
 
     @property
     def connection(self) -> Connection | None:
-        """The connection, where there is an MQTT broker to speak to."""
+        """The connection, or None if no MQTT broker is configured."""
         return self._connection
 
     def start(self) -> None:
-        """Connect in the background, and tidy up what earlier configurations left at brokers."""
+        """Connect in the background, and remove what earlier configurations left at brokers."""
         self._known = self._known.at(self._place).knowing(_fingerprint(self._appliance), ())
         self._tasks.append(asyncio.create_task(self._run()))
         if self._known.old:
-            self._tasks.append(asyncio.create_task(self._tidy_up()))
+            self._tasks.append(asyncio.create_task(self._clean_up()))
 
     async def stop(self) -> None:
-        """Say that the board is offline, and disconnect."""
+        """Publish that the board is offline, and disconnect."""
         if self._timer is not None:
             self._timer.cancel()
         for task in self._tasks:
@@ -139,10 +141,10 @@ class Bridge:
             offline = Publication(self._topics.online, OFFLINE.encode(), retain=True, sure=True)
             await asyncio.to_thread(self._connection.close, offline)
 
-    # ---- what happens; on the loop ----
+    # ---- events of the connection, on the loop ----
 
     def up(self) -> None:
-        """Connected: everything is published anew, for the broker may have forgotten it."""
+        """Publish everything again after a connect, because the broker may have forgotten it."""
         self._pace.forget()
         self._following.close()
         try:
@@ -152,15 +154,15 @@ class Bridge:
         self._announce_soon(0.0)
 
     def down(self) -> None:
-        """No connection: nobody looks at the board."""
+        """Stop watching the board, because the connection is lost."""
         self._following.close()
         self._announce_at = None
 
     def received(self, message: Received) -> None:
-        """A message on one of our topics."""
+        """Pass a message on the board's topics to the part that handles it."""
         if message.topic == self._topics.birth:
             if message.payload == ONLINE.encode():
-                self._births = True
+                self._birth_seen = True
                 self._announce_soon(random.uniform(*_BIRTH_S))  # noqa: S311 - not a secret
         elif message.topic == self._topics.submit:
             if self._submit is not None:
@@ -180,7 +182,7 @@ class Bridge:
         self._wake_at(at)
 
     def _wake_at(self, at: float) -> None:
-        """Let `_run` look at `at`, or earlier where it is to do so already."""
+        """Let `_run` wake up at `at`, or earlier if that is already planned."""
         if self._look_at is not None and self._look_at <= at:
             return
         self._look_at = at
@@ -188,11 +190,11 @@ class Bridge:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_at(at, self._changed.set)
 
-    # ---- what is done about it ----
+    # ---- announcing and publishing ----
 
     async def _run(self) -> None:
-        """Connect, then announce and publish whenever it is time to; sleeps in between."""
-        # Written before there is a connection: its last will alone leaves a message at the broker.
+        """Connect, then announce and publish when it is time; sleep in between."""
+        # Before the connection is made, because its last will alone leaves a message at the broker.
         await self._remember(self._known)
         if self._place is None:
             return
@@ -208,12 +210,12 @@ class Bridge:
             self._looked_at = asyncio.get_running_loop().time()
             try:
                 await self._turn(self._looked_at)
-            except Exception:  # a bridge that ended here would leave the board looking dead in Home Assistant
+            except Exception:  # `_run` must not end, because Home Assistant would show the last values for ever
                 log.exception("values cannot be published; trying again in %g s", _AGAIN_S)
                 self._announce_soon(_AGAIN_S)
 
     async def _turn(self, now: float) -> None:
-        """What is due now: announce, publish."""
+        """Announce the board if it is due, then publish the values."""
         if self._announce_at is not None:
             if self._announce_at <= now:
                 self._announce_at = None
@@ -223,14 +225,14 @@ class Bridge:
         await self._publish_state()
 
     async def _announce(self) -> None:
-        """Say what entities there are, and that the board is online."""
+        """Publish the discovery document, and that the board is online."""
         shown = entities(self._config, self._declared | {*self._known.seen})
-        answered, self._births = self._births, False
+        answered, self._birth_seen = self._birth_seen, False
         await self._remember(self._known.showing({each.key: each.platform for each in shown}))
         removed = self._known.removed
         model = _model()
         self._publish_config(document(self._topics, shown, removed, model=model))
-        if removed and answered:  # the Home Assistant that has just started was told by now
+        if removed and answered:  # a Home Assistant that has just started has now got the removals
             await self._remember(msgspec.structs.replace(self._known, removed={}))
             self._publish_config(document(self._topics, shown, {}, model=model))
         self._publish(Publication(self._topics.online, ONLINE.encode(), retain=True, sure=True))
@@ -240,7 +242,7 @@ class Bridge:
         self._publish(Publication(self._topics.config, content, retain=True, sure=True))
 
     async def _publish_state(self) -> None:
-        """Publish the values where one of them is due."""
+        """Publish the values if one of them is due."""
         try:
             state = snapshot(self._appliance, self._failure)
         except StorageError as err:
@@ -259,28 +261,28 @@ class Bridge:
             self._pace.published(state, loop.time())
 
     async def _learn(self) -> None:
-        """Announce anew once a source reports something that it did not declare."""
+        """Announce the entities again if a power source reports a quantity that it did not declare."""
         new = reported(self._appliance.board.verdict().readings) & QUANTITIES - self._declared - {*self._known.seen}
         if new:
             await self._remember(self._known.knowing(self._known.sources, new))
             self._announce_soon(0.0)
 
     async def _remember(self, known: Announced) -> None:
-        """Keep on disk what is about to be published."""
+        """Write to the disk what will be published next."""
         self._known = known
         try:
-            async with self._writing:  # two tasks call this; each writes what is known when its turn comes
+            async with self._writing:  # two tasks call this; each writes the newest record when it gets the lock
                 await asyncio.to_thread(self._file.write, self._known)
         except OSError as err:
             path = self._appliance.config.layout.mqtt
             log.error("%s: %s; what the MQTT broker keeps may have to be removed by hand", path, err.strerror or err)
 
-    async def _tidy_up(self) -> None:
-        """Remove what earlier configurations left at brokers."""
+    async def _clean_up(self) -> None:
+        """Remove the retained messages that earlier configurations left at brokers."""
         for place in self._known.old:
-            left = self._place
-            same = left is not None and left.broker.address == place.broker.address
-            keep = left.topics.retained if left is not None and same else ()
+            present = self._place
+            same = present is not None and present.broker.address == place.broker.address
+            keep = present.topics.retained if present is not None and same else ()
             topics = [topic for topic in place.topics.retained if topic not in keep]
             if not await withdraw(place.broker, topics, note=_note):
                 text = "what it keeps of this board could not be removed; the next start tries again"
@@ -289,7 +291,7 @@ class Bridge:
             log.info("MQTT broker %s keeps nothing of %s any more", place.broker.address, place.topics.base)
             await self._remember(self._known.without(place))
             if self._connection is not None and self._connection.is_up:
-                self._announce_soon(0.0)  # it may have been the same broker by another name
+                self._announce_soon(0.0)  # the former broker may be the present one under another name
 
     async def _load_failure(self) -> None:
         try:
@@ -326,7 +328,7 @@ def _note(line: str) -> None:
 
 
 def _own_name() -> str:
-    """The host name as one level of a topic."""
+    """Return the host name in a form that is one level of a topic."""
     return re.sub(r"[^A-Za-z0-9_-]+", "-", platform.node()).strip("-_")[:64] or "board"
 
 
@@ -338,14 +340,14 @@ def _model() -> str:
 
 
 def _declared(appliance: Appliance) -> frozenset[str]:
-    """The quantities that the power sources declare, as far as entities show them."""
+    """Return the quantities that the power sources declare and that entities show."""
     power = appliance.config.power
     found = set[str]()
     for record in configured(power):
         try:
             found.update(quantity.what for quantity in record.quantities(power))
-        except Exception as err:  # a kind from elsewhere may raise anything
-            log.warning("power source %s: what it reports is not known: %s", record.label, err)
+        except Exception as err:  # a source from another package may raise anything
+            log.warning("power source %s: its quantities are not known: %s", record.label, err)
     return frozenset(found & QUANTITIES)
 
 

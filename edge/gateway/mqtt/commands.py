@@ -1,4 +1,4 @@
-"""Pause and resume by MQTT: carried out by the governor, and shown once it has."""
+"""Takes pause and resume from MQTT and passes them to the governor, which reports the new state when it is done."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _BY = "MQTT"
 
 
 class Commands:
-    """Takes the messages of the switch and the button. Belongs to the event loop."""
+    """Takes the messages of the switch "Pause" and the button "Resume". Belongs to the event loop."""
 
     def __init__(self, layout: Layout, topics: Topics) -> None:
         self._layout, self._topics = layout, topics
@@ -20,11 +20,11 @@ class Commands:
 
     @property
     def subscribed(self) -> tuple[str, ...]:
-        """The topics that are commands."""
+        """The topics of the commands."""
         return self._topics.pause, self._topics.resume
 
     def take(self, message: Received) -> None:
-        """Carry out a command. One that the broker had kept is none: it may be of any day."""
+        """Pass a command to the governor. A retained message is ignored, because it may be of any age."""
         if message.retained:
             self._odd.warn(
                 f"{message.topic}: a command that the MQTT broker has kept is not carried out; publish it again"

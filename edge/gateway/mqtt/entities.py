@@ -1,7 +1,7 @@
-"""What Home Assistant shows of a board, and the device discovery document by which it learns of it.
+"""Defines the entities that Home Assistant shows of a board, and makes the device discovery document.
 
-One retained document for the whole device (`homeassistant/device/ID/config`, Home Assistant 2024.11 and later). A
-component that is gone is named once more with nothing but its platform: by that Home Assistant removes it.
+There is one retained document for the whole device (`homeassistant/device/ID/config`, Home Assistant 2024.11 and
+later). To remove a component, the document names it once more with only its platform.
 """
 
 from __future__ import annotations
@@ -20,77 +20,77 @@ ON, OFF, PRESS = "ON", "OFF", "PRESS"
 
 
 class Topics(msgspec.Struct, frozen=True):
-    """The topics of one board."""
+    """The MQTT topics of one board."""
 
-    device: str  # the id in discovery
-    board: str
+    device: str  # the id of the board in discovery
+    board: str  # the name of the board, one level of a topic
     prefix: str = "homeassistant"
 
     @property
     def base(self) -> str:
-        """What all topics of the board begin with."""
+        """The beginning of all topics of the board."""
         return f"edge/{self.board}"
 
     @property
     def config(self) -> str:
-        """The discovery document, retained."""
+        """Topic of the discovery document, retained."""
         return f"{self.prefix}/device/{self.device}/config"
 
     @property
     def birth(self) -> str:
-        """Where Home Assistant says that it has started."""
+        """Topic on which Home Assistant reports that it has started."""
         return f"{self.prefix}/status"
 
     @property
     def online(self) -> str:
-        """`online` or `offline`, retained; the last will."""
+        """Topic of `online` or `offline`, retained; also the topic of the last will."""
         return f"{self.base}/online"
 
     @property
     def state(self) -> str:
-        """The values of all entities as one JSON object, retained."""
+        """Topic of the values of all entities, one JSON object, retained."""
         return f"{self.base}/state"
 
     @property
     def pause(self) -> str:
-        """`ON` pauses, `OFF` resumes."""
+        """Topic of a command: `ON` pauses, `OFF` resumes."""
         return f"{self.base}/pause/set"
 
     @property
     def resume(self) -> str:
-        """`PRESS` resumes."""
+        """Topic of a command: `PRESS` resumes."""
         return f"{self.base}/resume/set"
 
     @property
     def submit(self) -> str:
-        """Takes a job."""
+        """Topic on which jobs are submitted."""
         return f"{self.base}/submit"
 
     @property
     def accepted(self) -> str:
-        """Tells that a job is durable."""
+        """Topic of the answer that a job is durable."""
         return f"{self.base}/submit/accepted"
 
     @property
     def refused(self) -> str:
-        """Tells why a job is not taken."""
+        """Topic of the answer why a job is refused."""
         return f"{self.base}/submit/refused"
 
     @property
     def retained(self) -> tuple[str, ...]:
-        """What the broker keeps of this board."""
+        """The topics on which the broker keeps a message of this board."""
         return self.config, self.online, self.state
 
 
 class Entity(msgspec.Struct, frozen=True, kw_only=True):
-    """One entity of Home Assistant. Its key is that of its value in the state."""
+    """One entity of Home Assistant. Its value has the same key in the state."""
 
     key: str
     name: str
     platform: str = "sensor"
     options: JsonObject = {}
-    quantity: str = ""  # only where a power source reports this
-    control: bool = False  # only where `mqtt.controls` holds
+    quantity: str = ""  # if set, the entity exists only if a power source reports this quantity
+    control: bool = False  # if set, the entity exists only if `mqtt.controls` is true
 
 
 _DIAGNOSTIC: JsonObject = {"entity_category": "diagnostic"}
@@ -159,14 +159,14 @@ ENTITIES = (
     Entity(key="paused", name="Pause", platform="switch", options={"icon": "mdi:pause"}, control=True),
     Entity(key="resume", name="Resume", platform="button", options={"icon": "mdi:play"}, control=True),
 )
-#: The quantities that entities show, and those that stand for another one.
+#: The quantities that make entities appear. `throttled` counts as `undervoltage`, because one entity shows both.
 QUANTITIES = frozenset(each.quantity for each in ENTITIES if each.quantity) | {"throttled"}
-_STANDS_FOR = {"throttled": "undervoltage"}
+_SHOWN_WITH = {"throttled": "undervoltage"}
 
 
 def entities(config: MqttConfig, quantities: Collection[str]) -> tuple[Entity, ...]:
-    """The entities of a board whose power sources report `quantities`."""
-    found = {_STANDS_FOR.get(each, each) for each in quantities}
+    """Return the entities of a board. `quantities` are those that its power sources report."""
+    found = {_SHOWN_WITH.get(each, each) for each in quantities}
     return tuple(
         each
         for each in ENTITIES
@@ -175,7 +175,14 @@ def entities(config: MqttConfig, quantities: Collection[str]) -> tuple[Entity, .
 
 
 def document(topics: Topics, shown: Collection[Entity], removed: Mapping[str, str], *, model: str) -> bytes:
-    """The discovery document; `removed` are the components that are gone, each with its platform."""
+    """Return the discovery document as JSON.
+
+    Args:
+        topics: the topics of the board.
+        shown: the entities of the board.
+        removed: components that Home Assistant must remove: key and platform of each.
+        model: the model of the board.
+    """
     components: JsonObject = {each.key: component(topics, each) for each in shown}
     components.update({key: {"platform": platform} for key, platform in removed.items()})
     device = {
@@ -190,14 +197,14 @@ def document(topics: Topics, shown: Collection[Entity], removed: Mapping[str, st
 
 
 def component(topics: Topics, entity: Entity) -> JsonObject:
-    """One entity as Home Assistant reads it."""
+    """Return the description of one entity for the discovery document."""
     found: JsonObject = {
         "platform": entity.platform,
         "name": entity.name,
         "unique_id": f"{topics.device}_{entity.key}",
         **entity.options,
     }
-    if entity.key == "online":  # it says so itself, so it is always available
+    if entity.key == "online":  # always available, because it shows itself whether the board is online
         return {**found, "state_topic": topics.online, "payload_on": ONLINE, "payload_off": OFFLINE}
     found["availability_topic"] = topics.online
     if entity.platform == "button":

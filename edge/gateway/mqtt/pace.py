@@ -1,6 +1,6 @@
-"""When a changed value goes out: at once after a rest, and no more often than its kind allows.
+"""Decides when changed values are published: at once after a rest, but no more often than the limit of each value.
 
-Everything that changed goes out together. A number counts as changed once it differs by more than a sensor's noise.
+All values are published together. A number counts as changed if it differs by more than the noise of a sensor.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from edge.core.values import JsonValue
 
-#: Shortest time between a publication and the next one for such a value.
+#: Shortest time after a publication until a change of a value is published.
 _LIMIT_S = 10.0
 _LIMITS_S = {
     "power_state": 1.0,
@@ -17,14 +17,14 @@ _LIMITS_S = {
     "supply": 1.0,
     "throttled": 1.0,
     "broker": 1.0,
-    # Sentences with numbers in them, and what changes all the time.
+    # Sentences that contain numbers, and values that change all the time.
     "power_reason": 60.0,
     "power_until": 60.0,
     "resumes_at": 60.0,
     "runtime": 60.0,
     "free_space": 60.0,
 }
-#: Differences that count as noise: an absolute one, and a share of the value. The larger of the two counts.
+#: Largest difference that counts as noise: an absolute one, and a share of the value. The larger of the two is used.
 _NOISE: dict[str, tuple[float, float]] = {
     "charge": (0.9, 0.0),
     "runtime": (30.0, 0.05),
@@ -40,14 +40,14 @@ State = Mapping[str, JsonValue]
 
 
 class Pace:
-    """Remembers what was published last, and when. Times are monotonic seconds."""
+    """Remembers the last published values and their time. Times are monotonic seconds. Belongs to the event loop."""
 
     def __init__(self) -> None:
         self._last: dict[str, JsonValue] | None = None
         self._at = 0.0
 
     def due(self, state: State) -> float | None:
-        """When `state` is to be published; None: it tells nothing new."""
+        """Return when `state` must be published, or None if nothing has changed."""
         if self._last is None:
             return 0.0
         limits = [
@@ -58,11 +58,11 @@ class Pace:
         return self._at + min(limits) if limits else None
 
     def published(self, state: State, now: float) -> None:
-        """`state` goes out now."""
+        """Note that `state` is published now."""
         self._last, self._at = dict(state), now
 
     def forget(self) -> None:
-        """Nobody has anything of it any more: the next state goes out at once."""
+        """Forget the last values, so that the next state is published at once. The broker may have lost them."""
         self._last = None
 
 

@@ -1,4 +1,4 @@
-"""The values of all entities now, read from where the other parts of the gateway read them."""
+"""Reads the present values of all entities, from the same sources as the other parts of the gateway."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from edge.model import PowerState, Reading, RunningJob
 from edge.power.governor import pause
 from edge.wire import BrokerState, JobChange
 
-#: Home Assistant takes no state that is longer.
+#: Most characters of a state in Home Assistant.
 _LONGEST = 255
 _NONE = "none"
-#: Several sources may report one quantity: the board shows the one that matters.
+#: Several sources may report one quantity. This function makes the one value that the board shows.
 _CHOICE: dict[str, Callable[[Iterable[float]], float]] = {
     "charge": min,
     "runtime": min,
@@ -36,12 +36,12 @@ class LastFailure(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, job: JobChange) -> LastFailure:
-        """Of the end of a job."""
+        """Return the failure of a job that has just ended."""
         return cls(f"{job.task} {job.id}: {job.error}", job.finished_at)
 
 
 def snapshot(appliance: Appliance, failure: LastFailure) -> dict[str, JsonValue]:
-    """Every value by the key of its entity; what is not known is null, which Home Assistant shows as unknown."""
+    """Return the value of each entity by its key. An unknown value is None, which Home Assistant shows as unknown."""
     board = appliance.board
     power, totals = board.verdict(), appliance.outbox.totals
     running = [job for worker in board.workers() for job in worker.running]
@@ -52,7 +52,7 @@ def snapshot(appliance: Appliance, failure: LastFailure) -> dict[str, JsonValue]
         "power_state": power.state.value,
         "power_reason": _text(power.reason),
         "power_until": _text(power.until),
-        "resumes_at": _moment(power.resumes_at, to_s=60),  # it is reckoned anew at each report
+        "resumes_at": _moment(power.resumes_at, to_s=60),  # rounded, because each report computes it again
         "paused": ON if paused else OFF,
         **_readings(power.readings),
         "energy": round(joules / 3600, 2),
@@ -67,7 +67,7 @@ def snapshot(appliance: Appliance, failure: LastFailure) -> dict[str, JsonValue]
 
 
 def reported(readings: Iterable[Reading]) -> set[str]:
-    """The quantities of which there is a value."""
+    """Return the quantities that have a value in these readings."""
     return {each.what for each in readings if each.value is not None}
 
 
@@ -98,16 +98,16 @@ def _running(jobs: list[RunningJob]) -> str:
 
 
 def _progress(jobs: list[RunningJob]) -> JsonValue:
-    """Percent of the job that runs longest, of those that tell how far they are."""
-    telling = [job for job in jobs if job.progress is not None and job.progress.total > 0]
-    if not telling:
+    """Return the progress in percent of the oldest running job that reports progress, or None if none does."""
+    reporting = [job for job in jobs if job.progress is not None and job.progress.total > 0]
+    if not reporting:
         return None
-    progress = min(telling, key=lambda job: job.started_at).progress
+    progress = min(reporting, key=lambda job: job.started_at).progress
     return None if progress is None else round(min(100.0, max(0.0, 100 * progress.done / progress.total)))
 
 
 def _text(text: str) -> str | None:
-    """One line that Home Assistant takes; it takes no empty one."""
+    """Return the text as one line that Home Assistant accepts, or None if it is empty."""
     plain = " ".join(text.split())
     if not plain:
         return None
@@ -119,5 +119,5 @@ def _moment(at: float | None, *, to_s: int = 1) -> str | None:
         return None
     try:
         return datetime.fromtimestamp(round(at / to_s) * to_s, UTC).isoformat()
-    except (OverflowError, ValueError, OSError):  # a clock beyond all calendars
+    except (OverflowError, ValueError, OSError):  # the clock shows a year that `datetime` does not support
         return None

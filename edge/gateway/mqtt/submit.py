@@ -1,8 +1,9 @@
-"""Jobs by topic: a message is a job, its answer another message, sent once the job is durable.
+"""Accepts jobs from a topic: each message is a job. Its answer is another message, sent once the job is durable.
 
-The users of an MQTT broker are not ours, so a message proves nothing about its sender. Whoever may write to the topic
-is one submitter: the token that `mqtt.submit` names. It bounds what can be done (scope submit, some kinds of job), and
-`edge token revoke` ends it. Which of the broker's users may write to the topic is for the broker's own list to say.
+The board does not know the users of an MQTT broker, so a message proves nothing about its sender. All clients that may
+write to the topic are one submitter: the token that `mqtt.submit` names. The token limits what they can do (scope
+submit, some kinds of job), and `edge token revoke` ends it. The access list of the broker decides which of its users
+may write to the topic.
 """
 
 from __future__ import annotations
@@ -27,43 +28,44 @@ from edge.model import Submission
 from edge.mqtt.connection import Publication, Received
 from edge.wire import KEY_RULE, BatchItem, is_key
 
-#: A job with more to say comes by HTTP.
+#: Largest message with a job. Larger jobs must be submitted by HTTP.
 MAX_BYTES = 65_536
-_AT_ONCE = 64  # messages that are being taken
-_LONGEST = 500  # characters of the reason in a refusal
+_AT_ONCE = 64  # most messages that are processed at the same time
+_LONGEST = 500  # most characters of the reason in a refusal
 _encode = msgspec.json.Encoder().encode
 
 
 class SubmitByTopic:
-    """Takes jobs from the topic. Belongs to the event loop."""
+    """Accepts or refuses the jobs of the topic, and publishes the answers. Belongs to the event loop."""
 
     def __init__(
         self,
         appliance: Appliance,
-        door: Authenticator,
+        authenticator: Authenticator,
         config: MqttSubmitConfig,
         topics: Topics,
         publish: Callable[[Publication], bool],
     ) -> None:
-        self._appliance, self._door, self._config, self._topics = appliance, door, config, topics
+        """`publish` sends an answer; it returns False if there is no connection."""
+        self._appliance, self._authenticator, self._config, self._topics = appliance, authenticator, config, topics
         self._publish = publish
         self._refused = LogLimit()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def take(self, message: Received) -> None:
-        """Begin to take a job; the answer is published later."""
+        """Begin to process a message; the answer is published later."""
         if message.retained:
-            self._refuse("", BadRequest("a job that the MQTT broker has kept is not taken: publish it without retain"))
+            self._refuse("", BadRequest("a retained message is not accepted as a job: publish it without retain"))
             return
         if len(self._tasks) >= _AT_ONCE:
-            self._refuse("", Busy(f"{_AT_ONCE} jobs are being taken; send this one again"))
+            self._refuse("", Busy(f"{_AT_ONCE} other jobs are being processed; send this one again"))
             return
         task = asyncio.get_running_loop().create_task(self._take(message.payload))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Wait until the jobs that are being taken are answered; 5 s at most."""
+        """Wait at most 5 s until all jobs that are being processed are answered."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=5.0)
 
@@ -80,14 +82,14 @@ class SubmitByTopic:
                 raise answer
         except EdgeError as err:
             self._refuse(key, err)
-        except Exception as err:  # the submitter waits for an answer, and nobody else would give one
+        except Exception as err:  # the submitter waits for an answer, and no other code would send one
             self._refuse(key, err)
             raise
         else:
             self._accept(key, answer)
 
     def _checked(self, item: BatchItem) -> NewJob:
-        """The job, or the EdgeError that says why it is none. Runs in a thread."""
+        """Return the job, or raise the EdgeError because of which it is refused. Runs in a thread."""
         caller = self._caller()
         if not item.key:
             raise BadRequest("key: must be given, so that a job that is sent twice is one job")
@@ -101,18 +103,18 @@ class SubmitByTopic:
 
     def _caller(self) -> Caller:
         name = self._config.token
-        token = self._door.token(name)
+        token = self._authenticator.token(name)
         if token is None or not {Scope.SUBMIT, Scope.ADMIN} & set(token.scopes):
-            raise Forbidden(f"no token {name!r} with scope submit is here: edge token add {name}")
+            raise Forbidden(f"this board has no token {name!r} with scope submit: edge token add {name}")
         return Caller(name, frozenset({Scope.SUBMIT}))
 
     def _accept(self, key: str, answer: Accepted) -> None:
-        told: JsonObject = {"key": key, "id": answer.job.id, "state": answer.job.state.value, "new": answer.created}
-        self._publish(Publication(self._topics.accepted, _encode(told), sure=True))
+        content: JsonObject = {"key": key, "id": answer.job.id, "state": answer.job.state.value, "new": answer.created}
+        self._publish(Publication(self._topics.accepted, _encode(content), sure=True))
 
     def _refuse(self, key: str, err: Exception) -> None:
         problem = problems.of(err)
         detail = " ".join(problem.detail.split())[:_LONGEST]
         self._refused.warn(f"{self._topics.submit}: {detail}")
-        told: JsonObject = {"key": key, "code": problem.code, "error": detail}
-        self._publish(Publication(self._topics.refused, _encode(told), sure=True))
+        content: JsonObject = {"key": key, "code": problem.code, "error": detail}
+        self._publish(Publication(self._topics.refused, _encode(content), sure=True))

@@ -1,4 +1,4 @@
-"""Removes what a broker keeps of this board: one connection for it, which ends once the broker has confirmed."""
+"""Removes the messages of this board that a broker keeps, over a connection that ends once the broker has confirmed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from functools import partial
 from edge.config.mqtt import MqttBroker
 from edge.mqtt.connection import Connection, Publication, Received
 
-#: A broker that is gone for good is not asked for ever; the next start of the gateway tries again.
+#: Time after which the removal is given up, because the broker may not exist any more. The next start tries again.
 PATIENCE_S = 600.0
 
 
 class _Removal:
-    """Publishes the empty messages as soon as there is a connection; runs on its thread."""
+    """Publishes empty messages after each connect. Its methods are called on the thread of the connection."""
 
     def __init__(self, topics: tuple[str, ...], done: Callable[[], None]) -> None:
         self._left, self._topics, self._done = set(topics), topics, done
@@ -22,15 +22,16 @@ class _Removal:
 
     def up(self) -> None:
         if self.connection is not None:
-            # An empty retained message removes the one that is kept, and for Home Assistant the device.
+            # An empty retained message removes the retained one. With the discovery document, Home Assistant removes
+            # the device.
             empty = (Publication(topic, b"", retain=True, sure=True) for topic in self._topics)
             self.connection.publish(*empty)
 
     def down(self) -> None:
-        """Nothing: the connection is made again, and `up` publishes once more."""
+        """Do nothing: after the next connect `up` publishes again."""
 
     def received(self, message: Received) -> None:
-        """Nothing is subscribed."""
+        """Do nothing: no topic is subscribed."""
 
     def confirmed(self, topic: str) -> None:
         self._left.discard(topic)
@@ -41,7 +42,17 @@ class _Removal:
 async def withdraw(
     broker: MqttBroker, topics: Sequence[str], *, note: Callable[[str], None], patience_s: float = PATIENCE_S
 ) -> bool:
-    """Remove what `broker` keeps of `topics`; False when it could not be reached, or refuses, for so long."""
+    """Remove the retained messages that `broker` keeps on `topics`.
+
+    Args:
+        broker: where to connect.
+        topics: topics of this board.
+        note: takes one line for the log.
+        patience_s: time limit in seconds.
+
+    Returns:
+        True once the broker has confirmed all removals, or False if it has not within `patience_s`.
+    """
     if not topics:
         return True
     loop, done = asyncio.get_running_loop(), asyncio.Event()

@@ -1,4 +1,4 @@
-"""Style sheet, script and icon: read once, sent compressed, kept by browsers for as long as they do not change."""
+"""Serves style sheets, scripts and the icon. They are read once and sent compressed; browsers cache each version."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ _TYPES = {
     "login.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
-_FOR_EVER = "public, max-age=31536000, immutable"
+_IMMUTABLE = "public, max-age=31536000, immutable"
 
 
 class Asset(msgspec.Struct, frozen=True):
-    """One file as it is sent."""
+    """One file in the forms in which it is sent."""
 
     content: bytes
-    packed: bytes
-    media: str
-    version: str
+    packed: bytes  # the content compressed with gzip
+    media: str  # the media type
+    version: str  # the beginning of the SHA-256 of the content
 
 
 class Assets:
-    """All files of the page. An address holds the version of its file, so browsers fetch a new version at once."""
+    """Holds all files of the page. An address contains its file's version, so browsers fetch a new file at once."""
 
     def __init__(self) -> None:
         self._assets = {name: _read(name) for name in _TYPES}
 
     def url(self, name: str) -> str:
-        """The address of an asset in its present version."""
+        """Return the address of an asset, with the current version."""
         return f"/assets/{name}?v={self._assets[name].version}"
 
     async def send(self, visit: Visit) -> web.StreamResponse:
-        """Answer with a file."""
+        """Send the file, or 304 if the browser has this version. Raises HTTPNotFound."""
         request = visit.request
         asset = self._assets.get(request.match_info["name"])
         if asset is None:
@@ -52,7 +52,7 @@ class Assets:
         etag = f'"{asset.version}"'
         current = request.query.get("v") == asset.version
         headers = {
-            hdrs.CACHE_CONTROL: _FOR_EVER if current else "public, no-cache",
+            hdrs.CACHE_CONTROL: _IMMUTABLE if current else "public, no-cache",
             hdrs.ETAG: etag,
             hdrs.VARY: hdrs.ACCEPT_ENCODING,
         }

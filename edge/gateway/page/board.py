@@ -1,4 +1,4 @@
-"""The board at one look: power, what runs, what waits and why, workers and nodes. And a pause by hand."""
+"""The start page: shows power, running and waiting jobs, workers and nodes, and lets an admin pause the board."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TAKEN_S = 3.0
 _POLL_S = 0.02
 _LONGEST_S = 366 * 86_400
 _MAX_BYTES = 4096
-#: What stands beside the state of power, in this order; all other readings follow in a table.
+#: Quantities that are shown next to the power state, in this order. All other readings are listed in a table.
 _MAIN = ("charge", "watts", "solar_watts", "temperature", "runtime", "volts")
 _NAMES = {
     "charge": "battery",
@@ -46,15 +46,15 @@ PAUSES = (("20m", "20 minutes"), ("1h", "1 hour"), ("3h", "3 hours"), ("12h", "1
 
 
 class Running(msgspec.Struct, frozen=True):
-    """A body that runs now."""
+    """A running job and its worker."""
 
     job: RunningJob
     worker: str
-    visible: bool  # the caller may look at the job
+    visible: bool  # True if the caller may open the page of this job
 
     @property
     def progress(self) -> Progress | None:
-        """How far it is, where it says so."""
+        """The progress that the job reported, or None if it has reported none."""
         return self.job.progress
 
 
@@ -63,25 +63,25 @@ class Waiting(msgspec.Struct, frozen=True):
 
     power: Power
     count: int
-    first: JobView | None  # the oldest of them, with the reason why it waits
-    visible: bool
+    first: JobView | None  # the oldest job, with the reason why it waits
+    visible: bool  # True if the caller may open the page of the oldest job
 
 
-class Figure(msgspec.Struct, frozen=True):
-    """One reading as the board shows it first."""
+class MainReading(msgspec.Struct, frozen=True):
+    """One reading that is shown next to the power state, under a name for people."""
 
     name: str
     reading: Reading
 
 
 class BoardView:
-    """`/`, and the two forms on it."""
+    """Shows `/` and handles its two forms, pause and resume. Runs on the event loop."""
 
-    def __init__(self, appliance: Appliance, rendering: Rendering, door: Authenticator) -> None:
-        self._appliance, self._rendering, self._door = appliance, rendering, door
+    def __init__(self, appliance: Appliance, rendering: Rendering, authenticator: Authenticator) -> None:
+        self._appliance, self._rendering, self._authenticator = appliance, rendering, authenticator
 
     async def show(self, visit: Visit) -> web.StreamResponse:
-        """Answer with the board."""
+        """Return the start page."""
         appliance = self._appliance
         own = visit.own_only
         running_ids = set(Views(appliance.board).running_ids())
@@ -95,7 +95,7 @@ class BoardView:
             return first, newest
 
         first, newest = await appliance.outbox.look(look)
-        views = Views(appliance.board)  # of now: some may have begun or ended meanwhile
+        views = Views(appliance.board)  # read again: jobs may have started or ended during the search
         workers = appliance.board.workers()
         running, more_running = self._running(visit, workers)
         power = appliance.board.power()
@@ -123,21 +123,22 @@ class BoardView:
         )
 
     async def pause(self, visit: Visit) -> web.StreamResponse:
-        """Pause the board, for a time or until somebody resumes."""
+        """Pause the board, for some time or until somebody resumes. Raises BadRequest, Busy, StorageError."""
         text = (await visit.form(max_bytes=_MAX_BYTES)).get("for", "").strip()
         for_s = seconds(text) if text else None
         if text and (for_s is None or not 1 <= for_s <= _LONGEST_S):
-            raise BadRequest(f"pause for {text[:40]!r}: expected a time from a second to a year, as 30s, 20m, 2h or 3d")
+            expected = "expected a duration from a second to a year, such as 30s, 20m, 2h or 3d"
+            raise BadRequest(f"pause for {text[:40]!r}: {expected}")
         await self._order(resume=False, for_s=for_s, by=visit.caller.name)
         return see("/")
 
     async def resume(self, visit: Visit) -> web.StreamResponse:
-        """End a pause by hand."""
+        """End a pause that was set by hand. Raises Busy, StorageError."""
         await self._order(resume=True, for_s=None, by=visit.caller.name)
         return see("/")
 
     async def _order(self, *, resume: bool, for_s: float | None, by: str) -> None:
-        """Ask the governor, and return once it has done it. Raises Busy, StorageError."""
+        """Send the order to the governor and return when it is carried out. Raises Busy, StorageError."""
         layout = self._appliance.config.layout
         before = _mark(layout.pause)
         if resume and before is None:
@@ -148,13 +149,14 @@ class BoardView:
         except OSError as err:
             raise StorageError("cannot hand the pause to the governor", err) from err
         ends_at = time.monotonic() + _TAKEN_S
-        said = self._appliance.board.verdict()
-        while _mark(layout.pause) == before or self._appliance.board.verdict().at == said.at:
+        verdict = self._appliance.board.verdict()
+        while _mark(layout.pause) == before or self._appliance.board.verdict().at == verdict.at:
             if time.monotonic() > ends_at:
                 if _mark(layout.pause) != before:
                     return
-                why = "the governor did not take it: " + (said.reason if said.code else "is `edge power` running?")
-                raise Busy(f"{why}; nothing was changed", retry_after_s=5)
+                why = verdict.reason if verdict.code else "is `edge power` running?"
+                # Not "nothing was changed": a slow governor may still take the order, until `pause_order.FRESH_S`.
+                raise Busy(f"the governor did not take it: {why}; nothing has changed so far", retry_after_s=5)
             await asyncio.sleep(_POLL_S)
 
     @staticmethod
@@ -179,9 +181,9 @@ class BoardView:
         return Waiting(power, max(0, counts[power] - live), view, visible)
 
     def _nodes(self) -> list[tuple[str, float | None]]:
-        """Boards that may work for this one, and when each last asked for something."""
-        names = sorted({token.name for token in self._door.tokens() if Scope.NODE in token.scopes})
-        return [(name, self._door.nodes.get(name)) for name in names]
+        """Return the name of each node, with the time of its last request or None if it has sent none."""
+        names = sorted({token.name for token in self._authenticator.tokens() if Scope.NODE in token.scopes})
+        return [(name, self._authenticator.nodes.get(name)) for name in names]
 
     def _warnings(self) -> list[str]:
         appliance = self._appliance
@@ -195,21 +197,21 @@ class BoardView:
         return found
 
 
-def _figures(power: PowerStatus) -> list[Figure]:
-    """The readings that matter most, one of each quantity: the first source that has it."""
-    found: list[Figure] = []
+def _figures(power: PowerStatus) -> list[MainReading]:
+    """Return the readings of `_MAIN`: of each quantity the one of the first source that measures it."""
+    found: list[MainReading] = []
     for what in _MAIN:
         for reading in power.readings:
             if reading.what == what:
-                found.append(Figure(_NAMES.get(what, what), reading))
+                found.append(MainReading(_NAMES.get(what, what), reading))
                 break
     return found
 
 
 def _mark(path: Path) -> tuple[int, int] | None:
-    """What changes with each new file at `path`; None when there is none."""
+    """Return a value that differs for each new file at `path`, or None if there is no file."""
     try:
-        found = os.stat(path)  # noqa: PTH116 - fifty times a second, while somebody waits
+        found = os.stat(path)  # noqa: PTH116 - called 50 times a second while a request waits
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns

@@ -1,4 +1,4 @@
-"""The findings of `edge doctor`, for an admin: run when asked for, in a process of its own."""
+"""Shows the findings of `edge doctor` to an admin. A button starts the checks, which run in a separate process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class DoctorView:
-    """`/doctor`. The checks load a dozen libraries, which this process should not keep."""
+    """Shows `/doctor` and runs the checks. Runs on the event loop.
+
+    The checks run in another process, because they load a dozen libraries that the gateway must not keep in memory.
+    """
 
     def __init__(self, rendering: Rendering, config_path: Path | None) -> None:
         self._rendering, self._config_path = rendering, config_path
@@ -38,11 +41,11 @@ class DoctorView:
         self._running = False
 
     async def show(self, visit: Visit) -> web.StreamResponse:
-        """Answer with what the last run found."""
+        """Return the page with the findings of the last run."""
         return self._rendering.page(visit, "doctor.html", findings=self._findings, at=self._at)
 
     async def run(self, visit: Visit) -> web.StreamResponse:
-        """Run the checks now. Raises Busy."""
+        """Run the checks now. Raises Busy if they run already, take too long or cannot be read."""
         await visit.form(max_bytes=_MAX_BYTES)
         if self._running:
             raise Busy("the checks run already; look again in a moment", retry_after_s=5)
@@ -78,5 +81,5 @@ async def _findings(config_path: Path | None) -> tuple[Finding, ...]:
     try:
         return tuple(msgspec.json.decode(line, type=Finding) for line in out.splitlines())
     except (msgspec.DecodeError, UnicodeDecodeError) as fault:
-        last = (err.decode(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
-        raise Busy(f"`edge doctor` cannot be read: {last[:200]}") from fault
+        last = (err.decode(errors="replace").strip().splitlines() or ["it printed nothing"])[-1]
+        raise Busy(f"the output of `edge doctor` cannot be read: {last[:200]}") from fault

@@ -1,4 +1,4 @@
-"""Which jobs a list shows: from the address to a search, and back into an address."""
+"""Filters of the job list: reads them from the query of an address, and writes them into one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMES = ("state", "kind", "submitter", "text", "since", "until")
 
 
 class Filters(msgspec.Struct, frozen=True):
-    """The filters as they stand in the address; an empty one filters nothing."""
+    """The filters as they are written in the address. An empty filter leaves no job out."""
 
     state: str = ""
     kind: str = ""
@@ -31,12 +31,16 @@ class Filters(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, query: dict[str, str]) -> Filters:
-        """Read a query. Raises BadRequest naming field, value and what is allowed; other fields are not looked at."""
-        given = {name: query.get(name, "").strip() for name in NAMES}
-        for name, value in given.items():
+        """Read the filters from a query. Other fields of the query are ignored.
+
+        Raises:
+            BadRequest: a filter has a bad value. The text names the filter, the value and what is allowed.
+        """
+        values = {name: query.get(name, "").strip() for name in NAMES}
+        for name, value in values.items():
             if len(value) > _LONGEST:
                 raise BadRequest(f"{name}: {len(value)} characters; at most {_LONGEST} are taken")
-        filters = cls(**given)
+        filters = cls(**values)
         if filters.state and filters.state not in STATES:
             raise BadRequest(f"state {filters.state[:40]!r}: expected one of {', '.join(STATES)}")
         filters.wanted(None)
@@ -44,7 +48,7 @@ class Filters(msgspec.Struct, frozen=True):
 
     @property
     def any(self) -> bool:
-        """True when at least one filter is set."""
+        """True if at least one filter is set."""
         return any(getattr(self, name) for name in NAMES)
 
     @property
@@ -54,12 +58,16 @@ class Filters(msgspec.Struct, frozen=True):
 
     @property
     def words(self) -> str:
-        """The filters for a person: `state failed, kind solve`."""
-        given = {name: getattr(self, name) for name in NAMES}
-        return ", ".join(f"{name} {value}" for name, value in given.items() if value)
+        """The filters as a person reads them, such as `state failed, kind solve`."""
+        values = {name: getattr(self, name) for name in NAMES}
+        return ", ".join(f"{name} {value}" for name, value in values.items() if value)
 
     def wanted(self, own_only: str | None) -> Wanted:
-        """The search that finds these jobs; `own_only` names the only submitter whose jobs may be seen."""
+        """Return the search that finds these jobs.
+
+        Args:
+            own_only: the only submitter whose jobs may be seen; None if the caller may see all jobs.
+        """
         return Wanted(
             states=self._stored(),
             task=self.kind,
@@ -70,13 +78,16 @@ class Filters(msgspec.Struct, frozen=True):
         )
 
     def shows(self, state: JobState) -> bool:
-        """True when a job in this state, as it is now, is wanted: `running` is not stored."""
+        """Return True if the list shows a job that is in this state now.
+
+        The search alone cannot decide this, because the ledger does not store the state `running`.
+        """
         if self.state in {"", "open", "ended"}:
             return True
         return state == self.state
 
     def narrowed(self, *, ended: bool) -> Filters | None:
-        """The same filters for jobs that have ended, or that have not; None: they would find none."""
+        """Return these filters limited to ended jobs, or to open jobs. Return None if no such job can match."""
         wanted = {*(FINAL if ended else _STORED_OPEN)}
         if self.state in {"", "open", "ended"}:
             group = "ended" if ended else "open"
@@ -93,10 +104,11 @@ class Filters(msgspec.Struct, frozen=True):
 
 
 def moment(name: str, text: str) -> float:
-    """The board's local time `text` as seconds since the epoch. Raises BadRequest."""
+    """Return `text`, a time in the board's time zone, as seconds since the epoch. Raises BadRequest, naming `name`."""
     for form in _TIMES:
         try:
             return time.mktime(time.strptime(text, form))
         except (ValueError, OverflowError):
             continue
-    raise BadRequest(f"{name} {text[:40]!r}: expected a time of the board's clock, as 2026-11-28T14:30 or 2026-11-28")
+    expected = "expected a time of the board's clock, such as 2026-11-28T14:30 or 2026-11-28"
+    raise BadRequest(f"{name} {text[:40]!r}: {expected}")

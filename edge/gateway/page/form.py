@@ -1,4 +1,4 @@
-"""Fields from the JSON Schema of a kind's arguments, and arguments from what a person filled in."""
+"""Makes form fields from the JSON Schema of a kind's arguments, and arguments from a filled-in form."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from edge.catalog.catalogue import TaskInfo
 from edge.core.errors import BadArguments
 from edge.core.values import JsonObject, JsonValue
 
-#: Text that may be longer than this gets a field of several lines.
+#: An argument that may have more characters than this gets a field of several lines.
 _ONE_LINE = 200
-#: Names of fields of arguments begin so; those of the options of a job do not.
+#: Prefix of the field names of arguments. It keeps them apart from the fields of the job's options.
 PREFIX = "a-"
 
 
 class Shape(StrEnum):
-    """How a field is drawn, and how its text is read."""
+    """The type of a field: it decides how the field is drawn and how its text is read."""
 
     TEXT = "text"
     LINES = "lines"  # text of several lines
-    WHOLE = "whole"
+    WHOLE = "whole"  # a whole number
     NUMBER = "number"
-    TICK = "tick"
-    CHOICE = "choice"
-    JSON = "json"  # whatever has no field of its own
+    TICK = "tick"  # a checkbox
+    CHOICE = "choice"  # one value of a list
+    JSON = "json"  # every other type: the person writes JSON
 
 
 class Field(msgspec.Struct, frozen=True):
-    """One argument."""
+    """The form field of one argument."""
 
     name: str
     shape: Shape
@@ -56,7 +56,14 @@ class Field(msgspec.Struct, frozen=True):
         return str(self.default)
 
     def read(self, text: str | None) -> JsonValue:
-        """The value for what was filled in; UNSET: leave the argument out. Raises ValueError with what is allowed."""
+        """Return the value of what a person filled in, or UNSET if the argument must be left out.
+
+        Args:
+            text: the content of the field; None if the form was sent without it, as browsers do for an empty checkbox.
+
+        Raises:
+            ValueError: the text is no such value. The message says what is allowed.
+        """
         if self.shape is Shape.TICK:
             return text is not None
         if text is None or text == "":
@@ -82,12 +89,12 @@ class Field(msgspec.Struct, frozen=True):
 
 
 def choice_text(value: JsonValue) -> str:
-    """How a choice stands in the form."""
+    """Return a choice as the form shows and sends it."""
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def fields_of(kind: TaskInfo) -> tuple[Field, ...]:
-    """The fields for the arguments of `kind`, in their order."""
+    """Return the fields for the arguments of `kind`, in the order of its signature."""
     schema = kind.schema
     required = frozenset(schema.get("required", ()))
     parts: JsonObject = schema.get("$defs", {})
@@ -97,7 +104,7 @@ def fields_of(kind: TaskInfo) -> tuple[Field, ...]:
 
 
 def arguments(kind: TaskInfo, fields: tuple[Field, ...], sent: Mapping[str, str]) -> JsonObject:
-    """The arguments by name. Raises BadArguments naming the first that cannot be read."""
+    """Return the arguments by name. Raises BadArguments, naming the first argument that cannot be read."""
     found: JsonObject = {}
     for field in fields:
         try:
@@ -115,7 +122,7 @@ def _field(name: str, node: JsonValue, parts: JsonObject, *, required: bool) -> 
     core, nullable = _without_null(node, parts)
     shape = _shape(core)
     if shape is Shape.TICK and (nullable or (required and "default" not in node)):
-        shape = Shape.CHOICE  # a tick cannot say "nothing"
+        shape = Shape.CHOICE  # a checkbox has no third state for "no value"
         core = {"enum": [True, False]}
     choices = tuple(core["enum"]) if shape is Shape.CHOICE else ()
     return Field(
@@ -124,7 +131,7 @@ def _field(name: str, node: JsonValue, parts: JsonObject, *, required: bool) -> 
 
 
 def _resolved(node: JsonValue, parts: JsonObject) -> JsonObject:
-    """`node` with its reference followed; anything else that is no object allows every value."""
+    """Return `node` with its `$ref` replaced by the target. A node that is no object allows every value."""
     if not isinstance(node, dict):
         return {}
     reference = node.get("$ref")
@@ -135,14 +142,14 @@ def _resolved(node: JsonValue, parts: JsonObject) -> JsonObject:
 
 
 def _without_null(node: JsonObject, parts: JsonObject) -> tuple[JsonObject, bool]:
-    """The one shape beside null, and whether null is allowed."""
+    """Return the schema without null, and True if null is allowed. Several other types give an empty schema."""
     choices = node.get("anyOf")
     if not isinstance(choices, list):
         return node, False
-    others = [part for part in (_resolved(each, parts) for each in choices) if part.get("type") != "null"]
-    if len(others) == 1:
-        return others[0], len(others) < len(choices)
-    return {}, len(others) < len(choices)
+    not_null = [part for part in (_resolved(each, parts) for each in choices) if part.get("type") != "null"]
+    if len(not_null) == 1:
+        return not_null[0], len(not_null) < len(choices)
+    return {}, len(not_null) < len(choices)
 
 
 def _shape(node: JsonObject) -> Shape:
@@ -161,14 +168,14 @@ def _shape(node: JsonObject) -> Shape:
 
 
 def _bounds(node: JsonObject, shape: Shape) -> Iterator[tuple[str, JsonValue]]:
-    """Attributes that let a browser help; the board checks all of it anyway."""
+    """Yield HTML attributes that let the browser check the value early. The board checks every value in any case."""
     names = {"minLength": "minlength", "maxLength": "maxlength"}
     if shape in {Shape.WHOLE, Shape.NUMBER}:
-        # A browser rounds whole numbers beyond this, and would refuse what the kind takes.
         names = {"minimum": "min", "maximum": "max"}
-    for word, attribute in names.items():
-        if isinstance(node.get(word), int | float) and abs(node[word]) <= 2**53:
-            yield attribute, node[word]
+    for keyword, attribute in names.items():
+        # A browser rounds whole numbers beyond 2^53, and could then refuse a value that the kind accepts.
+        if isinstance(node.get(keyword), int | float) and abs(node[keyword]) <= 2**53:
+            yield attribute, node[keyword]
 
 
 def _hints(node: JsonObject, shape: Shape) -> Iterator[str]:
@@ -189,9 +196,9 @@ def _hints(node: JsonObject, shape: Shape) -> Iterator[str]:
         "maxItems": "at most {} items",
         "pattern": "matches {}",
     }
-    for word, text in words.items():
-        if word in node:
-            value = node[word]
+    for keyword, text in words.items():
+        if keyword in node:
+            value = node[keyword]
             yield text.format(f"{value:,}" if isinstance(value, int) else value)
 
 
@@ -208,7 +215,7 @@ def _number(text: str) -> int | float:
     try:
         return msgspec.json.decode(text.encode(), type=int | float)
     except (msgspec.DecodeError, UnicodeEncodeError):
-        raise ValueError(f"= {text[:40]!r}: must be a number, as 1.5 or 2e-3") from None
+        raise ValueError(f"= {text[:40]!r}: must be a number, such as 1.5 or 2e-3") from None
 
 
 def _json(text: str) -> JsonValue:

@@ -1,4 +1,4 @@
-"""The last day or month as plots, each with a table."""
+"""Shows plots of the last day or month, each with a table."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _NAMES = {Span.DAY: "24 hours", Span.MONTH: "30 days"}
 
 
 class HistoryView:
-    """`/history`."""
+    """Shows `/history`. Runs on the event loop."""
 
     def __init__(self, appliance: Appliance, rendering: Rendering) -> None:
         self._appliance, self._rendering = appliance, rendering
 
     async def show(self, visit: Visit) -> web.StreamResponse:
-        """Answer with the plots of a span."""
+        """Return the page with the plots of one span. Raises BadRequest."""
         text = visit.query().get("span", Span.DAY)
         try:
             span = Span(text)

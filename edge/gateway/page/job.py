@@ -1,4 +1,4 @@
-"""One job with its whole story, and what may be done with it."""
+"""Shows one job with its attempts, arguments, result and files. Cancels, removes or repeats it."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from edge.results.attempts import AttemptsStore
 
 _CHILDREN = 20
 _CHILDREN_PAGE = 100
-#: Arguments and values longer than this are not shown, and not even decoded: they are there to download.
+#: Arguments longer than this are neither decoded nor shown. A longer value is not shown, but can be downloaded.
 _SHOWN_BYTES = 64 << 10
 _MAX_BYTES = 4096
-#: Sent with the form, so that the same press of a button makes one job.
+#: Idempotency key of a form: the same form sent twice makes one job.
 _KEY = re.compile(r"[0-9a-f]{32}")
 
 
 class Story(msgspec.Struct, frozen=True):
-    """What is kept of one job beside its row."""
+    """The data of one job that is in files, not in its row of the ledger."""
 
     result: Result | None
-    damaged: str  # why there is no result to be shown though it has ended
+    damaged: str  # why the result of an ended job cannot be read; empty if it can
     attempts: Attempts | None
-    checkpoint_at: float | None  # when its progress was saved last
+    checkpoint_at: float | None  # time of the last checkpoint, in seconds since the epoch
 
 
 class OneJobView:
-    """`/jobs/ID` and below."""
+    """Handles `/jobs/ID` and the paths below it. Runs on the event loop."""
 
     def __init__(self, appliance: Appliance, rendering: Rendering) -> None:
         self._appliance, self._rendering = appliance, rendering
@@ -49,7 +49,7 @@ class OneJobView:
         self._routes = JobRoutes(appliance)
 
     async def show(self, visit: Visit) -> web.StreamResponse:
-        """Answer with the job."""
+        """Return the page of the job. Raises UnknownJob, JobGone, StorageError."""
         row = self._row(visit)
         view = await self._appliance.view(row)
         story = await asyncio.to_thread(self._story, row)
@@ -73,40 +73,40 @@ class OneJobView:
         )
 
     async def children(self, visit: Visit) -> web.StreamResponse:
-        """Answer with a page of the jobs that this one spawned."""
+        """Return one page of the list of jobs that this job spawned. Raises as `show`, and BadRequest."""
         row = self._row(visit)
         after = visit.query().get("after", "-1")
         if not (after == "-1" or (after.isascii() and after.isdigit() and len(after) < 19)):
-            raise BadRequest(f"after {after[:40]!r}: expected the number that the page before gave")
+            raise BadRequest(f"after {after[:40]!r}: expected the number from the link on the page before")
         page = await self._appliance.children(row, visit.caller, after=int(after), limit=_CHILDREN_PAGE)
         return self._rendering.page(visit, "children.html", parent=row, page=page)
 
     async def result(self, visit: Visit) -> web.StreamResponse:
-        """Answer with the result as it stands in its file."""
+        """Return the result file as a download."""
         answer = await self._routes.result(Call(visit.request, visit.caller, read_query(visit.request, WaitQuery)))
         if answer.status == HTTPStatus.OK:
             answer.headers["Content-Disposition"] = f'attachment; filename="{visit.path}.json"'
         return answer
 
     async def file(self, visit: Visit) -> web.StreamResponse:
-        """Answer with a file that the job left."""
+        """Return one of the job's output files."""
         return await self._routes.file(Call(visit.request, visit.caller, None))
 
     async def cancel(self, visit: Visit) -> web.StreamResponse:
-        """Ask the job to stop."""
-        row = await self._mine(visit)
-        if not row.state.final:  # it may have ended while the page was looked at
+        """Cancel the job. Raises as `show`, and Forbidden."""
+        row = await self._row_to_end(visit)
+        if not row.state.final:  # it may have ended since the page was loaded
             await self._appliance.endings.end(row, if_open=True, if_final=False)
         return see(f"/jobs/{row.id}")
 
     async def remove(self, visit: Visit) -> web.StreamResponse:
-        """Remove the job's result and files."""
-        row = await self._mine(visit)
+        """Remove the job's result and files. Raises as `show`, and Forbidden."""
+        row = await self._row_to_end(visit)
         left = await self._appliance.endings.end(row, if_open=False, if_final=True)
         return see("/jobs" if left is None else f"/jobs/{row.id}")
 
     async def again(self, visit: Visit) -> web.StreamResponse:
-        """Hand in the same once more, as a job of its own."""
+        """Submit a new job with the same kind, arguments, files and limits."""
         row = self._row(visit)
         key = (await visit.form(max_bytes=_MAX_BYTES)).get("key", "")
         args, kwargs = msgspec.json.decode(row.arguments, type=tuple[list[JsonValue], JsonObject])
@@ -129,14 +129,14 @@ class OneJobView:
         return see(f"/jobs/{answer.job.id}")
 
     def _row(self, visit: Visit) -> JobRow:
-        """The row of the job in the address. Raises UnknownJob, JobGone, StorageError."""
+        """Return the row of the job in the address. Raises UnknownJob, JobGone, StorageError."""
         return self._appliance.job(visit.path, visit.caller)
 
-    async def _mine(self, visit: Visit) -> JobRow:
-        """The same, for a caller who may end it. Raises Forbidden."""
+    async def _row_to_end(self, visit: Visit) -> JobRow:
+        """Return the row of a job that the caller may cancel or remove. Raises as `_row`, and Forbidden."""
         row = self._row(visit)
         if not visit.may_end(row.submitter):
-            raise Forbidden(f"token {visit.caller.name!r} may end only jobs of its own")
+            raise Forbidden(f"token {visit.caller.name!r} may cancel or remove only its own jobs")
         await visit.form(max_bytes=_MAX_BYTES)
         return row
 
@@ -145,14 +145,14 @@ class OneJobView:
         return kinds.readable and task in kinds.current.tasks
 
     def _named(self, row: JobRow, args: list[JsonValue], kwargs: JsonObject) -> list[tuple[str, JsonValue]]:
-        """The arguments with their names, where the kind is known."""
+        """Return the arguments with their names. If the kind is not known, positional arguments get numbers."""
         kinds = self._appliance.kinds
         names = kinds.current.tasks[row.task].positional if self._known(row.task) else ()
         named = [(names[n] if n < len(names) else f"argument {n + 1}", value) for n, value in enumerate(args)]
         return [*named, *kwargs.items()]
 
     def _story(self, row: JobRow) -> Story:
-        """Reads files, in a thread."""
+        """Return the data of the job's files. Reads the disk, so it runs in a thread."""
         result, damaged = None, ""
         if row.state.final:
             try:
@@ -163,7 +163,7 @@ class OneJobView:
         if not row.state.final:
             try:
                 attempts = self._attempts.read(row.id)
-                # On an appliance the gateway may not look there: then nothing is said of it.
+                # On an appliance the gateway may not read the folder of checkpoints. The page then shows none.
                 checkpoint_at = (self._appliance.config.layout.checkpoints / f"{row.id}.json").stat().st_mtime
             except (EdgeError, OSError):
                 pass
@@ -171,12 +171,12 @@ class OneJobView:
 
 
 def _arguments(row: JobRow) -> tuple[list[JsonValue], JsonObject]:
-    """Arguments by place and by name; none where there are too many bytes of them to be shown."""
+    """Return positional and named arguments. Both are empty if they are too long to be shown, or damaged."""
     if len(row.arguments) > _SHOWN_BYTES:
         return [], {}
     try:
         return msgspec.json.decode(row.arguments, type=tuple[list[JsonValue], JsonObject])
-    except (msgspec.DecodeError, UnicodeDecodeError):  # a damaged row
+    except (msgspec.DecodeError, UnicodeDecodeError):  # the row of the ledger is damaged
         return [], {}
 
 

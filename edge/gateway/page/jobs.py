@@ -1,4 +1,4 @@
-"""The list of jobs, and what acts on all that a filter finds."""
+"""Shows the list of jobs, and cancels or removes all jobs that a filter finds."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from edge.ledger.search import Found, Wanted
 from edge.model import JobState
 
 _PAGE = 50
-#: How long one look may take before it shows what it has and offers to go on.
+#: The longest time of one search. After it the page shows what was found and offers to search further back.
 _LOOK_S = 0.12
-#: Jobs that one press of a button ends, at most: each open one is an order to the workers.
+#: The largest number of jobs that one press of a button ends: each open job becomes an order file for the workers.
 _AT_ONCE = 5_000
 _SAMPLE = 5
 _MAX_BYTES = 16_384
@@ -30,21 +30,21 @@ _ACTIONS = ("cancel", "remove")
 
 
 class Chosen(msgspec.Struct, frozen=True):
-    """All jobs that an action is for: newest `top`, oldest `low`, and whether there are more."""
+    """The jobs that an action ends."""
 
     rows: tuple[JobRow, ...]
-    top: int
-    more: bool
+    top: int  # the number of each of these jobs in the ledger is below this one
+    more: bool  # True if the filter may find further, older jobs
 
 
 class JobsView:
-    """`/jobs` and `/jobs/all`."""
+    """Handles `/jobs` and `/jobs/all`. Runs on the event loop."""
 
     def __init__(self, appliance: Appliance, rendering: Rendering) -> None:
         self._appliance, self._rendering = appliance, rendering
 
     async def show(self, visit: Visit) -> web.StreamResponse:
-        """Answer with a page of the list."""
+        """Return one page of the list. Raises BadRequest."""
         query = visit.query()
         filters, before = Filters.of(query), _cursor(query.get("before", ""))
         wanted = filters.wanted(visit.own_only)
@@ -53,7 +53,7 @@ class JobsView:
             found = self._running(views, visit, filters)
         else:
             found = await self._look(wanted, before_seq=before, limit=_PAGE, budget_s=_LOOK_S)
-            views = Views(self._appliance.board)  # of now: some may have begun or ended meanwhile
+            views = Views(self._appliance.board)  # read again: jobs may have started or ended during the search
         jobs = [views.of(row) for row in found.rows if filters.shows(views.state(row))]
         kinds = sorted(self._appliance.kinds.current.tasks) if self._appliance.kinds.readable else []
         return self._rendering.page(
@@ -72,7 +72,7 @@ class JobsView:
         )
 
     async def ask_all(self, visit: Visit) -> web.StreamResponse:
-        """Show how many jobs the action would end, before anything is done."""
+        """Return a page that shows how many jobs the action would end. It changes nothing. Raises BadRequest."""
         query = visit.query()
         action, filters = _action(query), Filters.of(query)
         chosen = await self._chosen(visit, action, filters, top=None)
@@ -89,12 +89,15 @@ class JobsView:
         )
 
     async def end_all(self, visit: Visit) -> web.StreamResponse:
-        """Cancel or remove all that the filter finds up to the newest job that was counted."""
+        """Cancel or remove the jobs that the filter finds. Jobs that came after the count are not changed.
+
+        Raises BadRequest.
+        """
         fields = await visit.form(max_bytes=_MAX_BYTES)
         action, filters = _action(fields), Filters.of(fields)
         top = _cursor(fields.get("top", ""))
         if top is None:
-            raise BadRequest("top: expected the number that the page before gave")
+            raise BadRequest("top: expected the number from the page before")
         chosen = await self._chosen(visit, action, filters, top=top)
         if action == "cancel":
             await self._appliance.endings.cancel_all(chosen.rows)
@@ -106,7 +109,7 @@ class JobsView:
         narrowed = filters.narrowed(ended=action == "remove")
         if narrowed is None:
             return Chosen((), top or 1, more=False)
-        own = None if visit.is_admin else visit.caller.name  # who may end only their own
+        own = None if visit.is_admin else visit.caller.name  # only an admin may end the jobs of others
         wanted = narrowed.wanted(own)
         running = set(Views(self._appliance.board).running_ids())
         found = await self._look(wanted, before_seq=top, limit=_AT_ONCE + 1, budget_s=_LOOK_S)
@@ -125,11 +128,11 @@ class JobsView:
         return await self._appliance.outbox.look(look)
 
     def _running(self, views: Views, visit: Visit, filters: Filters) -> Found:
-        """Jobs that run now; they are few, and no index has them."""
+        """Return the running jobs that the filters match. They are few, and no index of the ledger lists them."""
         rows = [row for row in map(self._appliance.outbox.reader.find, views.running_ids()) if row is not None]
         own = visit.own_only
         tests: list[Callable[[JobRow], bool]] = [lambda row: own in (None, row.submitter)]
-        for value, test in ((filters.kind, _is_kind), (filters.submitter, _is_submitter), (filters.text, _has)):
+        for value, test in ((filters.kind, _is_kind), (filters.submitter, _is_submitter), (filters.text, _has_text)):
             if value:
                 tests.append(partial(test, value))
         wanted = filters.wanted(own)
@@ -149,18 +152,18 @@ def _is_submitter(value: str, row: JobRow) -> bool:
     return row.submitter == value
 
 
-def _has(value: str, row: JobRow) -> bool:
+def _has_text(value: str, row: JobRow) -> bool:
     in_json = msgspec.json.encode(value).decode()[1:-1].lower()
     text = row.arguments.decode("utf-8", "replace").lower()
     return value.lower() in row.id.lower() or value.lower() in row.message.lower() or in_json in text
 
 
 def _cursor(text: str) -> int | None:
-    """The number of a job in the ledger. Raises BadRequest."""
+    """Return `text` as the number of a job in the ledger, or None if it is empty. Raises BadRequest."""
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and 0 < len(text) < 19):
-        raise BadRequest(f"before {text[:40]!r}: expected the number that the page before gave")
+        raise BadRequest(f"before {text[:40]!r}: expected the number from the page before")
     return int(text)
 
 

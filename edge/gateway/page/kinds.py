@@ -1,4 +1,4 @@
-"""The kinds of job: what they do, and what their jobs took."""
+"""Shows the kinds of job with their arguments, and the mean run time and energy of their newest jobs."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from edge.gateway.service import Appliance
 from edge.ledger.reader import LedgerReader
 from edge.model import JobState, Result
 
-#: The means are of so many jobs of a kind, at most, found among so many of the newest of all kinds.
+#: A mean is taken over at most `_EACH` jobs of a kind. They are searched among the `_AMONG` newest jobs of all kinds.
 _EACH, _AMONG = 5, 5_000
-#: Counting reads a whole index: looks that follow one another so closely share a count.
+#: Counting reads a whole index, so views within this time share one count.
 _SAME_S = 10.0
 
 
 class Mean(msgspec.Struct, frozen=True):
-    """What the newest jobs of a kind took on average; None: no job tells."""
+    """Mean run time and energy of the newest jobs of a kind. A value is None if no job recorded it."""
 
-    runs: int = 0
+    runs: int = 0  # jobs that the mean is taken over
     seconds: float | None = None
     joules: float | None = None
 
 
 class KindRow(msgspec.Struct, frozen=True):
-    """A kind as the page shows it."""
+    """A kind of job as the page shows it."""
 
     info: TaskInfo
     arguments: tuple[str, ...]
@@ -42,24 +42,24 @@ class KindRow(msgspec.Struct, frozen=True):
 
     @property
     def failed(self) -> int:
-        """How many of its jobs failed, among those that are kept."""
+        """The number of its failed jobs that are still kept."""
         return self.counts.get(JobState.FAILED, 0)
 
     @property
     def ended(self) -> int:
-        """How many of its jobs have a result."""
+        """The number of its ended jobs that are still kept."""
         return sum(count for state, count in self.counts.items() if state.final)
 
 
 class KindsView:
-    """`/kinds`."""
+    """Shows `/kinds`. Runs on the event loop."""
 
     def __init__(self, appliance: Appliance, rendering: Rendering) -> None:
         self._appliance, self._rendering = appliance, rendering
         self._counts = Recent[dict[str, dict[JobState, int]]](_SAME_S)
 
     async def show(self, visit: Visit) -> web.StreamResponse:
-        """Answer with all kinds."""
+        """Return the page of all kinds."""
         catalogue = self._appliance.kinds.current
 
         def look(ledger: LedgerReader) -> tuple[dict[str, dict[JobState, int]], dict[str, list[str]]]:
@@ -77,7 +77,7 @@ class KindsView:
         )
 
     def _means(self, latest: dict[str, list[str]]) -> dict[str, Mean]:
-        """Reads results, in a thread."""
+        """Return the mean of each kind. Reads result files, so it runs in a thread."""
         return {task: _mean(self._results(ids)) for task, ids in latest.items()}
 
     def _results(self, ids: Iterable[str]) -> Iterable[Result]:
@@ -85,7 +85,7 @@ class KindsView:
             try:
                 result = self._appliance.results.read(job_id)
             except (EdgeError, OSError):
-                continue  # damaged, or removed meanwhile
+                continue  # the file is damaged, or was removed since the search
             if result is not None:
                 yield result
 

@@ -1,4 +1,4 @@
-"""In with a token, and out."""
+"""Logs a person in with a token, and out."""
 
 from __future__ import annotations
 
@@ -21,32 +21,41 @@ _MAX_BYTES = 8192
 
 
 class LoginView:
-    """The form for a token. Where loopback is trusted, nobody on the board needs it."""
+    """Handles `/login` and `/logout`. Runs on the event loop.
+
+    If the configuration trusts loopback, people on the board itself need no login.
+    """
 
     def __init__(
         self,
         appliance: Appliance,
         rendering: Rendering,
-        door: Authenticator,
+        authenticator: Authenticator,
         sessions: Sessions,
         throttle: Throttle,
     ) -> None:
         self._appliance, self._rendering = appliance, rendering
-        self._door, self._sessions, self._throttle = door, sessions, throttle
+        self._authenticator, self._sessions, self._throttle = authenticator, sessions, throttle
 
     async def form(self, visit: Visit) -> web.StreamResponse:
-        """Ask for a token."""
+        """Return the form for a token."""
         return self._form(visit, next_path=_own_path(visit.query().get("next", "")))
 
     async def enter(self, visit: Visit) -> web.StreamResponse:
-        """Open a session for the owner of a token."""
+        """Open a session for the owner of the token.
+
+        Raises:
+            TooOften: this address sent too many wrong tokens and has to wait.
+            Forbidden: the token belongs to a board, not to a person.
+            BadRequest: the form is malformed.
+        """
         address = visit.request.remote or ""
         if (wait_s := self._throttle.wait_s(address)) > 0:
             left_s = math.ceil(wait_s)
             raise TooOften(f"too many wrong tokens came from {address}; try again in {left_s} s", retry_after_s=left_s)
         fields = await visit.form(max_bytes=_MAX_BYTES)
         next_path = _own_path(fields.get("next", ""))
-        token = self._sessions.who(fields.get("token", "").strip())
+        token = self._sessions.token_of(fields.get("token", "").strip())
         if token is None:
             self._throttle.wrong(address)
             why = "This token is not known here, or it was revoked."
@@ -71,7 +80,7 @@ class LoginView:
 
 
 def _own_path(path: str) -> str:
-    """`path` where it is one of this board; else the board. A link must not lead a login to another site."""
+    """Return `path` if it is a path of this board, else `/`. A link must not lead a person to another site at login."""
     if path.startswith("/") and path[1:2] not in {"/", "\\"} and path.isprintable() and path.isascii():
         return path
     return "/"

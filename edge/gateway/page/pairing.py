@@ -1,7 +1,7 @@
-"""Pairing in a browser: a visitor shows a code, and an admin types it.
+"""Pairing in a browser: a visitor's browser shows a code, and an admin types it.
 
-The visitor's browser keeps the token of its request in a cookie from the beginning. Once an admin has let it in, that
-token counts, and a session is opened for it.
+The visitor's browser keeps the token of its request in a cookie from the beginning. Once an admin has confirmed the
+code, this token is valid, and the page opens a session for it.
 """
 
 from __future__ import annotations
@@ -29,19 +29,20 @@ from edge.model.pairing import Code, typed
 
 _COOKIE = "edge_pairing"
 _MAX_BYTES = 4096
-#: What an admin may give; `node` is for boards, which are paired by `edge deploy`.
+#: The scopes that an admin can choose. `node` is missing: it is for boards, which `edge deploy` pairs.
 _SCOPES = (
-    (Scope.SUBMIT, "submit: hand in jobs, and see its own"),
+    (Scope.SUBMIT, "submit: submit jobs, and see its own"),
     (Scope.READ, "read: see all jobs"),
-    (Scope.RUN, "run: programs that ask for it too; any, where the board has allow_any"),
+    (Scope.RUN, "run: the same, and run programs that need this scope (any program if the board has allow_any)"),
     (Scope.ADMIN, "admin: everything"),
 )
-#: Browsers by a word of their header, the more special first.
+#: A word of the `User-Agent` header and the browser that sends it. Chrome sends "Safari" and Edge sends "Chrome" too,
+#: so the order matters.
 _BROWSERS = (("Firefox", "firefox"), ("Edg", "edge"), ("Chrome", "chrome"), ("Safari", "safari"))
 
 
-class Asked(msgspec.Struct, frozen=True):
-    """A visitor's request, as its cookie keeps it."""
+class PairingCookie(msgspec.Struct, frozen=True):
+    """The pairing request of a visitor's browser, as its cookie stores it."""
 
     id: str
     code: Code
@@ -49,7 +50,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class PairingView:
-    """`/pair` for a visitor, `/pairings` for an admin."""
+    """Handles `/pair` for a visitor and `/pairings` for an admin. Runs on the event loop."""
 
     def __init__(self, appliance: Appliance, rendering: Rendering, sessions: Sessions) -> None:
         self._pairings, self._rendering, self._sessions = appliance.pairings, rendering, sessions
@@ -61,60 +62,60 @@ class PairingView:
     # ---- a visitor ----
 
     async def ask(self, visit: Visit) -> web.StreamResponse:
-        """Make a request, unless this browser has one that waits. Raises TooManyPairings."""
+        """Make a pairing request, unless this browser has one that waits. Raises TooManyPairings."""
         await visit.form(max_bytes=_MAX_BYTES)
-        asked = _asked(visit.request)
+        cookie = _cookie(visit.request)
         answer = see("/pair")
-        if asked is None or await self._found(asked, 0.0) is None:
+        if cookie is None or await self._found(cookie, 0.0) is None:
             secret, browser = tokens.new_secret(), _browser(visit.request.headers.get(hdrs.USER_AGENT, ""))
             name = f"{browser}-{secrets.token_hex(2)}"
             made, code = self._pairings.ask_here(name, sha256=tokens.digest(secret), address=visit.request.remote or "")
-            self._keep(answer, f"{made.id}~{code}~{secret}", max_age=int(LIFE_S))
+            self._set_cookie(answer, f"{made.id}~{code}~{secret}", max_age=int(LIFE_S))
         return answer
 
     async def show(self, visit: Visit) -> web.StreamResponse:
-        """Show the code; go in where it was confirmed."""
+        """Return the page with the code, or open a session if the code was confirmed. Raises Forbidden."""
         return await self._show(visit, 0.0)
 
     async def wait(self, visit: Visit) -> web.StreamResponse:
-        """As `show`, once somebody has decided: for browsers without the script, in one long request."""
+        """Do the same as `show`, but wait for the admin's decision first: for browsers without JavaScript."""
         return await self._show(visit, self._max_wait_s)
 
     async def _show(self, visit: Visit, wait_s: float) -> web.StreamResponse:
-        asked = _asked(visit.request)
-        if asked is None:
+        cookie = _cookie(visit.request)
+        if cookie is None:
             return see("/login")
-        found = await self._found(asked, wait_s)
-        token = self._sessions.who(asked.secret)
+        found = await self._found(cookie, wait_s)
+        token = self._sessions.token_of(cookie.secret)
         if token is not None:
             if not set(token.scopes) & READERS:
                 raise Forbidden(f"token {token.name!r} has scope {Scope.NODE}: it is for a board, not for a person")
             answer = see("/")
             self._sessions.open(answer, token)
-            self._keep(answer, "", max_age=0)
+            self._set_cookie(answer, "", max_age=0)
             return answer
         if found is not None and wait_s:
             return see("/pair")
         left_s = 0.0 if found is None else max(0.0, found.until - time.monotonic())
         page = self._rendering.page(
             *(visit, "pair.html"),
-            asked=asked if found is not None else None,
+            cookie=cookie if found is not None else None,
             left_s=left_s,
             fingerprint=self._fingerprint,
         )
         if found is None:
-            self._keep(page, "", max_age=0)
+            self._set_cookie(page, "", max_age=0)
         return page
 
-    async def _found(self, asked: Asked, wait_s: float) -> Pairing | None:
-        """The request of this browser while it can still be confirmed."""
+    async def _found(self, cookie: PairingCookie, wait_s: float) -> Pairing | None:
+        """Return the request of this browser, or None if it is too old or was refused."""
         try:
-            found = await self._pairings.wait(asked.id, wait_s)
+            found = await self._pairings.wait(cookie.id, wait_s)
         except UnknownPairing:
             return None
         return None if found.outcome is Outcome.DENIED else found
 
-    def _keep(self, answer: web.StreamResponse, value: str, *, max_age: int) -> None:
+    def _set_cookie(self, answer: web.StreamResponse, value: str, *, max_age: int) -> None:
         answer.set_cookie(
             *(_COOKIE, value),
             max_age=max_age,
@@ -127,11 +128,11 @@ class PairingView:
     # ---- an admin ----
 
     async def list(self, visit: Visit) -> web.StreamResponse:
-        """Show who asks, and the form for a code."""
-        return self._list(visit, said=visit.query().get("let-in", "")[:80])
+        """Return the page with the waiting requests and the form for a code."""
+        return self._list(visit, approved=visit.query().get("let-in", "")[:80])
 
     async def decide(self, visit: Visit) -> web.StreamResponse:
-        """Let in, or refuse, whoever shows the code."""
+        """Approve or refuse the request that has this code."""
         fields = await visit.form(max_bytes=_MAX_BYTES)
         scopes = [scope for scope, _ in _SCOPES if fields.get(f"scope-{scope}")]
         try:
@@ -140,7 +141,7 @@ class PairingView:
                 self._pairings.deny(code)
                 return see("/pairings")
             if not scopes:
-                raise UsageError("give it at least one scope")
+                raise UsageError("choose at least one scope")
             name = fields.get("name", "").strip()
             token = await self._pairings.approve(code, scopes, name=name, replace=bool(fields.get("replace")))
         except (UsageError, UnknownPairing, WrongState) as err:
@@ -153,7 +154,7 @@ class PairingView:
         *,
         fields: dict[str, str] | None = None,
         why: str = "",
-        said: str = "",
+        approved: str = "",
         status: HTTPStatus = HTTPStatus.OK,
     ) -> web.StreamResponse:
         now = time.monotonic()
@@ -165,16 +166,16 @@ class PairingView:
             scopes=_SCOPES,
             fields={f"scope-{Scope.SUBMIT}": "on"} if fields is None else fields,
             why=why,
-            said=said,
+            approved=approved,
         )
 
 
-def _asked(request: web.Request) -> Asked | None:
-    """What the cookie says; None where it is none of ours."""
+def _cookie(request: web.Request) -> PairingCookie | None:
+    """Return the content of the pairing cookie, or None if there is no cookie or it is malformed."""
     match request.cookies.get(_COOKIE, "").split("~"):
         case [request_id, code, secret] if secret.startswith(tokens.PREFIX) and len(secret) < 200:
             try:
-                return Asked(request_id[:40], typed(code), secret)
+                return PairingCookie(request_id[:40], typed(code), secret)
             except UsageError:
                 return None
         case _:

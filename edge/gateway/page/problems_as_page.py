@@ -1,4 +1,4 @@
-"""What went wrong, as a page with one sentence, for a browser; programs get the problem document as it is."""
+"""Shows an error to a browser as an HTML page with one sentence. Programs get the problem document unchanged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def middleware(page: Page) -> Middleware:
-    """Comes before `problems.middleware`, whose answers it turns into pages outside of `/v1`."""
+    """Return a middleware that goes outside `problems.middleware` and turns its documents into pages.
+
+    It changes only answers to a client that accepts HTML, and none below `/v1`. An unauthenticated GET is redirected
+    to the login.
+    """
 
     @web.middleware
     async def as_page(request: web.Request, handler: _Handler) -> web.StreamResponse:
@@ -38,7 +42,7 @@ def middleware(page: Page) -> Middleware:
         problem = msgspec.json.decode(response.body, type=Problem)
         try:
             visit = page.visit(request, ANYONE)
-        except Exception:  # a token file that cannot be read is what this page tells of, perhaps
+        except Exception:  # the reported error may itself be a token file that cannot be read
             visit = None
         answer = page.site.rendering.problem(visit, problem)
         for name in (hdrs.RETRY_AFTER, hdrs.ALLOW):

@@ -1,4 +1,4 @@
-"""From a template to an answer, with the headers that every page has."""
+"""Renders templates into responses, with the headers that every page has."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ from edge.gateway.page.visit import Visit
 from edge.gateway.service import Appliance
 from edge.wire import Problem
 
-#: Nothing inline, nothing from elsewhere, no frame around it.
+#: Forbids inline scripts and styles, content from other sites, and frames around the page.
 _POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
 _HEADERS = {
     "Content-Security-Policy": _POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    # Not `no-referrer`: with it browsers send `Origin: null`, and a form of ours would look like one of another site.
+    # Not `no-referrer`: with it browsers send `Origin: null`, and a form of this page would look like one of another
+    # site.
     "Referrer-Policy": "same-origin",
     hdrs.CACHE_CONTROL: "private, no-cache",
     hdrs.VARY: hdrs.ACCEPT_ENCODING,
 }
-_SMALL_BYTES = 1000
+_SMALL_BYTES = 1000  # a smaller page is not compressed
 
 
 class Rendering:
-    """Renders templates; every value is escaped unless a template says otherwise, which none does for a value."""
+    """Renders templates into pages. Every value is escaped, and no template switches that off for a value."""
 
     def __init__(self, assets: Assets, appliance: Appliance) -> None:
         self._appliance = appliance
@@ -44,7 +45,7 @@ class Rendering:
             trim_blocks=True,
             lstrip_blocks=True,
             auto_reload=False,
-            finalize=texts.honest,
+            finalize=texts.printable,
         )
         self._environment.filters.update(texts.FILTERS)
         self._environment.globals.update(asset=assets.url, version=__version__, host=platform.node())
@@ -52,7 +53,7 @@ class Rendering:
     def page(
         self, visit: Visit | None, template: str, *, status: HTTPStatus = HTTPStatus.OK, **values: object
     ) -> web.Response:
-        """The page that `template` makes of `values`, for `visit`."""
+        """Return the page that `template` makes of `values`. `visit` is None if the caller is not known."""
         text = self._environment.get_template(template).render(
             visit=visit, now=time.time(), power=self._appliance.board.verdict(), **values
         )
@@ -68,10 +69,10 @@ class Rendering:
         return web.Response(status=status, body=content, content_type="text/html", charset="utf-8", headers=headers)
 
     def problem(self, visit: Visit | None, problem: Problem) -> web.Response:
-        """A page with the sentence of `problem`."""
+        """Return a page with the sentence and the status of `problem`."""
         return self.page(visit, "problem.html", status=HTTPStatus(problem.status), problem=problem)
 
 
 def see(path: str) -> web.Response:
-    """After a change: look at `path`, so that a reload does not repeat the change."""
+    """Return a redirect (303) to `path`. After a change it keeps a reload from repeating the change."""
     return web.Response(status=HTTPStatus.SEE_OTHER, headers={hdrs.LOCATION: path, hdrs.CACHE_CONTROL: "no-store"})

@@ -1,4 +1,4 @@
-"""The addresses of the page: who may use each, and what is checked before its handler runs."""
+"""Routes of the page: the URL paths, the scopes that each one needs, and the checks before a handler runs."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _NOBODY = Caller("", frozenset())
 
 @dataclass(frozen=True)
 class PageRoute:
-    """One method on one path, the handler among the site's, and the scopes of which one is needed."""
+    """One method on one path, with its handler and the scopes that allow it."""
 
     method: str
     path: str
-    handler: _Handler
-    scopes: frozenset[Scope] = READERS
+    handler: _Handler  # returns the handler of this route from the site
+    scopes: frozenset[Scope] = READERS  # the caller needs one of them; empty if no login is needed
 
 
 _ROUTES = (
@@ -78,32 +78,32 @@ _ROUTES = (
 
 
 class Page:
-    """The page of one board. Light until the first visit, which makes the site."""
+    """The page of one board. It needs little memory until the first visit makes the site. Runs on the event loop."""
 
-    def __init__(self, appliance: Appliance, door: Authenticator, config_path: Path | None) -> None:
-        self._appliance, self._door, self._config_path = appliance, door, config_path
+    def __init__(self, appliance: Appliance, authenticator: Authenticator, config_path: Path | None) -> None:
+        self._appliance, self._authenticator, self._config_path = appliance, authenticator, config_path
         config = appliance.config
-        self._sessions = Sessions(door, config.layout.page_key, secure=config.gateway.tls_cert is not None)
+        self._sessions = Sessions(authenticator, config.layout.page_key, secure=config.gateway.tls_cert is not None)
         self._throttle = Throttle()
         self._site: Site | None = None
 
     @property
     def site(self) -> Site:
-        """All views."""
+        """All views, made at the first use."""
         if self._site is None:
-            # Imported at the first visit: a board that nobody looks at does not pay for jinja2 and the views.
+            # Imported at the first visit: a board without viewers does not pay for jinja2 and the views.
             from edge.gateway.page.site import Site
 
             self._site = Site(
-                self._appliance, self._door, self._sessions, self._throttle, config_path=self._config_path
+                self._appliance, self._authenticator, self._sessions, self._throttle, config_path=self._config_path
             )
         return self._site
 
     def bind(self, router: web.UrlDispatcher) -> None:
-        """Put all routes into aiohttp's router."""
+        """Add all routes to aiohttp's router."""
         for route in _ROUTES:
             if route.method == _GET:
-                router.add_get(route.path, self._handler(route))  # HEAD too
+                router.add_get(route.path, self._handler(route))  # adds HEAD too
             else:
                 router.add_route(route.method, route.path, self._handler(route))
 
@@ -116,12 +116,22 @@ class Page:
         return handle
 
     def visit(self, request: web.Request, scopes: frozenset[Scope]) -> Visit:
-        """Who asks: by the cookie, else as on `/v1`. Raises Unauthenticated, Forbidden, BadTokenFile."""
+        """Return the visit of a request: its caller is known by the session cookie, else as on `/v1`.
+
+        Args:
+            request: the request.
+            scopes: the caller must have one of them; empty if no login is needed.
+
+        Raises:
+            Unauthenticated: a login is needed, and the request has no valid cookie or token.
+            Forbidden: the caller has none of `scopes`.
+            BadTokenFile: the token file cannot be read.
+        """
         caller = self._sessions.caller(request)
         by_session = caller is not None
         if caller is None:
             try:
-                caller = self._door.caller(request, READERS)
+                caller = self._authenticator.caller(request, READERS)
             except (Unauthenticated, Forbidden):
                 if scopes:
                     raise

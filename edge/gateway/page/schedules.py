@@ -1,4 +1,4 @@
-"""Periodic jobs: what each does, when it is due next, and what became of its last slots."""
+"""Shows schedules with their next times and the fate of their last slots. Runs, pauses and removes schedules."""
 
 from __future__ import annotations
 
@@ -17,26 +17,29 @@ from edge.ledger.schedules import ScheduleRow
 _PAGE = 100
 _MAX_BYTES = 4096
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-#: Sent with the form, so that the same press of a button makes one job.
+#: Idempotency key of a form: the same form sent twice makes one job.
 _KEY = re.compile(r"[0-9a-f]{32}")
 
 
 class SchedulesView:
-    """`/schedules` and below. Schedules are made by `edge schedule` and `PUT /v1/schedules`."""
+    """Handles `/schedules` and the paths below it. Runs on the event loop.
+
+    The page makes no schedules: `edge schedule` and `PUT /v1/schedules` do.
+    """
 
     def __init__(self, appliance: Appliance, rendering: Rendering) -> None:
         self._appliance, self._rendering = appliance, rendering
 
     async def show(self, visit: Visit) -> web.StreamResponse:
-        """Answer with a page of the list."""
+        """Return one page of the list. Raises BadRequest."""
         after = visit.query().get("after", "")
         if after and not _NAME.fullmatch(after):
-            raise BadRequest(f"after {after[:40]!r}: expected the name that the page before gave")
+            raise BadRequest(f"after {after[:40]!r}: expected the name from the link on the page before")
         page = await self._appliance.schedules.page(visit.caller, after=after, limit=_PAGE)
         return self._rendering.page(visit, "schedules.html", page=page, moment=_moment)
 
     async def one(self, visit: Visit) -> web.StreamResponse:
-        """Answer with a schedule."""
+        """Return the page of one schedule."""
         view = self._appliance.schedules.view(self._row(visit))
         return self._rendering.page(
             visit,
@@ -48,7 +51,7 @@ class SchedulesView:
         )
 
     async def run(self, visit: Visit) -> web.StreamResponse:
-        """Make a job of it now, outside its slots."""
+        """Make a job of the schedule now, outside its slots."""
         key = (await visit.form(max_bytes=_MAX_BYTES)).get("key", "")
         job, _ = await self._appliance.schedules.run_now(
             self._row(visit, change=True), f"page-{key}" if _KEY.fullmatch(key) else ""
@@ -56,15 +59,15 @@ class SchedulesView:
         return see(f"/jobs/{job.id}")
 
     async def pause(self, visit: Visit) -> web.StreamResponse:
-        """Pause it: skip its slots from now on."""
+        """Pause the schedule: its slots are skipped from now on."""
         return await self._pause(visit, paused=True)
 
     async def resume(self, visit: Visit) -> web.StreamResponse:
-        """End its pause: its slots run again."""
+        """End the pause of the schedule: its slots run again."""
         return await self._pause(visit, paused=False)
 
     async def remove(self, visit: Visit) -> web.StreamResponse:
-        """Remove it; the jobs that it made stay."""
+        """Remove the schedule. The jobs that it made stay."""
         await visit.form(max_bytes=_MAX_BYTES)
         await self._appliance.schedules.drop(self._row(visit, change=True))
         return see("/schedules")
@@ -79,7 +82,7 @@ class SchedulesView:
 
 
 def _moment(text: str) -> float | None:
-    """Seconds since the epoch of an RFC 3339 time; None where it is none."""
+    """Return an RFC 3339 time as seconds since the epoch, or None if `text` is no such time."""
     try:
         return datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""Files in a form of the page: stored as they come, and kept when the form comes back with a mistake."""
+"""Stores the files that come with a form of the page. If the form has a mistake, its files need not be sent again."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from edge.gateway.page.visit import Visit
 from edge.gateway.service import Appliance
 from edge.model import InputFile
 
-#: A field for the file of each input, one for a file whose input is named by hand, and what is there already.
+#: Names of fields: the file of an input (`file.NAME`), a file whose input name the person types (`file` and
+#: `file_name`), and a file that came with the form before (`kept.NAME`).
 _FILE, _ANY, _ANY_NAME, _KEPT = "file.", "file", "file_name", "kept."
 
 
 async def read(appliance: Appliance, visit: Visit, *, max_bytes: int) -> tuple[dict[str, str], dict[str, InputFile]]:
-    """Return the fields of a form and its files, which are stored. Raises BadRequest, and as `FormFiles`."""
+    """Store the files of a form. Return its fields, and its files by the names of the inputs.
+
+    Raises BadRequest, and the errors of `FormFiles`.
+    """
     if visit.request.content_type != multipart.FORM_DATA:
         return await visit.form(max_bytes=max_bytes), {}
     intake = FormFiles(appliance, visit.caller, visit.request)
@@ -33,7 +37,7 @@ async def read(appliance: Appliance, visit: Visit, *, max_bytes: int) -> tuple[d
     async def file(name: str, filename: str, chunks: Chunks) -> None:
         named = fields.get(_ANY_NAME, "").strip() if name == _ANY else name.removeprefix(_FILE)
         if not named:
-            raise BadRequest("a file needs the name that the kind knows it by")
+            raise BadRequest("a file is sent without its name in the job")
         await intake.take(named, filename, chunks)
 
     await multipart.read(visit.request, max_bytes=max_bytes, field=field, file=file)
@@ -41,13 +45,13 @@ async def read(appliance: Appliance, visit: Visit, *, max_bytes: int) -> tuple[d
 
 
 def _kept(fields: Mapping[str, str]) -> dict[str, InputFile]:
-    """The files that came with the form before."""
+    """Return the files that came with the form when it was sent before. Raises BadRequest."""
     found: dict[str, InputFile] = {}
     for name, text in fields.items():
         if name.startswith(_KEPT) and text:
-            sha256, _, called = text.partition(" ")
+            sha256, _, filename = text.partition(" ")
             try:
-                found[name.removeprefix(_KEPT)] = msgspec.convert({"sha256": sha256, "name": called}, InputFile)
+                found[name.removeprefix(_KEPT)] = msgspec.convert({"sha256": sha256, "name": filename}, InputFile)
             except msgspec.ValidationError as err:
-                raise BadRequest("this form is damaged; open it anew") from err
+                raise BadRequest("this form is damaged; open it again") from err
     return found

@@ -1,7 +1,8 @@
-"""The session of a person: a signed cookie that stands for their token.
+"""Sessions of persons: a session is a signed cookie that stands for a token.
 
-The cookie names the token and the day it ends, signed with a key of this board and the token's hash. So nothing is
-kept for a session, it survives restarts and power cuts, and it ends when its token is revoked.
+The cookie contains the name of the token and the time at which the session ends. It is signed with a key of this board
+and the hash of the token. So the board stores nothing for a session: a session survives restarts and power cuts, and
+it ends when its token is revoked.
 """
 
 from __future__ import annotations
@@ -27,13 +28,19 @@ _KEY_BYTES = 32
 class Sessions:
     """Opens sessions and recognises them. Belongs to the event loop."""
 
-    def __init__(self, door: Authenticator, key: Path, *, secure: bool) -> None:
-        """`key` is a file that the first login makes; `secure`: the gateway speaks TLS."""
-        self._door, self._path, self._secure = door, key, secure
+    def __init__(self, authenticator: Authenticator, key: Path, *, secure: bool) -> None:
+        """Make no file yet.
+
+        Args:
+            authenticator: knows the tokens of the board.
+            key: the file of the signing key; the first login writes it.
+            secure: True if the gateway uses TLS. Browsers then send the cookie over TLS only.
+        """
+        self._authenticator, self._path, self._secure = authenticator, key, secure
         self._key = b""
 
     def caller(self, request: web.Request) -> Caller | None:
-        """Whoever the cookie stands for; None: no cookie, or one that does not count any more. Raises BadTokenFile."""
+        """Return the caller whose session the cookie is, or None if there is no valid cookie. Raises BadTokenFile."""
         match request.cookies.get(COOKIE, "").split("~"):
             case [name, ends, mark] if ends.isascii() and ends.isdigit() and len(ends) < 20:
                 key = self._read()
@@ -41,17 +48,17 @@ class Sessions:
                 return None
         if not key or int(ends) < time.time():
             return None
-        for token in self._door.tokens():
+        for token in self._authenticator.tokens():
             if token.name == name and hmac.compare_digest(_mark(key, token, ends), mark.encode("utf-8", "replace")):
                 return Caller(token.name, frozenset(token.scopes))
         return None
 
-    def who(self, secret: str) -> Token | None:
-        """The token that `secret` is. Raises BadTokenFile."""
-        return matching(self._door.tokens(), secret)
+    def token_of(self, secret: str) -> Token | None:
+        """Return the token with this secret, or None if it is not known. Raises BadTokenFile."""
+        return matching(self._authenticator.tokens(), secret)
 
     def open(self, response: web.StreamResponse, token: Token) -> None:
-        """Let whoever gets `response` act as the owner of `token`. Raises StorageError."""
+        """Add a cookie to `response` with which its receiver acts as the owner of `token`. Raises StorageError."""
         ends = str(int(time.time()) + _LASTS_S)
         value = f"{token.name}~{ends}~{_mark(self._made(), token, ends).decode()}"
         response.set_cookie(
@@ -59,11 +66,11 @@ class Sessions:
         )
 
     def close(self, response: web.StreamResponse) -> None:
-        """Make the browser forget the cookie."""
+        """Add a header to `response` that makes the browser delete the cookie."""
         response.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict", secure=self._secure)
 
     def _read(self) -> bytes:
-        """The key, empty when there is none yet or none that can be read: then no session counts."""
+        """Return the key, or empty bytes if there is no readable key. Without a key no session is valid."""
         if not self._key:
             try:
                 key = self._path.read_bytes()
@@ -73,7 +80,7 @@ class Sessions:
         return self._key
 
     def _made(self) -> bytes:
-        """The key, which the first login of a board writes to its card."""
+        """Return the key. The first login of a board makes it and writes it to disk. Raises StorageError."""
         if not self._read():
             key = secrets.token_bytes(_KEY_BYTES)
             try:
@@ -85,6 +92,6 @@ class Sessions:
 
 
 def _mark(key: bytes, token: Token, ends: str) -> bytes:
-    """What proves that this board made the cookie, for a token that is still the same."""
+    """Return the signature of a cookie. It proves that this board made the cookie, and that the token is unchanged."""
     text = f"{token.name}\n{ends}\n{token.sha256}"
     return hmac.new(key, text.encode(), sha256).hexdigest().encode()

@@ -1,4 +1,4 @@
-"""All views of the page, made at the first visit."""
+"""Makes and holds all views of the page, at the first visit."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from edge.gateway.service import Appliance
 
 
 class Site:
-    """Holds the views; each has one method for each of its routes."""
+    """Holds the views. Each view has a method for each of its routes. Runs on the event loop."""
 
     def __init__(
         self,
         appliance: Appliance,
-        door: Authenticator,
+        authenticator: Authenticator,
         sessions: Sessions,
         throttle: Throttle,
         *,
@@ -41,18 +41,18 @@ class Site:
     ) -> None:
         self.assets = Assets()
         self.rendering = Rendering(self.assets, appliance)
-        self.board = BoardView(appliance, self.rendering, door)
+        self.board = BoardView(appliance, self.rendering, authenticator)
         self.jobs = JobsView(appliance, self.rendering)
         self.job = OneJobView(appliance, self.rendering)
         self.schedules = SchedulesView(appliance, self.rendering)
         self.submit = SubmitView(appliance, self.rendering)
         self.kinds = KindsView(appliance, self.rendering)
         self.doctor = DoctorView(self.rendering, config_path)
-        self.login = LoginView(appliance, self.rendering, door, sessions, throttle)
+        self.login = LoginView(appliance, self.rendering, authenticator, sessions, throttle)
         self.history = HistoryView(appliance, self.rendering)
         self.pairing = PairingView(appliance, self.rendering, sessions)
         self._events = EventRoutes(appliance)
 
     async def events(self, visit: Visit) -> web.StreamResponse:
-        """The stream of `GET /v1/events`, for the script of a page whose cookie `/v1` does not take."""
+        """Return the stream of `GET /v1/events`. The script of the page needs it here, as `/v1` accepts no cookie."""
         return await self._events.stream(Call(visit.request, visit.caller, read_query(visit.request, EventQuery)))

@@ -1,4 +1,4 @@
-"""Hands in a job: a form made from the kind's signature."""
+"""Submits a job by a form that is made from the kind's signature."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from edge.gateway.page.visit import Visit
 from edge.gateway.service import Appliance
 from edge.model import InputFile, Power, Submission
 
-#: A form grows in the address encoding: each character may take three bytes, of UTF-8 nine.
+#: A form grows when it is URL-encoded: each byte may become three, so a character of three UTF-8 bytes becomes nine.
 _ENCODED = 9
 _KEY = re.compile(r"[0-9a-f]{32}")
 _LONGEST = 400
 
 
 class SubmitView:
-    """`/submit` and `/submit/KIND`."""
+    """Handles `/submit` and `/submit/KIND`. Runs on the event loop."""
 
     def __init__(self, appliance: Appliance, rendering: Rendering) -> None:
         self._appliance, self._rendering = appliance, rendering
         self._max_bytes = appliance.config.gateway.max_body_bytes * _ENCODED
 
     async def choose(self, visit: Visit) -> web.StreamResponse:
-        """Answer with the kinds; with the form at once where one is asked for in the query."""
+        """Return the list of kinds, or a redirect to the form of the kind that the query names."""
         kinds = self._appliance.kinds.current.tasks
         wanted = visit.query().get("kind", "")
         if wanted in kinds:
@@ -46,19 +46,22 @@ class SubmitView:
         return self._rendering.page(visit, "submit.html", kinds=[kinds[name] for name in sorted(kinds)])
 
     async def form(self, visit: Visit) -> web.StreamResponse:
-        """Answer with the form of a kind."""
+        """Return the form of a kind. Raises UnknownTask."""
         kind = self._kind(visit)
         return self._form(visit, kind, fields_of(kind), key=secrets.token_hex(16))
 
     async def send(self, visit: Visit) -> web.StreamResponse:
-        """Hand in what was filled in; the same form sent twice makes one job."""
+        """Submit the job that the form describes, or return the form with the mistake. Raises UnknownTask, EdgeError.
+
+        The same form sent twice makes one job.
+        """
         kind = self._kind(visit)
         fields = fields_of(kind)
         sent, files = await sent_files.read(self._appliance, visit, max_bytes=self._max_bytes)
         key = sent.get("key", "")
         try:
             if not _KEY.fullmatch(key):
-                raise BadRequest("this form is incomplete: its key is missing; open it anew")
+                raise BadRequest("this form is incomplete: its key is missing; open it again")
             submission = msgspec.structs.replace(_submission(kind, fields, sent), files=files)
             new = await asyncio.to_thread(
                 self._appliance.drafts.checked, submission, key=f"page-{key}", caller=visit.caller
@@ -108,7 +111,7 @@ class SubmitView:
 
 
 def _shown(field: Field, sent: dict[str, str] | None) -> str:
-    """What stands in the field: what was sent before, else its default."""
+    """Return the content of the field: the text that was sent before, else the default."""
     return field.filled if sent is None else sent.get(field.key, "")
 
 
@@ -117,12 +120,12 @@ def _sentence(err: EdgeError) -> str:
 
 
 def _instant(text: str) -> str:
-    """The board's local time `text` as a submission has it. Raises BadRequest."""
+    """Return `text`, a time in the board's time zone, in UTC as a submission needs it. Raises BadRequest."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment("not before", text)))
 
 
 def _submission(kind: TaskInfo, fields: tuple[Field, ...], sent: dict[str, str]) -> Submission:
-    """The job that was asked for. Raises BadArguments, BadRequest."""
+    """Return the submission that a form describes. Raises BadArguments, BadRequest."""
     raw: dict[str, JsonValue] = {"task": kind.name, "kwargs": arguments(kind, fields, sent)}
     if sent.get("power"):
         raw["power"] = sent["power"]
@@ -134,13 +137,13 @@ def _submission(kind: TaskInfo, fields: tuple[Field, ...], sent: dict[str, str])
         if text := sent.get(name, "").strip():
             if (found := seconds(text)) is None:
                 label = name.removesuffix("_s").replace("_", " ")
-                raise BadRequest(f"{label} {text[:40]!r}: expected a time, as 30s, 20m, 2h or 3d")
+                raise BadRequest(f"{label} {text[:40]!r}: expected a duration such as 30s, 20m, 2h or 3d")
             raw[name] = found
     if text := sent.get("max_temp_c", "").strip():
         try:
             raw["max_temp_c"] = float(text)
         except ValueError:
-            raise BadRequest(f"hottest {text[:40]!r}: expected degrees Celsius, as 70") from None
+            raise BadRequest(f"not hotter than {text[:40]!r}: expected degrees Celsius, such as 70") from None
     try:
         return msgspec.convert(raw, Submission)
     except msgspec.ValidationError as err:

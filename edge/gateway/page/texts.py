@@ -1,4 +1,4 @@
-"""Numbers, times and states in words, as filters of the templates."""
+"""Filters of the templates, which write numbers, times, states and texts for people."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge.core.text import duration, size, when
 from edge.core.values import JsonValue
 from edge.model import JobState, PowerState, WorkerState
 
-#: How a state looks: one of five tones of the style sheet. Each state is told in words too.
+#: The tone of each state: one of five CSS classes, which set its colour. The page names each state in words too.
 _TONES = {
     JobState.SUCCEEDED: "good",
     JobState.FAILED: "bad",
@@ -43,7 +43,7 @@ _LONGEST_JSON = 4000
 
 
 def tone(state: str) -> str:
-    """The tone of a state of a job, of power, of a worker, of a finding."""
+    """Return the tone of a state of a job, of power, of a worker, of a slot or of a finding."""
     return _TONES.get(state, "off")
 
 
@@ -55,17 +55,17 @@ def _iso(at: float) -> str:
 
 
 def ago(at: float | None) -> Markup:
-    """How long ago that is, which the script keeps current; the time itself as a hint."""
+    """Return how long ago `at` is. The script of the page keeps the text current. The time itself is the tooltip."""
     return _span(at, "ago")
 
 
 def lasting(at: float | None) -> Markup:
-    """How long something has lasted since."""
+    """Return how much time has passed since `at`. The script of the page keeps the text current."""
     return _span(at, "for")
 
 
 def coming(at: float | None) -> Markup:
-    """In how long that comes."""
+    """Return how much time is left until `at`. The script of the page keeps the text current."""
     return _span(at, "in")
 
 
@@ -81,12 +81,12 @@ def _span(at: float | None, how: str) -> Markup:
 
 
 def seconds(value: float | None) -> str:
-    """A measured span."""
+    """Return a measured duration in seconds as text, or an empty text if it is None."""
     return "" if value is None else duration(value, fine=True)
 
 
 def joules(value: float) -> str:
-    """Energy in the unit a person would choose."""
+    """Return an energy in joules as text, in the largest of Wh, J and mJ that gives at least 1, or `0 J`."""
     for unit, factor in (("Wh", 3600.0), ("J", 1.0), ("mJ", 1e-3)):
         if value >= factor:
             return f"{value / factor:.3g} {unit}"
@@ -94,41 +94,41 @@ def joules(value: float) -> str:
 
 
 def number(value: float) -> str:
-    """A number with few digits."""
+    """Return a number with at most four significant digits."""
     return f"{value:.4g}"
 
 
 def short(text: str, most: int = 200) -> str:
-    """`text` on one line, cut to `most` characters."""
+    """Return `text` on one line, cut to `most` characters."""
     flat = " ".join(text.split())
     return flat if len(flat) <= most else flat[: most - 1] + "…"
 
 
-#: Characters that turn around or hide the text beside them, and those that are no text at all.
-_TRICKS = {ord(each): f"\\u{ord(each):04x}" for each in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"}
-_TRICKS |= {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, *range(0x80, 0xA0)) if code not in {0x09, 0x0A}}
+#: Characters that change the direction of text, and control characters. They can make a text look like another one.
+_UNSAFE = {ord(each): f"\\u{ord(each):04x}" for each in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"}
+_UNSAFE |= {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, *range(0x80, 0xA0)) if code not in {0x09, 0x0A}}
 
 
-def honest(value: object) -> object:
-    """`value` with characters made visible that would let text look like other text; markup of ours as it is."""
+def printable(value: object) -> object:
+    """Return text with the characters of `_UNSAFE` written as codes. Markup, and values that are no text, are kept."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
-    return value.translate(_TRICKS)
+    return value.translate(_UNSAFE)
 
 
 def exact(value: str) -> Markup:
-    """Text for a field of a form: it is sent back, so it must stay what it is."""
+    """Return text for a form field, escaped and otherwise unchanged, because the form sends it back."""
     return escape(value)
 
 
 def doc(text: str) -> Markup:
-    """The docstring of a kind: its paragraphs, each as wide as the page has room."""
+    """Return the docstring of a kind as paragraphs, without its line breaks."""
     paragraphs = (" ".join(part.split()) for part in text.split("\n\n"))
     return Markup("").join(Markup("<p>{}</p>").format(code(part)) for part in paragraphs if part)
 
 
 def pretty(value: JsonValue, most: int = _LONGEST_JSON) -> str:
-    """A JSON value for a person, cut to `most` characters; text without its quotes."""
+    """Return a JSON value for a person, cut to `most` characters. A string has no quotes around it."""
     if isinstance(value, str):
         text = value
     else:
@@ -139,13 +139,13 @@ def pretty(value: JsonValue, most: int = _LONGEST_JSON) -> str:
 
 
 def plural(count: float, noun: str) -> str:
-    """`1 job`, `2 jobs`."""
+    """Return a count with its noun, such as `1 job` or `2 jobs`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def code(text: str) -> Markup:
-    """A sentence in which what stands between backticks is code."""
-    text = text.translate(_TRICKS)
+    """Return a sentence as markup, with the parts between backticks as code."""
+    text = text.translate(_UNSAFE)
     parts = text.split("`")
     if len(parts) % 2 == 0:
         return escape(text)

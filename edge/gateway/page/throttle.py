@@ -1,4 +1,4 @@
-"""Slows down an address that sends wrong tokens."""
+"""Makes an address wait after several wrong tokens, so that nobody can guess tokens quickly."""
 
 from __future__ import annotations
 
@@ -10,35 +10,36 @@ from dataclasses import dataclass
 from edge.access.address import network_of
 from edge.core.backoff import Backoff
 
-#: From this wrong token on an address has to wait; before, a person may have pasted a wrong line.
+#: An address has to wait from this wrong token on. Fewer wrong tokens may be a person who pasted the wrong line.
 FREE = 5
 _WAIT = Backoff(first_s=5.0, most_s=600.0)
-#: A quiet address is forgotten after so long; so are the oldest when there are many.
+#: An address without a wrong token for this time starts again at zero.
 _FORGET_S = 3600.0
+#: The largest number of addresses that are remembered; the oldest are forgotten first.
 _MOST = 1000
 
 
 @dataclass
 class _Tries:
     wrong: int
-    last: float
-    until: float
+    last: float  # time of the last wrong token
+    until: float  # the address has to wait until this time
 
 
 class Throttle:
-    """Counts wrong tokens by address. Belongs to the event loop; costs nothing while nobody is wrong."""
+    """Counts wrong tokens by address. Belongs to the event loop. Needs no timer."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._tries: OrderedDict[str, _Tries] = OrderedDict()
 
     def wait_s(self, address: str) -> float:
-        """Seconds until this address may try again; 0: now."""
+        """Return the seconds until this address may try again, or 0 if it may try now."""
         tries = self._tries.get(network_of(address))
         return 0.0 if tries is None else max(0.0, tries.until - self._now())
 
     def wrong(self, address: str) -> None:
-        """Note a wrong token. From the fifth on the address has to wait, each time twice as long, up to 10 min."""
+        """Count a wrong token. From the fifth on, the address waits 5 s, then twice as long each time, up to 10 min."""
         network, now = network_of(address), self._now()
         tries = self._tries.pop(network, None)
         if tries is None or now - tries.last > _FORGET_S:
@@ -52,5 +53,5 @@ class Throttle:
             self._tries.popitem(last=False)
 
     def right(self, address: str) -> None:
-        """Note a right token: forget the wrong ones of this address."""
+        """Forget the wrong tokens of this address, because it sent a right one."""
         self._tries.pop(network_of(address), None)

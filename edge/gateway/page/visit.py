@@ -1,4 +1,4 @@
-"""One request of a person to the page: who it is, what they may do, and what they sent."""
+"""One request to the page: its caller, the rights of the caller, and the query or form that was sent."""
 
 from __future__ import annotations
 
@@ -20,42 +20,42 @@ _MOST_FIELDS = 500
 
 @dataclass(frozen=True)
 class Visit:
-    """A request, its caller, and whether a session cookie brought it (then there is a log-out)."""
+    """A request with its caller."""
 
     request: web.Request
     caller: Caller
-    by_session: bool = False
+    by_session: bool = False  # True if a session cookie identified the caller, who can then log out
 
     @property
     def may_submit(self) -> bool:
-        """True when this caller may hand in jobs."""
+        """True if this caller may submit jobs."""
         return bool(self.caller.scopes & SUBMITTERS)
 
     @property
     def is_admin(self) -> bool:
-        """True when this caller may pause the board, and end everybody's jobs."""
+        """True if this caller may pause the board, and cancel or remove everybody's jobs."""
         return Scope.ADMIN in self.caller.scopes
 
     def may_end(self, submitter: str) -> bool:
-        """True when this caller may cancel or remove a job of `submitter`."""
+        """Return True if this caller may cancel or remove a job of `submitter`."""
         return self.caller.may_end(submitter)
 
     @property
     def own_only(self) -> str | None:
-        """Name of the submitter whose jobs alone this caller sees; None: all."""
+        """The caller's name if they may see only their own jobs, or None if they may see all jobs."""
         return None if self.caller.sees_all else self.caller.name
 
     @property
     def path(self) -> str:
-        """The last part of the address that a route leaves open."""
+        """The value of `{id}` in the route's path, such as a job id, or an empty text if the route has none."""
         return self.request.match_info.get("id", "")
 
     def query(self) -> dict[str, str]:
-        """The query; of a name that is given twice the last value counts."""
-        return {name: legible(value) for name, value in self.request.query.items()}
+        """Return the query. If a name occurs twice, its last value counts."""
+        return {name: _encodable(value) for name, value in self.request.query.items()}
 
     async def form(self, *, max_bytes: int) -> dict[str, str]:
-        """What a form sent; a name that is given twice is refused. Raises BadRequest, TooLarge, WrongType."""
+        """Read the fields of the form. Raises BadRequest (also if a name occurs twice), TooLarge, WrongType."""
         content = await bodies.read(self.request, (FORM,), max_bytes=max_bytes, max_s=_FORM_S)
         try:
             pairs = parse_qsl(
@@ -65,7 +65,7 @@ class Visit:
                 errors="replace",
             )
         except ValueError as err:
-            raise BadRequest(f"the form has more than the {_MOST_FIELDS} fields that are taken") from err
+            raise BadRequest(f"the form has more than {_MOST_FIELDS} fields, which is the limit") from err
         fields: dict[str, str] = {}
         for name, value in pairs:
             if name in fields:
@@ -74,15 +74,16 @@ class Visit:
         return fields
 
 
-def legible(text: str) -> str:
-    """`text` with halves of surrogate pairs replaced, because no answer could carry them."""
+def _encodable(text: str) -> str:
+    """Return `text` with lone surrogates replaced, because UTF-8 cannot encode them."""
     return text.encode("utf-8", "replace").decode()
 
 
 def check_same_site(request: web.Request) -> None:
-    """A change must come from a page of ours. Raises Forbidden.
+    """Raise Forbidden if the request does not come from a page of this board. Every change is checked by this.
 
-    Browsers say so in `Sec-Fetch-Site`, which no page can forge, but over plain HTTP only in `Origin`.
+    Browsers send the origin of a request in `Sec-Fetch-Site`, which no page can forge. Over plain HTTP they send only
+    `Origin`.
     """
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:

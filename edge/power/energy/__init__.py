@@ -1,10 +1,10 @@
-"""Where the joules go, and where they come from: pure functions and the sums of a day.
+"""Accounts for the energy that the board draws: its sources, the share of each job, and the board at rest.
 
-- `draw`: what the board draws by its readings, and from what it draws it
-- `bodies`: how many bodies run alone in their worker now
-- `drawn`: what the board drew over a day, by source and by whether a body ran
-- `calibration`: what the board learned of its own watts
+- `draw`: watts that the board draws according to its readings, and their shares from sun, battery and mains
+- `bodies`: counts the running bodies that have a worker process to themselves
+- `drawn`: energy that the board drew over a day, by source, in total and while no job ran
+- `calibration`: the file with the learned watts of the board at rest and of a busy core
 - `load`: keeps cores busy for a calibration
 - `calibrate`: measures the board at rest and with busy cores
-- `statement`: receipts and idle of a month, put together
+- `statement`: energy of the jobs and of the board at rest in a month
 """

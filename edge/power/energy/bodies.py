@@ -1,4 +1,4 @@
-"""Counts running bodies that have a worker process to themselves: the board's watts are shared among them."""
+"""Counts running bodies that have a worker process to themselves. The board's watts are shared among them."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from edge.core.layout import Layout
 
 
 class _Mark(msgspec.Struct):
-    """What is needed of `run/running/NAME.json`."""
+    """The fields of `run/running/NAME.json` that are used here."""
 
     boot_id: str = ""
     pid: int = 0
-    ran: int = 0  # bodies of a worker of threads
+    ran: int = 0  # number of bodies that run at the same time; only a worker of threads writes it
 
 
 class _Worker(msgspec.Struct):
-    """What is needed of `run/worker-NAME.json`."""
+    """The field of `run/worker-NAME.json` that is used here."""
 
     state: str = ""
 
 
 def alone(layout: Layout, *, besides: int = 0) -> int:
-    """The bodies that run in workers of one body each; one that is held or frozen draws nothing and does not count.
+    """Return the number of running bodies whose worker runs one body at a time.
+
+    A body that is held or frozen draws nothing, and is not counted.
 
     Args:
         layout: the folders of the board.
-        besides: the process whose own body is not counted.
+        besides: process id of a worker whose body is not counted; 0 to count all.
     """
     count = 0
     try:
@@ -37,7 +39,7 @@ def alone(layout: Layout, *, besides: int = 0) -> int:
     for path in marks:
         try:
             mark = msgspec.json.decode(path.read_bytes(), type=_Mark)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):  # empty: nothing runs
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):  # the file is empty while nothing runs
             continue
         if mark.ran or mark.pid == besides or mark.boot_id != boot_id() or not process_alive(mark.pid):
             continue

@@ -1,4 +1,4 @@
-"""Measures the board at rest and with busy cores, and learns two numbers: watts at rest, watts of a busy core."""
+"""Measures the board at rest and with busy cores, and computes two numbers: watts at rest and watts of a busy core."""
 
 from __future__ import annotations
 
@@ -18,38 +18,47 @@ from edge.power.energy.draw import board_watts, meters
 from edge.power.sources import configured
 from edge.power.sources.shunt import ShuntConfig
 
-#: Share of each step that is ignored while clocks and regulators settle.
-_SETTLES = 0.3
+#: Share of each step, at its beginning, whose values are ignored: clocks and regulators settle in this time.
+_SETTLING_SHARE = 0.3
 _SAMPLE_S = 1.0
 _LEAST_SAMPLES = 3
 
 
 class Loaded(Protocol):
-    """What keeps cores busy."""
+    """Keeps cores busy. The one of a real board is `edge.power.energy.load.Load`."""
 
     @property
     def cores(self) -> int:
-        """How many there are."""
+        """Number of cores that can be kept busy."""
 
     def set_to(self, count: int) -> None:
         """Keep `count` cores busy."""
 
 
 class Step(msgspec.Struct, frozen=True):
-    """What was measured with `busy` busy cores."""
+    """The mean draw of the board with `busy` busy cores."""
 
     busy: int
     watts: float
-    samples: int
+    samples: int  # values that the mean is computed from
 
 
 def fitted(steps: Mapping[int, float], *, at: float = 0.0) -> Calibration:
-    """The straight line through the watts by busy cores that is nearest to all of them. Raises StackError."""
+    """Return the straight line that fits the measured watts best (least squares).
+
+    Args:
+        steps: measured watts by number of busy cores.
+        at: time of the measurement, in seconds since the epoch.
+
+    Raises:
+        StackError: fewer than two numbers of busy cores were measured, or the line is impossible for this board.
+    """
     count = len(steps)
     mean_x, mean_y = sum(steps) / count, sum(steps.values()) / count
     spread = sum((x - mean_x) ** 2 for x in steps)
     if not spread:
-        raise StackError(f"it needs more than one number of busy cores; measured was only {next(iter(steps))}")
+        only = next(iter(steps))
+        raise StackError(f"a calibration needs more than one number of busy cores; only {only} was measured")
     slope = sum((x - mean_x) * (y - mean_y) for x, y in steps.items()) / spread
     rest = mean_y - slope * mean_x
     if slope <= 0 or rest < 0:
@@ -71,14 +80,17 @@ def measured(
     disturbed: Callable[[], str] = lambda: "",
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Step]:
-    """Load 0 to all cores for equal times, and tell each step. Raises StackError.
+    """Load 0 to all cores for equal times, and yield the result of each step.
 
     Args:
         load: keeps cores busy.
-        read: watts of the board now; None: there is no new value.
+        read: returns the watts of the board now, or None if there is no new value.
         total_s: time for all steps.
-        disturbed: a sentence on who else works now, which would spoil it; empty: nobody.
-        sleep: waits.
+        disturbed: returns a sentence about a job that runs and would spoil the values, or "" if none runs.
+        sleep: waits for a number of seconds.
+
+    Raises:
+        StackError: a job runs, or a step has too few values.
     """
     step_s = total_s / (load.cores + 1)
     for busy in range(load.cores + 1):
@@ -90,7 +102,7 @@ def measured(
             if why := disturbed():
                 raise StackError(f"{why}: `edge pause` keeps the board free for it, `edge resume` ends that")
             watts = read()
-            if watts is not None and passed_s > _SETTLES * step_s:
+            if watts is not None and passed_s > _SETTLING_SHARE * step_s:
                 found.append(watts)
         if len(found) < _LEAST_SAMPLES:
             raise StackError(
@@ -101,7 +113,7 @@ def measured(
 
 
 class BoardMeter:
-    """Reads what the board draws: its shunts themselves, else what the governor reports."""
+    """Reads the watts that the board draws: from its shunts if it has any, else from the report of the governor."""
 
     def __init__(self, config: PowerConfig, layout: Layout) -> None:
         self._layout = layout
@@ -110,7 +122,7 @@ class BoardMeter:
         self._seen = 0.0
 
     def read(self) -> float | None:
-        """Watts now; None where there is no new value."""
+        """Return the watts now, or None if there is no new value."""
         if self._shunts:
             now = time.monotonic()
             return board_watts([reading for shunt in self._shunts for reading in shunt.read(now)])

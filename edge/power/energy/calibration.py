@@ -1,4 +1,4 @@
-"""What the board learned of its own watts by `edge power calibrate`: a small file that survives a power cut."""
+"""Reads and writes the watts that `edge power calibrate` measured: a small file that survives a power cut."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import msgspec
 from edge.config import Config
 from edge.core import durable
 
-#: Default watts of one busy core, without configuration and calibration: between a Zero 2 W (0.5) and a Pi 5 (1.5).
+#: Watts of one busy core if neither configured nor calibrated: between those of a Zero 2 W (0.5) and a Pi 5 (1.5).
 USUAL_CPU_WATTS = 1.0
 _MOST_WATTS = 1000.0
 
 
 class Calibration(msgspec.Struct, frozen=True):
-    """`power/calibration.json`: written by `edge power calibrate`."""
+    """Content of `power/calibration.json`, which `edge power calibrate` writes."""
 
     idle_watts: float  # of the whole board at rest
-    cpu_watts: float  # what one busy core draws more than an idle one
-    cores: int = 1  # that were loaded
-    at: float = 0.0  # seconds since the epoch
-    error_percent: float = 0.0  # largest difference between what was measured and these two numbers
+    cpu_watts: float  # additional watts of one busy core
+    cores: int = 1  # largest number of cores that were kept busy
+    at: float = 0.0  # time of the calibration, in seconds since the epoch
+    error_percent: float = 0.0  # largest difference between the measured watts and those that these numbers give
 
 
 def read(path: Path) -> Calibration | None:
-    """The last calibration; None where there is none that can be believed."""
+    """Return the last calibration, or None if there is none, or the file is damaged or has an impossible number."""
     try:
         found = msgspec.json.decode(path.read_bytes(), type=Calibration)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -36,18 +36,18 @@ def read(path: Path) -> Calibration | None:
 
 
 def write(path: Path, found: Calibration) -> None:
-    """Keep it; durable on return. Raises OSError."""
+    """Write the calibration; it is durable on return. Raises OSError."""
     durable.make_folder(path.parent)
     durable.replace(path, msgspec.json.encode(found))
 
 
 def watts(config: Config) -> tuple[float, float]:
-    """(what the board draws at rest, what a busy core draws more), for estimates; the first is 0 where nobody knows.
+    """Return (watts of the board at rest, additional watts of a busy core), for estimates.
 
-    `worker.cpu_watts` comes before what was learned.
+    The first is 0 if the board was never calibrated. `worker.cpu_watts` overrides the calibration.
     """
     found = read(config.layout.calibration)
-    given, idle = config.worker.cpu_watts, 0.0 if found is None else found.idle_watts
-    if given is not None:
-        return idle, given
+    configured, idle = config.worker.cpu_watts, 0.0 if found is None else found.idle_watts
+    if configured is not None:
+        return idle, configured
     return idle, USUAL_CPU_WATTS if found is None else found.cpu_watts

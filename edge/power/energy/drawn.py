@@ -1,4 +1,4 @@
-"""What the board drew over a day: kept in the file of that day, so it costs the card no write of its own."""
+"""Sums up the energy that the board drew over a day. The file of that day holds it, so no extra write is needed."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from edge.model import Mix
 
 
 class Drawn(msgspec.Struct, array_like=True):
-    """Sums over the parts of a day in which something measured the board, and over those in which nothing did."""
+    """Energy and time of one day, separately for the time in which the board was measured and the time without."""
 
-    joules: float = 0.0
-    idle_joules: float = 0.0  # of that, while no body ran that measures its own
+    joules: float = 0.0  # all energy that was measured
+    idle_joules: float = 0.0  # part of `joules`: while no body ran whose receipt has the draw of the whole board
     sun_joules: float = 0.0
     battery_joules: float = 0.0
     mains_joules: float = 0.0
-    seconds: float = 0.0  # measured
-    idle_seconds: float = 0.0  # of the whole day, measured or not, while no such body ran
+    seconds: float = 0.0  # time in which the board was measured
+    idle_seconds: float = 0.0  # time without such a body in the whole day, measured or not
     unmeasured_seconds: float = 0.0
 
     def add(self, seconds: float, *, watts: float | None, mix: Mix | None, busy: bool) -> None:
-        """Add a span in which the board drew so much.
+        """Add a span of constant draw.
 
         Args:
             seconds: length of the span.
-            watts: what the board drew; None: nothing measured it.
-            mix: from what it drew it; None: nobody knows.
-            busy: a body ran that books what the whole board draws.
+            watts: draw of the board, or None if it was not measured.
+            mix: shares of the sources, or None if they are not known.
+            busy: True if a body ran whose receipt has the draw of the whole board.
         """
         if not busy:
             self.idle_seconds = round(self.idle_seconds + seconds, 3)

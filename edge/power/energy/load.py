@@ -1,4 +1,4 @@
-"""Keeps cores busy for a calibration: one process a core, which ends with its parent."""
+"""Keeps cores busy for a calibration, with one process for each core. The processes end with their parent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from multiprocessing.process import BaseProcess
 
 
 class Load:
-    """Busy processes, each on a core of its own. Call `close` at the end."""
+    """Runs busy processes, each bound to another core. Call `close` at the end."""
 
     def __init__(self) -> None:
         self._context = multiprocessing.get_context("spawn")
@@ -18,11 +18,11 @@ class Load:
 
     @property
     def cores(self) -> int:
-        """How many cores can be kept busy."""
+        """Number of cores that can be kept busy."""
         return len(self._cores)
 
     def set_to(self, count: int) -> None:
-        """Keep so many cores busy. Raises OSError."""
+        """Keep `count` cores busy. Raises OSError."""
         while len(self._busy) > count:
             process = self._busy.pop()
             process.kill()
@@ -34,12 +34,12 @@ class Load:
             self._busy.append(process)
 
     def close(self) -> None:
-        """End all of them."""
+        """End all processes."""
         self.set_to(0)
 
 
 def _spin(core: int, parent: int) -> None:
-    """Calculate until the parent is gone."""
+    """Compute on one core until the parent process is gone."""
     os.sched_setaffinity(0, {core})
     number = 1.0
     while os.getppid() == parent:

@@ -1,6 +1,6 @@
-"""The statement of a month: the receipts of the jobs, the board at rest, and what a power monitor measured.
+"""Makes the energy statement of a month: receipts of the jobs, the board at rest, and what a power monitor measured.
 
-It reads the files of days that governor and gateway write anyway; nothing is kept for it alone.
+It reads the daily files that governor and gateway write anyway. No file is kept for the statement alone.
 """
 
 from __future__ import annotations
@@ -25,31 +25,37 @@ T = TypeVar("T")
 MONTH = re.compile(r"(20[0-9]{2})-(0[1-9]|1[0-2])")
 _J_PER_WH = 3600.0
 _LARGEST_BYTES = 256 << 10
-_MOST = 1e15  # joules; a file with more holds nonsense
+_MOST = 1e15  # limit for each number in a file (joules, seconds, jobs); a file with a larger number is damaged
 
 
 class _PowerDay(msgspec.Struct):
-    """What is needed of `power/days/DATE.json`."""
+    """The fields of `power/days/DATE.json` that the statement uses."""
 
     date: str = ""
     drawn: Drawn = msgspec.field(default_factory=Drawn)
 
 
 class _JobDay(msgspec.Struct):
-    """What is needed of `activity/DATE.json`."""
+    """The field of `activity/DATE.json` that the statement uses."""
 
     receipts: DayReceipts = {}
 
 
 def this_month() -> str:
-    """The month of now, by the board's clock."""
+    """Return the present month in local time, such as `2026-11`."""
     return time.strftime("%Y-%m", time.localtime())
 
 
 def of_month(layout: Layout, month: str, *, newest: Mapping[str, DayReceipts] | None = None) -> Statement:
-    """The statement of a month such as 2026-11. Reads at most 70 small files. Raises UsageError on another text.
+    """Return the statement of a month. Reads at most 70 small files.
 
-    `newest` has the receipts of files, by the stem of their name, that may be hours old.
+    Args:
+        layout: the folders of the board.
+        month: year and month, such as `2026-11`.
+        newest: the latest receipts by date (UTC). They replace those of the file of that date, which may be hours old.
+
+    Raises:
+        UsageError: `month` is not a year and a month.
     """
     if not MONTH.fullmatch(month):
         raise UsageError(f"month {month[:40]!r}: expected a year and a month, such as 2026-11")
@@ -61,13 +67,13 @@ def of_month(layout: Layout, month: str, *, newest: Mapping[str, DayReceipts] | 
 def made(
     month: str, drawn: Mapping[str, Drawn], receipts: DayReceipts, *, idle_watts: float | None = None
 ) -> Statement:
-    """Put a month together.
+    """Return the statement of a month from its daily sums.
 
     Args:
-        month: as `2026-11`.
-        drawn: what was measured of the board, by date.
-        receipts: what the jobs took, by date.
-        idle_watts: what the board draws at rest, for days without a measurement; None: nobody knows.
+        month: year and month, such as `2026-11`.
+        drawn: energy that the board drew, by date.
+        receipts: energy that the jobs took, by date.
+        idle_watts: draw of the board at rest, for days without a measurement, or None if it is not known.
     """
     dates = sorted({*drawn, *receipts})
     days, kinds, submitters, all_jobs, all_drawn = list[StatementLine](), _sums(), _sums(), Took(), Drawn()
@@ -112,7 +118,10 @@ def _jobs(name: str, took: Took) -> StatementLine:
 
 
 def _line(name: str, took: Took, drawn: Drawn, idle_watts: float | None) -> StatementLine:
-    """A line with the board's side. Energy of bodies in threads was counted as idle, and is subtracted here."""
+    """Return a line with the energy of jobs and board.
+
+    Bodies in threads do not measure the board, so their energy was counted as idle. It is subtracted here.
+    """
     line = _jobs(name, took)
     if not drawn.seconds:
         if idle_watts is None or not drawn.idle_seconds:
@@ -141,16 +150,17 @@ def _drawn(layout: Layout, month: str) -> dict[str, Drawn]:
         day = _read(path, _PowerDay)
         if day is not None and _sound(_numbers(day.drawn)):
             found[path.stem] = day.drawn
-    newest = _read(layout.today, _PowerDay)  # up to a few minutes ago; today's file in `days` may be hours old
+    # This file is at most a few minutes old. The file of today in `days` may be hours old.
+    newest = _read(layout.today, _PowerDay)
     if newest is not None and newest.date.startswith(f"{month}-") and _sound(_numbers(newest.drawn)):
         found[newest.date] = newest.drawn
     return {date: drawn for date, drawn in found.items() if drawn.seconds or drawn.idle_seconds}
 
 
 def _receipts(layout: Layout, month: str, newest: Mapping[str, DayReceipts]) -> DayReceipts:
-    """The receipts of the dates of a month: files are named by the day in UTC, sums within by the local date."""
+    """Return the receipts of a month by local date. The files are named by the date in UTC."""
     found: DayReceipts = {}
-    for path in _files(layout.activity, month, beside=True):
+    for path in _files(layout.activity, month, neighbours=True):
         day = _read(path, _JobDay)
         receipts = newest.get(path.stem) or ({} if day is None else day.receipts)
         for date, kinds in receipts.items():
@@ -163,16 +173,16 @@ def _receipts(layout: Layout, month: str, newest: Mapping[str, DayReceipts]) -> 
     return found
 
 
-def _files(folder: Path, month: str, *, beside: bool = False) -> Iterator[Path]:
-    """The files of a month's days; with `beside`, also of the day before and after."""
+def _files(folder: Path, month: str, *, neighbours: bool = False) -> Iterator[Path]:
+    """Yield the path for each day of a month; with `neighbours`, also for the day before and the day after."""
     first = calendar.timegm(time.strptime(f"{month}-01", "%Y-%m-%d"))
     count = calendar.monthrange(int(month[:4]), int(month[5:]))[1]
-    for number in range(-1, count + 1) if beside else range(count):
+    for number in range(-1, count + 1) if neighbours else range(count):
         yield folder / f"{time.strftime('%Y-%m-%d', time.gmtime(first + number * 86_400))}.json"
 
 
 def _read(path: Path, kind: type[T]) -> T | None:
-    """What a file holds; None where it is missing, torn, odd or far too large."""
+    """Return the content of a file, or None if it is missing, torn, of another form or far too large."""
     try:
         if path.stat().st_size > _LARGEST_BYTES:
             return None

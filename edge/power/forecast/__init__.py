@@ -1,11 +1,11 @@
-"""What the panel is expected to give, decided by pure functions from its own past.
+"""Forecasts the power of the solar panel from its own past. Pure functions.
 
-- `sun`: where the sun stands, and what a clear sky gives
-- `hours`: readings of the panel, gathered into whole hours
-- `place`: where the panel is, from its first and last light
-- `memory`: what was learned of the panel
-- `learn`: memory + one more hour -> memory
-- `predict`: memory -> what the panel is expected to give
-- `outside`: a forecast that somebody else made
-- `outlook`: expected watts of the next hours, with the bounds of what is likely
+- `sun`: position of the sun, and irradiance under a clear sky
+- `hours`: combines readings of the panel into means of whole hours
+- `place`: computes the location of the panel from its first and last light
+- `memory`: records of all that was learned about the panel
+- `learn`: updates the memory with one more hour
+- `predict`: computes the forecast from the memory
+- `outside`: reads a forecast of another program or service, and decides whether it is better
+- `outlook`: expected watts of the next hours, with their likely bounds
 """

@@ -1,4 +1,4 @@
-"""Readings of the panel, gathered into whole hours of the wall clock."""
+"""Combines readings of the panel into means of whole hours (UTC), and finds the first and last light of each day."""
 
 from __future__ import annotations
 
@@ -10,41 +10,44 @@ from edge.power.forecast.learn import HourSample
 from edge.power.forecast.memory import Light
 
 _HOUR_S = 3600.0
-#: Longest gap in seconds between two readings that is interpolated.
+#: Longest gap between two readings, in seconds, that is interpolated.
 _GAP_S = 600.0
-#: Longest gap in which first or last light may lie. A board that is off because of low power wakes once an hour.
+#: Longest gap between two readings, in seconds, in which a first or last light counts. A board that is off because of
+#: low power wakes once an hour.
 _BLINK_S = 5400.0
 #: A battery at or above this charge may take less than the panel could give.
 FULL_PERCENT = 97.0
-#: The panel sees light from this share of its peak on.
+#: At or above this share of its peak, the panel sees light.
 _LIGHT = 0.01
 _LEAST_LIGHT_W = 0.05
 
 
 class Gathered(msgspec.Struct, frozen=True, array_like=True):
-    """The hour that is being gathered, and the light of the day."""
+    """The sums of the present hour, and the first light of the day. Times are epoch seconds."""
 
-    hour: int = 0
+    hour: int = 0  # since the epoch
     watt_s: float = 0.0
-    seen_s: float = 0.0
-    full: bool = False
-    at: float = 0.0  # of the last reading
-    watts: float = 0.0
-    dark_at: float = 0.0  # when it was dark last
-    first: float = 0.0  # first light after a dark that was seen; 0: none
+    seen_s: float = 0.0  # seconds of the hour that were measured
+    full: bool = False  # the battery was full in a part of the hour
+    at: float = 0.0  # time of the last reading
+    watts: float = 0.0  # of the last reading
+    dark_at: float = 0.0  # time of the last dark reading
+    first: float = 0.0  # first light after a dark reading; 0 if there is none yet
 
 
 def gather(
     gathered: Gathered, at: float, watts: float, *, full: bool, peak: float
 ) -> tuple[Gathered, HourSample | None, Light | None]:
-    """(what is gathered then, the hour that has ended, the light of the day that has ended).
+    """Add one reading.
+
+    Return (new sums, the hour that has ended or None, first and last light of the day that has ended or None).
 
     Args:
-        gathered: so far.
-        at: seconds since the epoch, trusted.
-        watts: of the panel now.
-        full: the battery is, so that the panel may give less than it could.
-        peak: most watts of an hour so far.
+        gathered: the sums before this reading.
+        at: time of the reading, in seconds since the epoch by a trusted clock.
+        watts: power of the panel.
+        full: True if the battery is full, so that the panel may give less than it could.
+        peak: largest mean power of an hour so far, in watts.
     """
     hour, span_s = int(at // _HOUR_S), at - gathered.at
     done: HourSample | None = None
@@ -66,8 +69,8 @@ def gather(
 
 
 def _light(gathered: Gathered, at: float, watts: float, limit: float) -> tuple[Light | None, float, float]:
-    """(the day whose last light was seen, when it was dark last, first light)."""
-    middle = (gathered.at + at) / 2  # between two readings it became light or dark
+    """Return (first and last light of the day that has ended or None, time of the last dark reading, first light)."""
+    middle = (gathered.at + at) / 2  # assume that light and dark changed in the middle between two readings
     if not math.isfinite(watts) or not 0 < at - gathered.at <= _BLINK_S:
         return None, at if watts < limit else 0.0, 0.0
     if watts < limit:

@@ -1,4 +1,4 @@
-"""One more hour of the panel -> what is known of it then."""
+"""Updates the memory of the panel with one more hour."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ _RECENT_DECAY, _DAILY_DECAY = 0.6, 0.88
 _LEAD_DECAY = 0.9999
 _QUANTILE_STEP = 0.12
 _SCORE_DECAY = 0.99
-#: If the clock goes back by more than this, the earlier time was wrong: learning goes on from the new time.
+#: If the clock goes back by more than this, the earlier time was wrong. Learning continues from the new time.
 _BACK_H = 48
-#: An hour counts when so much of it was seen.
+#: An hour is learned if at least this share of it was measured.
 SEEN = 0.6
 
 
 class HourSample(msgspec.Struct, frozen=True):
-    """What the panel gave in one hour."""
+    """Mean power of the panel in one hour."""
 
     hour: int  # since the epoch
     watts: float  # mean
     seen: float = 1.0  # share of the hour that was measured
-    full: bool = False  # the battery was full for a part of it: the panel could have given more
+    full: bool = False  # the battery was full in a part of the hour, so the panel could have given more
 
 
 def learn(memory: PanelMemory, sample: HourSample, *, outside_wh: float | None = None) -> PanelMemory:
-    """Return `memory` with one more hour; unchanged if no place is known or the hour is not newer.
+    """Return `memory` with one more hour. It is unchanged if no place is known or the hour is not newer.
 
     Args:
-        memory: what was known.
+        memory: all that was learned before.
         sample: the hour that has ended.
-        outside_wh: what a forecast from outside says of the solar day that begins; looked at once a day.
+        outside_wh: watt-hours that a forecast from outside expects for the solar day that begins. It is used for the
+            first hour of a day only.
     """
     place = memory.place
     if place is None or memory.last_hour - _BACK_H < sample.hour <= memory.last_hour:
@@ -47,7 +48,7 @@ def learn(memory: PanelMemory, sample: HourSample, *, outside_wh: float | None =
         memory = _new_day(memory, place, number, outside_wh)
     clear = clear_hour(sample.hour, place)
     usual = expected(memory, sample.hour)
-    # A full battery hides what the panel could have given, unless that was much already.
+    # With a full battery the panel may give less than it could. Such an hour counts only if it gave the usual or more.
     counts = sample.seen >= SEEN and clear > 0 and not (sample.full and sample.watts < usual)
     if counts and math.isfinite(sample.watts) and sample.watts >= 0:
         memory = _counted(memory, sample, solar_bin, clear, usual)
@@ -55,7 +56,7 @@ def learn(memory: PanelMemory, sample: HourSample, *, outside_wh: float | None =
 
 
 def _new_day(memory: PanelMemory, place: Place, number: int, outside_wh: float | None) -> PanelMemory:
-    """Score the finished day, and store the forecast for the new one."""
+    """Score the forecasts of the finished day, and store those for the new day."""
     day = memory.day
     whole = day.number >= 0 and day.hours >= 3
     missed = day.hours < _daylight_hours(memory, day.number)
@@ -84,7 +85,7 @@ def _new_day(memory: PanelMemory, place: Place, number: int, outside_wh: float |
 
 
 def _daylight_hours(memory: PanelMemory, number: int) -> int:
-    """Bright hours of a solar day, less one for its edges."""
+    """Return the number of bright hours of a solar day, less one because its first and last hour are uncertain."""
     place = memory.place
     if place is None or number < 0:
         return 0
@@ -93,7 +94,7 @@ def _daylight_hours(memory: PanelMemory, number: int) -> int:
 
 
 def _counted(memory: PanelMemory, sample: HourSample, solar_bin: int, clear: float, usual: float) -> PanelMemory:
-    """Learn from an hour that was seen well."""
+    """Learn from an hour that was measured well enough."""
     peak = max(memory.peak * 0.9999, sample.watts)
     old = memory.bins[solar_bin]
     ratio = sample.watts / clear
@@ -132,15 +133,15 @@ def _counted(memory: PanelMemory, sample: HourSample, solar_bin: int, clear: flo
 
 
 def _faded(pair: tuple[float, float], decay: float, given: float, usual: float) -> tuple[float, float]:
-    """`pair` with one more hour; an hour counts by what it usually gives."""
+    """Return the two decaying sums with one more hour. In their ratio, an hour has the weight of its usual power."""
     return pair[0] * decay + given, pair[1] * decay + usual
 
 
 def _scored(lead: Lead, issued: Issued, watts: float, weight: float) -> Lead:
-    """What was learned of forecasts so far ahead, after one has come true."""
+    """Update what was learned of one horizon, now that the hour of a forecast has been measured."""
     came = min(4.0, watts / issued.usual) - 1.0 if issued.usual > 0 else 0.0
     low, high, k = list(lead.low), list(lead.high), issued.bright
-    # Compare with the bounds that were issued: then a tenth of the hours lie outside each bound in the long run.
+    # Compare with the bounds that were issued. Then, in the long run, a tenth of the hours lie outside each bound.
     low[k] = min(1.0, max(0.01, low[k] * math.exp(_QUANTILE_STEP * (0.1 if watts >= issued.low else -0.9))))
     high[k] = min(6.0, max(1.0, high[k] * math.exp(_QUANTILE_STEP * (0.9 if watts > issued.high else -0.1))))
     return Lead(
@@ -152,7 +153,7 @@ def _scored(lead: Lead, issued: Issued, watts: float, weight: float) -> Lead:
 
 
 def _issue(memory: PanelMemory, hour: int) -> PanelMemory:
-    """Note what is forecast now for the hours at which forecasts are looked at again."""
+    """Store the present forecasts for the horizons in `AHEAD`. They are compared when their hour has been measured."""
     kept = [each for each in memory.issued if each.hour > hour]
     for ahead in AHEAD:
         step = forecast_hour(memory, hour + ahead, ahead)

@@ -1,25 +1,25 @@
-"""What was learned of a panel: small, and kept in one file."""
+"""Records of all that was learned about a panel. They are small and kept in one file."""
 
 from __future__ import annotations
 
 import msgspec
 
-#: Bins of the solar day, an hour each: tilt, shade and dirt show in them.
+#: Number of bins of the solar day, one for each hour. They show the effects of tilt, shade and dirt.
 BINS = 24
-#: How far ahead, in hours, forecasts are compared with what came true.
+#: Horizons, in hours, of the forecasts that are compared with the measured power.
 AHEAD = (1, 3, 6, 12, 24, 36)
 #: Forecast horizons that are learned separately: one hour, three hours, the rest of the day, the next day, later.
 LEADS = 5
-#: Below this share of a full panel an hour counts as dark: its errors are noise.
+#: An hour below this share of the peak counts as dark. Its forecast errors are noise.
 DARK = 0.03
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where the panel is, in degrees, north and east positive."""
+    """Location of the panel in degrees, north and east positive."""
 
     latitude: float
     longitude: float
-    given: bool = False  # by the owner; otherwise learned from the panel's first and last light
+    given: bool = False  # configured by the owner; otherwise learned from the panel's first and last light, or guessed
 
 
 class Light(msgspec.Struct, frozen=True, array_like=True):
@@ -30,86 +30,86 @@ class Light(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Bin(msgspec.Struct, frozen=True, array_like=True):
-    """One hour of the solar day: what the panel gave of what a clear sky gives, with older days counting less."""
+    """Decaying sums for one hour of the solar day: the power of the panel, and the irradiance of a clear sky."""
 
-    given: float = 0.0
-    clear: float = 0.0
-    envelope: float = 0.0  # the ratio that nine of ten hours stay below
+    given: float = 0.0  # measured watts
+    clear: float = 0.0  # W/m2 on a horizontal surface under a clear sky
+    envelope: float = 0.0  # measured / clear; nine of ten hours stay below it
 
 
 class Lead(msgspec.Struct, frozen=True, array_like=True):
-    """What was learned of the forecasts of one horizon."""
+    """Persistence and bounds that were learned for the forecasts of one horizon."""
 
-    xy: float = 0.3  # regression sums of outcome on anomaly: xy / xx is the persistence
+    xy: float = 0.3  # sums of a regression of outcome on anomaly; xy / xx is the persistence
     xx: float = 1.0
-    #: 10 % and 90 % quantiles of actual / forecast, for darker, usual and brighter weather when it was made.
+    #: 10 % and 90 % quantiles of measured / forecast, by the weather of that time: darker, usual, brighter.
     low: tuple[float, float, float] = (0.3, 0.35, 0.4)
     high: tuple[float, float, float] = (1.8, 1.6, 1.5)
 
 
 class Issued(msgspec.Struct, frozen=True, array_like=True):
-    """A forecast that waits for its hour."""
+    """A forecast whose hour has not been measured yet. Power is in watts."""
 
     hour: int  # since the epoch
     lead: int  # index into `leads`
-    usual: float  # without persistence
+    usual: float  # the forecast without persistence
     anomaly: float  # recent / usual - 1 when the forecast was made
     mid: float
     low: float
     high: float
-    bright: int
+    bright: int  # index into `low` and `high` of the lead, from `predict.brightness`
 
 
 class Score(msgspec.Struct, frozen=True, array_like=True):
-    """How well a forecast did; sums with an exponential decay, which the caller chooses."""
+    """Mean error of a forecast, as two sums with an exponential decay that the caller chooses."""
 
     error: float = 0.0
     count: float = 0.0
 
     def plus(self, error: float, decay: float) -> Score:
-        """One more error."""
+        """Return the score with one more error. `decay` (0 to 1) is applied to the earlier errors."""
         return Score(self.error * decay + abs(error), self.count * decay + 1)
 
     @property
     def mean(self) -> float | None:
-        """The mean error; None while there is none."""
+        """The mean error, or None before the first one."""
         return self.error / self.count if self.count else None
 
 
 class Day(msgspec.Struct, frozen=True, array_like=True):
-    """The day that is being learned, and the forecast that was made at its beginning."""
+    """The present solar day, and the forecasts that were made at its beginning. Energy is in watt-hours."""
 
-    number: int = -1  # since the epoch, by solar time
-    given: float = 0.0  # watt-hours that were measured
-    expected: float = 0.0  # of the same hours, as usual
-    clear: float = 0.0
-    hours: int = 0
-    forecast: float = -1.0  # for the whole day, made at its begin; -1: none
-    outside: float = -1.0  # the same of a forecast from outside
+    number: int = -1  # days since the epoch, by solar time
+    given: float = 0.0  # measured so far
+    expected: float = 0.0  # usual energy of the same hours
+    clear: float = 0.0  # Wh/m2 of a clear sky in the same hours
+    hours: int = 0  # bright hours that were measured
+    forecast: float = -1.0  # own forecast for the whole day; -1 if there is none
+    outside: float = -1.0  # forecast from outside for the whole day; -1 if there is none
 
 
 class PanelMemory(msgspec.Struct, frozen=True):
-    """Everything that is remembered of the panel."""
+    """All that was learned about the panel."""
 
     place: Place | None = None
-    lights: tuple[Light, ...] = ()  # the last days whose first and last light were seen
-    peak: float = 0.0  # most watts that an hour gave
+    lights: tuple[Light, ...] = ()  # first and last light of the last days
+    peak: float = 0.0  # largest mean power of an hour, in watts; it decays slowly
     bins: tuple[Bin, ...] = (Bin(),) * BINS
     leads: tuple[Lead, ...] = (Lead(),) * LEADS
     issued: tuple[Issued, ...] = ()
-    recent: tuple[float, float] = (0.0, 0.0)  # given and usual of the last bright hours
-    daily: tuple[float, float] = (0.0, 0.0)  # the same, over about a day
+    recent: tuple[float, float] = (0.0, 0.0)  # decaying sums of measured and usual watts over the last bright hours
+    daily: tuple[float, float] = (0.0, 0.0)  # the same two sums over about a day
     day: Day = Day()
-    yesterday_wh: float = -1.0  # -1: not a whole day
-    days: int = 0  # that were learned from
-    last_hour: int = 0
-    below_low: Score = Score()  # share of the hours below their P10
-    ours: Score = Score()  # errors of a day's energy, in watt-hours
-    as_yesterday: Score = Score()
-    outside: Score = Score()
+    yesterday_wh: float = -1.0  # measured energy; -1 if the day was not measured as a whole
+    days: int = 0  # number of days that were learned
+    last_hour: int = 0  # newest hour that was learned, since the epoch
+    below_low: Score = Score()  # share of the hours below the P10 of their forecast
+    ours: Score = Score()  # error of the own forecast of a day's energy, in watt-hours
+    as_yesterday: Score = Score()  # error of the forecast "as yesterday", in watt-hours
+    outside: Score = Score()  # error of the forecast from outside, in watt-hours
     version: int = 1
 
     @property
     def whole(self) -> bool:
-        """False where a file of another version, or a torn one, gave something else."""
+        """False if the memory comes from a damaged file or a file of another version."""
         return self.version == 1 and len(self.bins) == BINS and len(self.leads) == LEADS

@@ -1,4 +1,4 @@
-"""What the panel is expected to give: one step after another, with the bounds that hold in 8 of 10 cases."""
+"""Records of a forecast: the expected power of the panel in each step, with bounds that hold in 8 of 10 cases."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Step(msgspec.Struct, frozen=True, array_like=True):
-    """Mean watts of the panel in one step: a tenth of all truths lie below `low`, a tenth above `high`."""
+    """Mean watts of the panel in one step. A tenth of the true values lie below `low`, a tenth above `high`."""
 
     low: float
     mid: float
@@ -14,15 +14,15 @@ class Step(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Outlook(msgspec.Struct, frozen=True):
-    """Steps of equal length, the first of which begins at `start` (seconds since the epoch)."""
+    """A forecast in steps of equal length."""
 
-    start: float
+    start: float  # of the first step, in seconds since the epoch
     step_s: float
     steps: tuple[Step, ...]
-    days_learned: int = 0  # days that the forecast was learned from
-    source: str = "own"  # `own`, or the name of a source outside
+    days_learned: int = 0  # number of days that the forecast was learned from
+    source: str = "own"  # `own`, or `outside` if it has watts of a forecast from outside
 
     @property
     def end(self) -> float:
-        """Where the last step ends."""
+        """End of the last step, in seconds since the epoch."""
         return self.start + self.step_s * len(self.steps)

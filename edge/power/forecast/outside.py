@@ -1,4 +1,4 @@
-"""A forecast of the panel from outside: watts by hour, as a program or a service writes them."""
+"""Reads a forecast from outside: watts of the panel by hour, written by another program or service."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ Hours: TypeAlias = dict[int, float]
 _MOST = 24 * 16
 _LARGEST_W = 1e6
 _HOUR_S = 3600.0
-#: Reached on the seventh compared day: scores fade by 1 % a day, so that 7 days count as 6.79.
+#: Decaying number of compared days from which on the forecast may be used. It is reached on the seventh day, because
+#: the number decays by 1 % a day, so that 7 days count as 6.79.
 _LEAST_COUNT = 6.5
-#: The other forecast is used while its error is at most this share of ours.
+#: The forecast from outside is used while its error is below this share of the error of our forecast.
 _BETTER = 0.97
 
 
 class _Document(msgspec.Struct):
-    """`{"start": 1796000400, "step_s": 3600, "watts": [0, 1.5, ...]}`."""
+    """The document that a program writes, such as `{"start": 1796000400, "step_s": 3600, "watts": [0, 1.5, ...]}`."""
 
     start: float
     watts: list[float]
@@ -31,7 +32,7 @@ class _Document(msgspec.Struct):
 
 
 def parse(text: str | bytes) -> Hours:
-    """The hours of a document. Raises ValueError with one line that says what is wrong."""
+    """Return the mean watts of each hour of a document. Raises ValueError with one line that says what is wrong."""
     try:
         found = msgspec.json.decode(text, type=_Document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
@@ -61,13 +62,13 @@ def day_wh(hours: Hours, number: int, place: Place) -> float | None:
 
 
 def better(memory: PanelMemory) -> bool:
-    """True while the forecast from outside is at least 3 % nearer to the truth than ours, after 7 compared days."""
+    """Return True if, over at least 7 days, the error of the forecast from outside is more than 3 % below ours."""
     ours, other = memory.ours.mean, memory.outside.mean
     return ours is not None and other is not None and memory.outside.count >= _LEAST_COUNT and other < _BETTER * ours
 
 
 def instead(ours: Outlook, hours: Hours, memory: PanelMemory) -> Outlook:
-    """`ours` with the watts from outside where they are told, between bounds as wide as ours."""
+    """Return `ours` with the watts from outside for each hour that they cover. The bounds keep their relative width."""
     steps = list[Step]()
     for number, step in enumerate(ours.steps):
         watts = hours.get(int((ours.start + number * ours.step_s) // _HOUR_S))

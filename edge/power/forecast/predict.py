@@ -1,4 +1,4 @@
-"""What is known of the panel -> what it is expected to give."""
+"""Computes the forecast of the panel's power from all that was learned about it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from edge.power.forecast.outlook import Outlook, Step
 _HOUR_S = 3600.0
 _NIGHT = Step(0.0, 0.0, 0.0)
 _DARKER, _BRIGHTER = -0.25, 0.2
-_DUSK = 5.0  # W/m2: below, ratios say nothing
-_FORGETS_H = 14 * 24  # a board that was away for longer may be elsewhere
+_DUSK = 5.0  # W/m2 of a clear sky; below it, the ratio measured / clear has no meaning
+_FORGETS_H = 14 * 24  # a board that was off for longer may have been moved to another place
 _SOON_H = 3
-_CAP = 1.6  # of the envelope: clouds beside the sun add to it
+_CAP = 1.6  # limit of a forecast, as a multiple of the envelope: clouds near the sun reflect additional light
 
 
 def expected(memory: PanelMemory, hour: int) -> float:
-    """Mean watts in this hour, as is usual at this time of day and season."""
+    """Return the mean watts that are usual in this hour, for the time of day and the season."""
     return _usual(memory, hour)[0]
 
 
 def lead_of(memory: PanelMemory, hour: int, ahead: int) -> int:
-    """Index into `memory.leads` for a forecast made `ahead` hours before `hour`."""
+    """Return the index into `memory.leads` for a forecast that is made `ahead` hours before `hour`."""
     if memory.place is None:
         return LEADS - 1
     nights = solar(hour, memory.place)[0] - memory.day.number + (memory.day.hours == 0)
@@ -34,18 +34,18 @@ def lead_of(memory: PanelMemory, hour: int, ahead: int) -> int:
 
 
 def anomaly(memory: PanelMemory, lead: int) -> float:
-    """Recent output / usual output - 1: over the last hours for near leads, over about a day for far ones."""
+    """Return recent power / usual power - 1: over the last hours for a near horizon, over about a day for a far one."""
     given, usual = memory.recent if lead <= 1 else memory.daily
     return max(-1.0, min(1.5, given / usual - 1.0)) if usual > 0 else 0.0
 
 
 def brightness(than_usual: float) -> int:
-    """0: it was darker than usual, 1: as usual, 2: brighter."""
+    """Return 0 if the anomaly `than_usual` means darker than usual, 1 if usual, 2 if brighter."""
     return 0 if than_usual < _DARKER else 2 if than_usual > _BRIGHTER else 1
 
 
 def forecast_hour(memory: PanelMemory, hour: int, ahead: int) -> Step:
-    """What the hour `ahead` hours from now is expected to give."""
+    """Return the forecast for `hour`, which is `ahead` hours from now."""
     usual, most = _usual(memory, hour)
     if usual <= 0:
         return _NIGHT
@@ -60,12 +60,12 @@ def forecast_hour(memory: PanelMemory, hour: int, ahead: int) -> Step:
 
 
 def outlook(memory: PanelMemory, now: float, *, hours: int = 72) -> Outlook | None:
-    """What the panel is expected to give in the next hours; None without a place.
+    """Return the forecast of the next hours, or None if the place is not known or the panel never gave power.
 
     Args:
-        memory: what was learned, up to the last whole hour.
+        memory: all that was learned, up to the last whole hour.
         now: seconds since the epoch.
-        hours: how far to look.
+        hours: length of the forecast.
     """
     if memory.place is None or not memory.peak:
         return None
@@ -75,9 +75,9 @@ def outlook(memory: PanelMemory, now: float, *, hours: int = 72) -> Outlook | No
     return Outlook(first * _HOUR_S, _HOUR_S, steps, days_learned=days)
 
 
-@lru_cache(maxsize=256)  # the same hours are asked for again each time
+@lru_cache(maxsize=256)  # each new forecast needs nearly the same hours again
 def clear_hour(hour: int, place: Place) -> float:
-    """Mean watts on a horizontal square metre in this hour, under a clear sky."""
+    """Return the mean W/m2 on a horizontal surface in this hour under a clear sky; 0 at dusk and at night."""
     parts = (1 / 6, 3 / 6, 5 / 6)
     sines = [sun.elevation_sine((hour + part) * _HOUR_S, place.latitude, place.longitude) for part in parts]
     watts = sum(map(sun.clear_sky, sines)) / len(parts)
@@ -85,20 +85,20 @@ def clear_hour(hour: int, place: Place) -> float:
 
 
 def solar(hour: int, place: Place) -> tuple[int, int]:
-    """(day since the epoch, bin) of an hour, by the mean solar time of the place."""
+    """Return (days since the epoch, bin of the day) of an hour, by the mean solar time of the place."""
     at = hour + 0.5 + place.longitude / 15
     return math.floor(at / 24), int(at % 24 / 24 * BINS)
 
 
 def _usual(memory: PanelMemory, hour: int) -> tuple[float, float]:
-    """(usual watts, most watts) of an hour."""
+    """Return (usual watts, largest possible watts) of an hour. The second is 0 if no limit is known."""
     if memory.place is None:
         return 0.0, 0.0
     clear = clear_hour(hour, memory.place)
     if clear <= 0:
         return 0.0, 0.0
     each = memory.bins[solar(hour, memory.place)[1]]
-    if each.clear <= 0:  # not seen yet: as all other hours
+    if each.clear <= 0:  # this hour of the day was never measured: use the mean ratio of all others
         given, seen = sum(b.given for b in memory.bins), sum(b.clear for b in memory.bins)
         return (clear * given / seen if seen > 0 else 0.0), 0.0
     return clear * each.given / each.clear, clear * each.envelope * _CAP

@@ -1,7 +1,8 @@
-"""Where the sun stands, and what a clear sky gives.
+"""Computes the position of the sun and the irradiance under a clear sky.
 
-Position: the low-precision formulae of the Astronomical Almanac, good to 0.01 degrees from 1950 to 2050. Refraction is
-left out (0.5 degrees at the horizon). Clear sky: Haurwitz (1945), which needs the elevation alone.
+The position uses the low-precision formulae of the Astronomical Almanac, which are exact to 0.01 degrees from 1950 to
+2050. Refraction is left out (0.5 degrees at the horizon). The clear sky is the model of Haurwitz (1945), which needs
+only the elevation of the sun.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ _DAY_S = 86_400.0
 
 
 def declination_and_noon(at: float) -> tuple[float, float]:
-    """(declination in radians, seconds by which the true sun is ahead of the mean one) at `at`, in epoch seconds."""
+    """Return (declination in radians, seconds by which the true sun is ahead of the mean sun). `at`: epoch seconds."""
     days = (at - _J2000) / _DAY_S
     mean = math.radians((280.460 + 0.9856474 * days) % 360)
     anomaly = math.radians((357.528 + 0.9856003 * days) % 360)
@@ -26,13 +27,25 @@ def declination_and_noon(at: float) -> tuple[float, float]:
 
 
 def hour_angle(at: float, longitude: float, ahead_s: float) -> float:
-    """Radians since the sun stood highest, -pi to pi. `longitude` in degrees, east positive."""
+    """Return the hour angle of the sun in radians, -pi to pi; it is 0 at solar noon.
+
+    Args:
+        at: seconds since the epoch.
+        longitude: in degrees, east positive.
+        ahead_s: seconds by which the true sun is ahead of the mean sun.
+    """
     solar_s = at + longitude * 240 + ahead_s
     return (solar_s % _DAY_S) / _DAY_S * 2 * math.pi - math.pi
 
 
 def elevation_sine(at: float, latitude: float, longitude: float) -> float:
-    """Sine of the sun's elevation, negative at night. Angles in degrees, north and east positive."""
+    """Return the sine of the sun's elevation, which is negative at night.
+
+    Args:
+        at: seconds since the epoch.
+        latitude: in degrees, north positive.
+        longitude: in degrees, east positive.
+    """
     declination, ahead_s = declination_and_noon(at)
     up = math.radians(latitude)
     angle = hour_angle(at, longitude, ahead_s)
@@ -40,7 +53,7 @@ def elevation_sine(at: float, latitude: float, longitude: float) -> float:
 
 
 def clear_sky(elevation_sine: float) -> float:
-    """Watts on a horizontal square metre under a clear sky (Haurwitz); 0 at night."""
+    """Return the W/m2 on a horizontal surface under a clear sky (Haurwitz); 0 at night."""
     if elevation_sine <= 0.0:
         return 0.0
     return 1098.0 * elevation_sine * math.exp(-0.057 / elevation_sine)

@@ -1,17 +1,17 @@
-"""The process that senses, decides and tells.
+"""The governor: the process that reads the power sources, decides what may run, and reports it.
 
-- `main`: the process: one lock, one loop that sleeps until something happens
-- `governor`: one turn: sense, decide, tell
-- `sensing`: all sources of a board, read together
-- `button`: short press pauses or resumes, long press shuts down
-- `status_led`: shows the state to whoever stands before the board
-- `local_time`: the clock on the wall, in the zone that holds now
-- `pause`: a pause by hand, kept over restarts and power cuts
-- `shutdown`: going down cleanly at critical power
-- `persisted_state`: what a restarted governor goes on with
-- `planning`: looks ahead for the governor, and keeps what was learned of the panel
-- `elsewhere`: the forecast of somebody else: a file, a program, an MQTT topic
-- `history`: the last day's readings, in tmpfs
+- `main`: the process: takes its lock, then runs one loop that sleeps until something happens
+- `governor`: one turn of the governor: read, decide, report
+- `sensing`: reads all sources of a board together
+- `button`: turns edges of a GPIO line into short presses (pause, resume) and long presses (shutdown, pairing)
+- `status_led`: shows the power state on an LED
+- `local_time`: local minute of the day; follows a change of the time zone
+- `pause`: a pause by hand, which is kept over restarts and power cuts
+- `shutdown`: shuts the board down cleanly, at critical power or to sleep
+- `persisted_state`: the state of the policy on disk, from which a restarted governor continues
+- `planning`: plans ahead for the governor, and saves what was learned of the solar panel
+- `elsewhere`: solar forecasts from outside: a file, a program or an MQTT topic
+- `history`: the readings of the last day, in tmpfs
 - `days`: a summary of each day, on disk
-- `replay`: a recorded day run through the policy again
+- `replay`: runs a recorded day through the policy again
 """

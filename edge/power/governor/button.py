@@ -1,4 +1,4 @@
-"""The button: a short press pauses and resumes, a long one asks for a clean shutdown."""
+"""Turns edges of the button's GPIO line into presses: a short one pauses or resumes, a long one shuts down or pairs."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from edge.power.inputs.gpio import Line, open_line
 
 
 class Press(StrEnum):
-    """What a hand did."""
+    """How long the button was pressed: shorter than `hold_s`, or at least that long."""
 
     SHORT = "short"
     LONG = "long"
 
 
 class Button:
-    """Turns edges into presses, with a clock of its own: gpiozero's `when_held` looks ten times a second.
+    """Turns the edges of one line into presses.
 
-    `wake` is called at each edge from another thread; `presses` then returns what was pressed, and `wait_s`
-    when to ask again. A line that cannot be opened is logged once, and costs the button only.
+    It measures the time itself, because gpiozero's `when_held` polls ten times a second. `wake` is called at each edge,
+    from the thread of the line. All methods belong to the governor's thread: `presses` returns the presses so far, and
+    `wait_s` the time until the next call is due. If the line cannot be opened, this is logged once, and the board has
+    no button.
     """
 
     def __init__(self, config: ButtonConfig, wake: Callable[[], None], log: Callable[[str], None]) -> None:
@@ -40,7 +42,11 @@ class Button:
             log(f"no button on GPIO {config.pin}: {type(err).__name__}: {err}")
 
     def presses(self, now: float) -> list[Press]:
-        """What was pressed since the last call; a hold counts while the button is still down."""
+        """Return the presses since the last call. A long press counts as soon as it is long enough, before its release.
+
+        Args:
+            now: seconds of CLOCK_MONOTONIC.
+        """
         found = []
         while self._edges:
             at, down = self._edges.popleft()
@@ -51,24 +57,24 @@ class Button:
                 self._down_since = None
         if self._down_since is not None and now - self._down_since >= self._hold_s:
             found.append(Press.LONG)
-            self._down_since = None  # its release is no press of its own
+            self._down_since = None  # so that the release does not count as another press
         return found
 
     def wait_s(self, now: float) -> float | None:
-        """Seconds until a button that is down counts as held; None while it is up."""
+        """Return the seconds until a button that is down counts as a long press, or None while it is up."""
         return None if self._down_since is None else max(0.0, self._down_since + self._hold_s - now)
 
     def close(self) -> None:
-        """Let the line go."""
+        """Release the line. May be called twice."""
         line, self._line = self._line, None
         if line is not None:
             line.close()
 
     def _on_edge(self) -> None:
-        """Called by the line's thread."""
+        """Record an edge. The thread of the line calls it."""
         line = self._line
         if line is None:
             return
-        with suppress(Exception):  # a line that goes away meanwhile is no press
+        with suppress(Exception):  # a line that cannot be read now, because it was closed, gives no press
             self._edges.append((time.monotonic(), line.level() == self._pressed_level))
         self._wake()

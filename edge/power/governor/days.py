@@ -1,6 +1,6 @@
-"""What each day's power was like: one small file a day on disk, written every two hours and at the end.
+"""Keeps a summary of each day's power: one small file a day on disk, written every two hours and at the end.
 
-A copy of it in tmpfs, for whoever looks at the plots, is a few minutes old at most and costs the card nothing.
+The plots read a copy of today's file in tmpfs. It is at most a few minutes old and costs no writes to the card.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from edge.power import series
 from edge.power.energy.drawn import Drawn
 from edge.power.series import PowerSlot
 
-#: The gateway writes its part of the plots as often: together at most one small write an hour.
+#: The gateway writes its part of the plots at the same interval. Together this is at most one small write an hour.
 _WRITE_EVERY_S = 2 * 3600.0
 _SHOW_EVERY_S = 300.0
-_LONGEST_GAP_S = 3600.0  # a board that slept through longer was not in a state, it was off
+_LONGEST_GAP_S = 3600.0  # after a longer gap between two samples the board was off, and the gap counts for no state
 
 
 class Range(msgspec.Struct):
-    """One quantity over a day."""
+    """The lowest and highest value of one quantity on a day, with the sum and number of its values."""
 
     low: float
     high: float
@@ -36,7 +36,11 @@ class Range(msgspec.Struct):
 
 
 class Day(msgspec.Struct):
-    """One day: seconds in each state, how often power fell, the range of each quantity, and the quarters of hours."""
+    """The summary of one day.
+
+    It has the seconds in each state, the number of falls of power, the range of each quantity, the means for each
+    quarter of an hour, and the energy that the board drew.
+    """
 
     date: str
     seconds: dict[str, float] = {}
@@ -47,10 +51,19 @@ class Day(msgspec.Struct):
 
 
 class Days:
-    """Adds samples to the day they belong to. A clock nobody set belongs to no day."""
+    """Adds samples to the summary of their day. Belongs to the governor's thread.
+
+    A sample is left out if the wall clock cannot be trusted, since its day is not known.
+    """
 
     def __init__(self, folder: Path, *, keep: int = 400, shown: Path | None = None) -> None:
-        """`shown` is the copy in tmpfs."""
+        """Open no file yet.
+
+        Args:
+            folder: the folder with one file for each day.
+            keep: number of days that are kept; 0 keeps no summaries at all.
+            shown: the copy of today's file in tmpfs, or None for no copy.
+        """
         self.folder, self.keep, self._shown = folder, keep, shown
         self._shown_at = float("-inf")
         self._day: Day | None = None
@@ -59,7 +72,14 @@ class Days:
         self._drawn_at: float | None = None
 
     def add(self, now: float, wall: float | None, state: PowerState, readings: Iterable[Reading]) -> None:
-        """One sample; `wall` is None where the clock cannot be trusted. Raises OSError when a day cannot be written."""
+        """Add one sample. Raises OSError if a day cannot be written.
+
+        Args:
+            now: monotonic seconds.
+            wall: seconds since 1970, or None if the wall clock cannot be trusted.
+            state: the power state from this sample on.
+            readings: the readings of the sample.
+        """
         last, self._last = self._last, (now, state)
         if wall is None or not self.keep:
             return
@@ -67,7 +87,7 @@ class Days:
         if self._day is None or self._day.date != date:
             try:
                 self.flush()
-            finally:  # a card that takes no writes costs that day, and is reported once
+            finally:  # if the card refuses the write, the old day is lost and the error is reported once
                 self._day, self._written = self._load(date), now
         day = self._day
         if last is not None and now - last[0] <= _LONGEST_GAP_S:
@@ -84,22 +104,31 @@ class Days:
             self._written = now
             self.flush()
 
-    def drew(self, now: float, wall: float | None, *, watts: float | None, mix: Mix | None, busy: bool) -> None:
-        """Add what the board drew since the last sample; call it after `add` of the same sample.
+    def add_energy(self, now: float, wall: float | None, *, watts: float | None, mix: Mix | None, busy: bool) -> None:
+        """Add the energy that the board drew since the last sample. Call it after `add` for the same sample.
 
-        The sample counts for the time before it, as a reading of a job counts only once the job runs.
+        The power of a sample counts for the time before it, as in the metering of a job, where a reading counts only
+        while the job runs.
+
+        Args:
+            now: monotonic seconds.
+            wall: seconds since 1970, or None if the wall clock cannot be trusted.
+            watts: power that the board draws, or None if it is not measured.
+            mix: shares of sun, battery and mains in that power, or None if they are not known.
+            busy: True while a body runs to which the watts of the whole board are booked.
         """
         last, self._drawn_at = self._drawn_at, now
         if last is not None and wall is not None and self._day is not None and 0 < now - last <= _LONGEST_GAP_S:
             self._day.drawn.add(now - last, watts=watts, mix=mix, busy=busy)
 
     def flush(self) -> None:
-        """Write the day so far; durable on return. Raises OSError."""
+        """Write the summary of the day so far; it is durable on return. Raises OSError."""
         if self._day is None:
             return
         durable.make_folder(self.folder)
         durable.replace(self.folder / f"{self._day.date}.json", msgspec.json.encode(self._day))
-        # The files farthest from today go: a clock that was years ahead must not cost the true days.
+        # Remove the files whose dates are farthest from today, not the oldest ones: if the clock was years ahead for a
+        # while, its files must not displace those of the true days.
         today = _day_number(self._day.date)
         files = sorted(self.folder.glob("????-??-??.json"), key=lambda path: abs(_day_number(path.stem) - today))
         for far in files[self.keep :]:
@@ -115,14 +144,14 @@ class Days:
     def _slot(
         day: Day, wall: float, readings: tuple[Reading, ...], last: tuple[float, PowerState] | None, now: float
     ) -> None:
-        """Add a sample to its slot, and the time since the last one to the slots that it lay in."""
+        """Add a sample to its slot, and the time since the last sample to each slot that it covers."""
         spans = [(series.slot_of(wall), 0.0)] if last is None else list(series.parts(wall - (now - last[0]), wall))
         for at in {series.slot_of(wall), *(at for at, _ in spans)}:
             if at not in day.slots and len(day.slots) < series.MOST_SLOTS:
                 day.slots[at] = PowerSlot()
         for at, seconds in spans:
             if last is not None and at in day.slots:
-                day.slots[at].lasted(last[1], seconds)
+                day.slots[at].add_time(last[1], seconds)
         if (slot := day.slots.get(series.slot_of(wall))) is not None:
             slot.read(readings)
 
@@ -130,7 +159,7 @@ class Days:
         if self._shown is None or now - self._shown_at < _SHOW_EVERY_S:
             return
         self._shown_at = now
-        with suppress(OSError):  # a full tmpfs: the plots end earlier
+        with suppress(OSError):  # if tmpfs is full, the plots end at an earlier time
             durable.replace_volatile(self._shown, msgspec.json.encode(day))
 
     def _range(self, day: Day, reading: Reading) -> None:
@@ -147,7 +176,7 @@ class Days:
 
 
 def _day_number(date: str) -> int:
-    """Days since 1970 of a date; a name that is none counts as the oldest."""
+    """Return the days from 1970 to a date. A file name that is no date counts as the oldest."""
     try:
         return calendar.timegm(time.strptime(date, "%Y-%m-%d")) // 86_400
     except ValueError:

@@ -1,6 +1,7 @@
-"""The forecast of somebody else: what a file holds, a program prints, or an MQTT topic says. All three are one JSON.
+"""Solar forecasts from outside the board: from a file, a program's output, or an MQTT topic.
 
-Nothing here wakes the governor: it asks while it takes a sample anyway.
+All three deliver the same JSON document. None of them wakes the governor. It asks for a forecast when it takes a
+sample.
 """
 
 from __future__ import annotations
@@ -21,30 +22,36 @@ from edge.power.inputs.reading import Unreadable
 if TYPE_CHECKING:
     from edge.mqtt.connection import Connection, Received
 
-_LOOK_S = 600.0  # shortest time between two looks at a file, or between two messages that are taken
+_LOOK_S = 600.0  # shortest time between two checks of a file, or between two messages that are used
 _RUN_S = 3600.0  # shortest time between two runs of a program
 _MAX_BYTES = 65_536
 _LONGEST_SHOWN = 200
 
 
 class NoForecast(ValueError):
-    """What came is no forecast; the text names its origin and what is wrong, in one line."""
+    """The document that came is no valid forecast. The text names its origin and the error, in one line."""
 
 
 class Elsewhere(Protocol):
-    """Where a forecast comes from. Called on the governor's thread; returns within about a quarter of a second."""
+    """An origin of forecasts. The governor's thread calls it; each call returns within about a quarter of a second."""
 
     def take(self, now_s: float) -> Hours | None:
-        """The forecast where another one has come by `now_s` (monotonic), else None. Raises NoForecast."""
+        """Return a new forecast, or None if no new one came by `now_s` (monotonic seconds). Raises NoForecast."""
         ...
 
     def close(self) -> None:
-        """Let everything go. May be called twice."""
+        """Release all resources. May be called twice."""
         ...
 
 
 def opened(record: OutsideConfig | None, broker: MqttBroker | None, log: Callable[[str], None]) -> Elsewhere | None:
-    """What `record` asks for; None: no forecast from elsewhere. `broker` is that of the section `mqtt`."""
+    """Return the origin that `record` configures, or None if no forecast from outside is configured.
+
+    Args:
+        record: what `power.forecast` configures about a forecast from outside, or None.
+        broker: the MQTT broker of the section `mqtt`; it is used unless `record` names another one.
+        log: writes one line to the journal.
+    """
     if record is None:
         return None
     if record.kind == "file":
@@ -56,13 +63,13 @@ def opened(record: OutsideConfig | None, broker: MqttBroker | None, log: Callabl
 
 
 class FileForecast:
-    """Reads a file again when it has changed."""
+    """A forecast in a file, which is read again after it has changed."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._looked_s, self._changed = path, -math.inf, 0.0
 
     def take(self, now_s: float) -> Hours | None:
-        """The forecast of a file that is new or was changed. Raises NoForecast."""
+        """Return the forecast if the file is new or was changed, else None. Raises NoForecast."""
         if now_s - self._looked_s < _LOOK_S:
             return None
         self._looked_s = now_s
@@ -70,7 +77,7 @@ class FileForecast:
             changed = self._path.stat().st_mtime
             if changed == self._changed:
                 return None
-            self._changed = 0.0  # until it could be read
+            self._changed = 0.0  # if it cannot be read now, it counts as changed at the next check
             hours = _hours(str(self._path), self._path.read_bytes())
         except OSError as err:
             raise _refused(str(self._path), err.strerror or str(err)) from err
@@ -78,18 +85,21 @@ class FileForecast:
         return hours
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is held open."""
 
 
 class CommandForecast:
-    """Runs a program once an hour at most, and looks for its answer at each sample until it ends."""
+    """A forecast that a program prints. The program runs at most once an hour.
+
+    While it runs, each `take` checks whether it has ended.
+    """
 
     def __init__(self, argv: tuple[str, ...], *, timeout_s: float) -> None:
         self._name, self._command = argv[0], Command(argv, timeout_s=timeout_s)
         self._began_s, self._runs = -math.inf, False
 
     def take(self, now_s: float) -> Hours | None:
-        """The forecast of a program that has ended. Raises NoForecast."""
+        """Return the forecast of a program that has ended, or None. Raises NoForecast."""
         if not self._runs:
             if now_s - self._began_s < _RUN_S:
                 return None
@@ -105,13 +115,13 @@ class CommandForecast:
         return _hours(self._name, output)
 
     def close(self) -> None:
-        """Kill a program that still runs."""
+        """Kill the program if it still runs."""
         self._runs = False
         self._command.close()
 
 
 class MqttForecast:
-    """Keeps the last message on a topic. Messages come on the connection's thread, and wait for the next sample."""
+    """A forecast on an MQTT topic. Messages arrive on the connection's thread. The last one waits for `take`."""
 
     def __init__(self, broker: MqttBroker, topic: str, log: Callable[[str], None]) -> None:
         self._broker, self._topic, self._log = broker, topic, log
@@ -121,7 +131,10 @@ class MqttForecast:
         self._connection: Connection | None = None
 
     def take(self, now_s: float) -> Hours | None:
-        """The forecast of the last message, once; the first call connects, in the background. Raises NoForecast."""
+        """Return the forecast of the last message once, then None until another message came. Raises NoForecast.
+
+        The first call starts to connect in the background.
+        """
         if self._connection is None:
             self._connection = self._connect()
         if now_s - self._taken_s < _LOOK_S:
@@ -142,22 +155,22 @@ class MqttForecast:
     # ---- on the connection's thread ----
 
     def up(self) -> None:
-        """The broker sends what it has kept, and what is published from now on."""
+        """Do nothing: the MQTT broker now sends the retained message, then each new one."""
 
     def down(self) -> None:
-        """The last forecast stays: its hours pass by themselves."""
+        """Do nothing: the last forecast stays valid for the hours that it names."""
 
     def confirmed(self, topic: str) -> None:
-        """Nothing is published."""
+        """Do nothing: this client publishes nothing."""
 
     def received(self, message: Received) -> None:
-        """Keep a message until it is taken."""
+        """Keep the message until the next `take`."""
         if message.topic == self._topic:
             with self._lock:
                 self._waiting = message.payload
 
     def _connect(self) -> Connection:
-        from edge.mqtt.connection import Connection  # with paho: only where a topic is read
+        from edge.mqtt.connection import Connection  # imports paho, so only when a topic is read
 
         connection = Connection(
             self._broker,
@@ -178,6 +191,6 @@ def _hours(origin: str, document: bytes | str) -> Hours:
 
 
 def _refused(origin: str, why: str) -> NoForecast:
-    """The one line of the log, without control characters whatever a program or a message says."""
+    """Return the error with one line for the log; control characters of a program or message become spaces."""
     line = "".join(each if each.isprintable() else " " for each in why)[:_LONGEST_SHOWN]
     return NoForecast(f"{origin}: {line}" if origin else line)

@@ -1,4 +1,4 @@
-"""The governor: reads the sources, decides and reports, one turn at a time; the loop in `main` calls it."""
+"""Reads the sources, decides and reports, one turn at a time. The loop in `main` calls it."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ from edge.power.sources import configured
 if TYPE_CHECKING:
     from edge.power.governor.planning import Planning
 
-# Each write of power.json wakes its readers.
+# Each write of power.json wakes all its readers, so writes are rare.
 _HEARTBEAT_S = 30.0  # longest time between two writes
-_REASON_S = 10.0  # shortest time between two writes for a new number in the reason alone
+_REASON_S = 10.0  # shortest time between two writes if only a number in the reason changed
 
 
 def log(line: str) -> None:
@@ -52,7 +52,7 @@ def log(line: str) -> None:
 
 
 def _led(config: LedConfig) -> StatusLed | None:
-    """The LED, or None where its pin cannot be had: the governor works without it."""
+    """Return the LED, or None if its pin cannot be opened. The governor works without an LED."""
     try:
         return StatusLed(config)
     except Exception as err:  # lgpio, gpiozero and the kernel each have their own errors
@@ -62,13 +62,14 @@ def _led(config: LedConfig) -> StatusLed | None:
 
 def _going_down(shutdown: ShutdownSequence) -> wording.Wording:
     if shutdown.sleep is None:
-        return wording.Wording("shutdown", f"going down: {shutdown.reason}", "it has started again")
+        return wording.Wording("shutdown", f"going down: {shutdown.reason}", "the board has started again")
     at = shutdown.sleep.wake_at
-    return wording.Wording("sleep", shutdown.reason, f"it wakes at {when(at)}" if at else "it wakes by itself")
+    until = f"the board wakes at {when(at)}" if at else "the board wakes by itself"
+    return wording.Wording("sleep", shutdown.reason, until)
 
 
-def _gist(plan: Plan | None) -> tuple[object, ...]:
-    """What of a plan is news to others."""
+def _published(plan: Plan | None) -> tuple[object, ...]:
+    """Return the parts of a plan whose change is worth a write of `power.json`."""
     return () if plan is None else (plan.action, plan.wake_at, plan.floor_percent is None)
 
 
@@ -86,7 +87,14 @@ class Governor:
     def __init__(
         self, config: PowerConfig, layout: Layout, *, wake: Callable[[], None], planning: Planning | None = None
     ) -> None:
-        """Open the sources. `planning` looks ahead, where the board does."""
+        """Open the sources.
+
+        Args:
+            config: the section `power` of `edge.yaml`.
+            layout: the folders of the board.
+            wake: makes the loop call `turn`; may be called from any thread.
+            planning: plans ahead, or None if the board uses the fixed thresholds only.
+        """
         self._config, self._layout, self._wake = config, layout, wake
         self._pending: deque[str] = deque()
         self._fixed = self._rules = rules.from_config(config)
@@ -104,16 +112,20 @@ class Governor:
         self._reported: PowerStatus | None = None
         self._unwritten = False  # power.json cannot be written
         self._due: float | None = None
-        self._told_pause: pause.Pause | None = None
-        self._ordered_at = time.monotonic()  # older orders were for an earlier governor
+        self._reported_pause: pause.Pause | None = None
+        self._ordered_at = time.monotonic()  # time of the last order; older ones were for an earlier governor
 
     @property
     def reported(self) -> PowerStatus:
-        """What was written last; there is something after the first `turn`."""
+        """The last report. Raises BrokenInvariant before the first `turn`."""
         return given(self._reported, "a report")
 
     def turn(self, now: float) -> None:
-        """Do what is due: button presses, single sources with a notice, a whole sample, a step of going down."""
+        """Do what is due: handle button presses, then read all sources or those that sent a notice, decide and report.
+
+        Args:
+            now: seconds of CLOCK_MONOTONIC.
+        """
         for press in self._button.presses(now) if self._button else ():
             self._pressed(press, now)
         noticed = {self._pending.popleft() for _ in range(len(self._pending))}
@@ -123,7 +135,7 @@ class Governor:
             self._sample(now, frozenset(noticed))
 
     def sleep(self, now: float, order: SleepOrder) -> None:
-        """Go down as at critical power, although there is some, and come back by the alarm."""
+        """Shut down as at critical power, although there is power left. The board wakes as `order` says."""
         if self._shutdown is not None:
             return
         log(order.reason)
@@ -133,16 +145,16 @@ class Governor:
         self.look_again()
 
     def look_again(self) -> None:
-        """A file that a person wrote has changed: the next turn takes a whole sample."""
+        """Make the next turn read all sources. Call it when a file that a person wrote has changed."""
         self._due = None
 
     def backlog_changed(self) -> None:
-        """There are other open jobs: where there were none, or are none any more, another plan is due."""
+        """Note that the open jobs changed. A new plan is due if there were none before, or if there are none now."""
         if self._planning is not None and self._planning.backlog_changed():
             self._due = None
 
     def wait_s(self, now: float) -> float | None:
-        """Seconds until the next turn is due; None: nothing is due until something happens."""
+        """Return the seconds until the next turn is due, or None if nothing is due until something happens."""
         if self._due is None or self._pending:
             return 0.0
         held_s = self._button.wait_s(now) if self._button else None
@@ -150,7 +162,7 @@ class Governor:
         return None if wait_s == math.inf else max(0.0, wait_s)
 
     def close(self) -> None:
-        """Close everything and report that power is unknown from here on. May be called twice."""
+        """Close the sources, save the state, and report that power is unknown from now on. May be called twice."""
         self._sensing.close()
         if self._planning is not None:
             self._planning.close()
@@ -170,7 +182,12 @@ class Governor:
         )
 
     def _sample(self, now: float, only: frozenset[str]) -> None:
-        """Read, decide, report, and set the time of the next sample."""
+        """Read the sources, decide, report, and set the time of the next sample.
+
+        Args:
+            now: seconds of CLOCK_MONOTONIC.
+            only: names of the sources that sent a notice and are read alone; empty for all sources.
+        """
         self._carry_out()
         config = self._config.sampling
         wall = time.time()
@@ -183,14 +200,14 @@ class Governor:
             self._follow(self._planning.turn(readings, working=before.level >= rules.Level.NORMAL))
         self._state = policy.step(self._rules, before, readings, now, minute)
         if self._state.level != before.level:
-            # Before it is reported: a governor that is killed in between must come back with the dwell it announced.
+            # Save before the report: a governor that is killed in between must return with the dwell that it reports.
             self._persist()
         reported = self._report(now, readings)
         self._record(Sample(now, readings, round(wall, 3), minute, reported), trusted)
         self._due = self._next(now)
 
     def _follow(self, plan: Plan | None) -> None:
-        """Decide by the plan from now on; None: by the fixed thresholds."""
+        """Decide by `plan` from now on, or by the fixed thresholds if it is None."""
         floor = None if plan is None else plan.floor_percent
         if floor != (None if self._plan is None else self._plan.floor_percent):
             self._rules = with_floor(self._fixed, self._config.thresholds, floor)
@@ -215,13 +232,16 @@ class Governor:
         return now + min(due) if due else math.inf
 
     def _report(self, now: float, readings: tuple[Reading, ...]) -> PowerState:
-        """Write the decision if it changed or is due, and show it on the LED; returns the state that is in force."""
+        """Write the decision if it changed or a write is due, and show it on the LED.
+
+        Returns the reported state: a shutdown or a pause by hand overrides the policy.
+        """
         state, why = rules.STATES[self._state.level], wording.explain(self._rules, self._state)
         there = self._layout.pause.exists()
         paused = pause.current(self._layout.pause)
         if there and paused is None:
             with suppress(OSError):
-                # It is over. In a later boot, with a clock in the past, it would begin again.
+                # The pause is over. If its file stayed, a later boot whose clock is in the past would pause again.
                 pause.clear(self._layout.pause)
         if self._shutdown is not None and self._shutdown.given_up:
             self._shutdown = None
@@ -237,13 +257,13 @@ class Governor:
             state, why = PowerState.PAUSED, wording.Wording("paused-by-hand", *paused[0].words(paused[1]))
         last = self._reported
         by_hand = paused[0] if paused is not None else None
-        changed = last is None or (last.state, last.code) != (state, why.code) or by_hand != self._told_pause
-        self._told_pause = by_hand
+        changed = last is None or (last.state, last.code) != (state, why.code) or by_hand != self._reported_pause
+        self._reported_pause = by_hand
         silent_s = now - (last.monotonic if last else 0.0)
         below = state not in {PowerState.NORMAL, PowerState.SURPLUS}
         worded = below and last is not None and last.reason != why.reason and silent_s >= _REASON_S
         switched = last is not None and _supplies(last.readings) != _supplies(readings)
-        planned = last is not None and _gist(last.plan) != _gist(self._plan)
+        planned = last is not None and _published(last.plan) != _published(self._plan)
         if changed or worded or switched or planned or self._unwritten or silent_s >= _HEARTBEAT_S:
             self._write(state, why, wording.judged(self._state, readings), now, left_s=self._left_s(state, paused))
         if changed:
@@ -253,7 +273,7 @@ class Governor:
         return state
 
     def _left_s(self, state: PowerState, paused: tuple[pause.Pause, float | None] | None) -> float | None:
-        """Seconds until normal power is expected, where that is a matter of time alone."""
+        """Return the seconds until normal power is expected, or None if that does not depend on time alone."""
         wall = time.time()
         if self._shutdown is not None and self._shutdown.sleep is not None:
             wake_at = self._shutdown.sleep.wake_at
@@ -298,7 +318,9 @@ class Governor:
             self._unwritten = False
         except OSError as err:
             if self._layout.power.exists():
-                raise  # the last report no longer holds, and is believed as long as this process lives
+                # The file still has the last report, which is no longer true. Readers believe it while this process
+                # lives, so the process must end.
+                raise
             if not self._unwritten:
                 log(f"{self._layout.power}: {err.strerror or err}; nothing starts until it can be written")
             self._unwritten = True
@@ -310,7 +332,7 @@ class Governor:
         try:
             daily = [each for each in sample.readings if self._rules.quantity(each.source, each.what).daily]
             self._days.add(sample.now, trusted, sample.state, daily)
-            self._days.drew(
+            self._days.add_energy(
                 sample.now,
                 trusted,
                 watts=draw.board_watts(sample.readings),
@@ -325,12 +347,12 @@ class Governor:
         self._shutdown = ShutdownSequence(self._config.critical, self._layout, now, log, reason=reason)
 
     def _on_notice(self, name: str) -> None:
-        """Note that a source has to be read at once. Sources call it, from any thread."""
+        """Note that the source `name` must be read at once. Sources call it, from any thread."""
         self._pending.append(name)
         self._wake()
 
     def _carry_out(self) -> None:
-        """Pause or resume as the gateway asks for a person, once."""
+        """Carry out an order to pause or resume that the gateway wrote for a person, once."""
         order = pause_order.take(self._layout.pause_order, after=self._ordered_at)
         if order is None:
             return
@@ -346,7 +368,7 @@ class Governor:
     def _pressed(self, press: Press, now: float) -> None:
         self._due = None
         if press is Press.LONG and self._config.button is not None and self._config.button.long_press == "pair":
-            self._let_in(now)
+            self._report_held(now)
             return
         if press is Press.LONG:
             if self._shutdown is None:
@@ -361,8 +383,8 @@ class Governor:
         except OSError as err:
             log(f"{self._layout.pause}: {err.strerror or err}")
 
-    def _let_in(self, now: float) -> None:
-        """Tell the gateway, which knows who asks to be let in."""
+    def _report_held(self, now: float) -> None:
+        """Report to the gateway that the button was held, so that the gateway can approve the only pairing request."""
         path = self._layout.button_held
         try:
             path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)

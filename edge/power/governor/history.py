@@ -1,4 +1,4 @@
-"""The last day's readings as lines of JSON in tmpfs, bounded in time and bytes; `edge power replay` reads them."""
+"""Keeps the last day's readings as lines of JSON in tmpfs, within limits of time and size, for `edge power replay`."""
 
 from __future__ import annotations
 
@@ -13,42 +13,43 @@ from edge.model import PowerState, Reading
 
 
 class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One round of readings: a line of the history."""
+    """The readings of one sample: a line of the history."""
 
     now: float  # monotonic seconds
     readings: tuple[Reading, ...]
-    at: float = 0.0  # seconds since the epoch, as the board believed
-    minute: int | None = None  # of the day; None where the clock could not be trusted
-    state: PowerState = PowerState.UNKNOWN  # what was decided then
+    at: float = 0.0  # seconds since the epoch by the board's clock, right or wrong
+    minute: int | None = None  # of the local day; None if the clock could not be trusted
+    state: PowerState = PowerState.UNKNOWN  # the state that was reported
 
 
 class ReadingHistory:
-    """Two files of half the time and half the bytes each: the older one goes when the newer is full.
+    """Writes samples to two files in turn. When the newer file is full, it replaces the older one.
 
-    A history that cannot be written (tmpfs full) is not worth stopping for: `append` gives up quietly.
+    Each file holds up to `hours` of samples and half of `max_bytes`. The history is no reason to stop the governor, so
+    `append` ignores errors such as a full tmpfs. Belongs to the governor's thread.
     """
 
     def __init__(self, path: Path, *, hours: float = 24.0, max_bytes: int = 4 << 20) -> None:
         self.path, self.older = path, path.with_suffix(".1.jsonl")
-        # With the older half kept, the reach is between one and two halves: so that it is never under `hours`,
-        # each half spans all of them.
-        self._half_s, self._half_bytes = hours * 3600, max_bytes // 2
+        # Right after the files are exchanged only the older one has samples. So each file spans all of `hours`, and
+        # the history never covers less.
+        self._file_s, self._file_bytes = hours * 3600, max_bytes // 2
         self._encode = msgspec.json.Encoder().encode
         self._began: float | None = None
 
     def append(self, sample: Sample) -> None:
-        """One more line; turns the files over when the newer is full."""
+        """Add a sample to the newer file. If that file is then full, it replaces the older one."""
         self._began = sample.now if self._began is None else self._began
         try:
             fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
             try:
                 before, line = os.fstat(fd).st_size, self._encode(sample) + b"\n"
                 size = before + os.write(fd, line)
-                if size < before + len(line):  # no room for all of it: half a line would spoil the next one as well
+                if size < before + len(line):  # tmpfs is full, and half a line would make the next line unreadable too
                     os.ftruncate(fd, before)
             finally:
                 os.close(fd)
-            if size >= self._half_bytes or sample.now - self._began >= self._half_s:
+            if size >= self._file_bytes or sample.now - self._began >= self._file_s:
                 self.path.replace(self.older)
                 self._began = sample.now
         except OSError:
@@ -56,9 +57,12 @@ class ReadingHistory:
 
 
 def read(path: Path) -> Iterator[Sample]:
-    """The samples of a file, oldest first. Raises UsageError naming the first bad line.
+    """Yield the samples of a file, oldest first.
 
-    A torn last line, as a history that is being written may have, is left out.
+    An incomplete last line is left out: a history that is being written may have one.
+
+    Raises:
+        UsageError: the file cannot be read, or a line is no sample; the text names the first such line.
     """
     decode = msgspec.json.Decoder(Sample).decode
     try:

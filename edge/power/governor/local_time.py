@@ -1,4 +1,4 @@
-"""The clock on the wall: the local minute of the day, now and in time to come, in the zone that holds now."""
+"""Computes the local minute of the day, now or at a later time, in the time zone that the board has now."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _ZONE = Path("/etc/localtime")
 class LocalTime:
     """Local time that follows a change of `/etc/localtime`.
 
-    A process keeps the zone of its start until it calls `tzset`. The governor lives for months: somebody who sets the
-    zone of a new board, or a board that travels, changes it meanwhile.
+    A process keeps the time zone of its start until it calls `tzset`. The governor runs for months. Meanwhile the owner
+    may set the zone of a new board, or move the board to another zone. Belongs to the governor's thread.
     """
 
     def __init__(self, zone: Path = _ZONE, *, tzset: Callable[[], None] = time.tzset) -> None:
@@ -22,7 +22,7 @@ class LocalTime:
         self._seen = self._stat()
 
     def follow(self) -> None:
-        """Take over the zone of now; called before each sample, it costs one `stat`."""
+        """Take over the current time zone. The governor calls it before each sample; it costs one `stat`."""
         found = self._stat()
         if found != self._seen:
             self._seen = found
@@ -30,12 +30,12 @@ class LocalTime:
 
     @staticmethod
     def minute(wall: float) -> float:
-        """Minutes of the local day at `wall`, with the part of the minute that has passed."""
+        """Return the minutes since local midnight at `wall` (seconds since 1970), with fractions of a minute."""
         local = time.localtime(wall)
         return local.tm_hour * 60 + local.tm_min + (local.tm_sec + wall % 1) / 60
 
     def _stat(self) -> tuple[int, int, int] | None:
-        """What tells one file of a zone from another; a link is followed. None: there is none, which is UTC."""
+        """Return the identity of the zone's file (links are followed), or None if it is missing, which means UTC."""
         try:
             found = os.stat(self._zone)  # noqa: PTH116 - at each sample; Path.stat costs twice as much
         except OSError:

@@ -1,4 +1,4 @@
-"""The governor as a process: one lock, and one loop that sleeps until something happens."""
+"""Runs the governor as a process: takes its lock, then runs one loop that sleeps until something happens."""
 
 from __future__ import annotations
 
@@ -31,14 +31,21 @@ _LONGEST_WAIT_S = 86_400.0
 
 
 def main(loaded: Loaded) -> int:
-    """Govern until SIGTERM or SIGINT; returns the exit code. Raises StackError when a governor runs already."""
+    """Run the governor until SIGTERM or SIGINT.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        StackError: a governor runs already in this run folder, or a folder cannot be made.
+    """
     layout = loaded.config.layout
     try:
         durable.make_folder(layout.pause.parent)
         made = (layout.policy, layout.simulated, layout.pause_order, layout.button_held)
         for folder in dict.fromkeys(path.parent for path in made):
             folder.mkdir(parents=True, exist_ok=True)
-        # lgpio keeps a pipe in the working folder, and under a unit that is the read-only `/`.
+        # lgpio makes a pipe in the working folder. Under systemd that would be `/`, which is read-only.
         os.chdir(layout.policy.parent)
     except OSError as err:
         raise StackError(f"{err.filename}: {err.strerror or err}") from err
@@ -64,10 +71,10 @@ def main(loaded: Loaded) -> int:
 
 
 def _scaler(config: Config, watch: Watch) -> Scaler | None:
-    """What scales the workers, and hears of the backlog; None where none is scaled. Raises StackError."""
+    """Return the scaler, or None if no worker is scaled. Makes `watch` report the backlog. Raises StackError."""
     if not config.scaled:
         return None
-    from edge.power.workers.scaler import Scaler  # 0.7 MB that no other board needs
+    from edge.power.workers.scaler import Scaler  # 0.7 MB that a board without scaled workers does not need
 
     try:
         scaler = Scaler(config, log)
@@ -78,19 +85,19 @@ def _scaler(config: Config, watch: Watch) -> Scaler | None:
 
 
 def _planning(config: Config) -> Planning | None:
-    """What looks ahead; None on a board that does not."""
+    """Return the planning, or None if the board does not look ahead."""
     if not config.power.looks_ahead:
         return None
-    from edge.power.governor.planning import Planning  # no other board needs it
+    from edge.power.governor.planning import Planning  # a board that does not look ahead does not load it
 
     return Planning(config, log)
 
 
 def _sleeper(config: Config, watch: Watch) -> Sleeper | None:
-    """What lets the board sleep; None where it never does. Raises StackError."""
+    """Return the sleeper, or None if the board never sleeps. Makes `watch` report the answers. Raises StackError."""
     if config.power.sleep.when == "never":
         return None
-    from edge.power.sleep.sleeper import Sleeper  # no other board needs it
+    from edge.power.sleep.sleeper import Sleeper  # a board that never sleeps does not load it
 
     try:
         sleeper = Sleeper(config, log, minute_of=LocalTime.minute)
@@ -109,7 +116,10 @@ def _loop(
     *,
     sleeper: Sleeper | None = None,
 ) -> None:
-    """Turn the governor whenever something is due or happens, until a signal ends it."""
+    """Call `turn` of the governor, the scaler and the sleeper whenever something is due or happens.
+
+    Returns after SIGTERM or SIGINT.
+    """
     by_person = {layout.pause.name, layout.simulated.name, layout.pause_order.name}
     with selectors.DefaultSelector() as selector:
         selector.register(wakeup, selectors.EVENT_READ)
@@ -131,7 +141,7 @@ def _loop(
             if every_s is not None:
                 notify.alive()
                 wait_s = every_s if wait_s is None else min(every_s, wait_s)
-            # A pause may last a year, and epoll counts milliseconds in 32 bits: 24 days.
+            # A pause may last a year. epoll counts milliseconds in 32 bits, which is 24 days.
             for key, _ in selector.select(None if wait_s is None else min(wait_s, _LONGEST_WAIT_S)):
                 if key.fileobj is watch:
                     changes = watch.read()
@@ -149,7 +159,7 @@ def _loop(
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock of the one governor of this run folder; the kernel drops it however we end."""
+    """Hold the lock of the only governor of this run folder. The kernel releases it however the process ends."""
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

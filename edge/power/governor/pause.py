@@ -1,6 +1,7 @@
-"""A pause by hand: a small durable file that outlives restarts, power cuts and a clock that jumps.
+"""A pause by hand, in a small durable file. It survives restarts, power cuts and a clock that jumps.
 
-`edge pause` and `edge resume` write it, so does the governor for its button, and when the time is over.
+`edge pause` writes the file and `edge resume` removes it. The governor does the same for its button and for orders of
+the gateway, and it removes the file when the time of the pause is over.
 """
 
 from __future__ import annotations
@@ -16,20 +17,25 @@ from edge.core.text import duration
 
 
 class Pause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Nothing new starts for `for_s` seconds (None: until somebody resumes)."""
+    """A pause of `for_s` seconds (None: until somebody resumes). During a pause no new job starts."""
 
     for_s: float | None
     by: str
-    wall: float  # when it was asked for, by the wall clock
-    monotonic: float  # and by the clock of that boot
+    wall: float  # when the pause began, by the wall clock
+    monotonic: float  # the same time by the monotonic clock of that boot
     boot_id: str
 
     def left_s(self, *, wall: float, monotonic: float, boot: str) -> float | None:
-        """Seconds to go; None: no end. Within its boot by the monotonic clock, which nothing can set.
+        """Return the seconds that are left of the pause, or None if it has no end.
 
-        In a later boot only the wall clock is left. One that stands before the pause was asked for (a
-        board without RTC) tells nothing: the whole time counts from that boot on, as too long a pause
-        does less harm than none.
+        In the boot of the pause the monotonic clock decides, because nothing can set it. In a later boot only the wall
+        clock remains. If the wall clock shows a time before the pause (a board without RTC), it is of no use. Then the
+        whole time counts from the later boot on: a pause that is too long does less harm than none.
+
+        Args:
+            wall: the wall clock now.
+            monotonic: the monotonic clock now.
+            boot: the id of the current boot.
         """
         if self.for_s is None:
             return None
@@ -40,14 +46,14 @@ class Pause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.for_s - (wall - self.wall)
 
     def words(self, left_s: float | None) -> tuple[str, str]:
-        """(reason, until) for people."""
+        """Return (reason, until) in words for people."""
         if left_s is None:
             return f"paused by {self.by}", "`edge resume`"
         return f"paused by {self.by}", f"`edge resume`, or in {duration(left_s)}"
 
 
 def set_pause(path: Path, *, for_s: float | None = None, by: str = "hand") -> Pause:
-    """Pause now; durable on return. A later pause replaces an earlier one. Raises OSError."""
+    """Begin a pause now; it is durable on return. A later pause replaces an earlier one. Raises OSError."""
     pause = Pause(for_s, by, time.time(), time.monotonic(), boot_id())
     durable.make_folder(path.parent)
     durable.replace(path, msgspec.json.encode(pause))
@@ -55,7 +61,7 @@ def set_pause(path: Path, *, for_s: float | None = None, by: str = "hand") -> Pa
 
 
 def clear(path: Path) -> bool:
-    """End a pause; durable on return. False when there was none. Raises OSError."""
+    """End the pause; the end is durable on return. Returns False if there was no pause. Raises OSError."""
     try:
         path.unlink()
     except FileNotFoundError:
@@ -65,15 +71,16 @@ def clear(path: Path) -> bool:
 
 
 def current(path: Path) -> tuple[Pause, float | None] | None:
-    """The pause in force and its seconds left, or None. A file that cannot be read pauses without end.
+    """Return the pause in force and the seconds that are left of it (None: no end), or None if there is no pause.
 
-    It is there because somebody wanted a pause; what is lost is for how long.
+    A file that cannot be read is a pause without end. It exists because somebody wanted a pause; only its length is
+    lost.
     """
     try:
         pause = msgspec.json.decode(path.read_bytes(), type=Pause)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
-        return Pause(None, f"hand (for how long is lost: {err})", 0.0, 0.0, ""), None
+        return Pause(None, f"hand (the length of the pause cannot be read: {err})", 0.0, 0.0, ""), None
     left_s = pause.left_s(wall=time.time(), monotonic=time.monotonic(), boot=boot_id())
     return None if left_s is not None and left_s <= 0 else (pause, left_s)

@@ -1,4 +1,4 @@
-"""`policy.json`: what a new governor of the same boot goes on with, so that a restart shortens no dwell."""
+"""Saves the policy's state in `policy.json`. A restarted governor continues from it, so a restart shortens no dwell."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from edge.power.policy import policy
 
 
 class PersistedState(msgspec.Struct, frozen=True):
-    """The state of the policy, and the boot whose clock it counts by."""
+    """The state of the policy, and the boot to whose monotonic clock its times belong."""
 
     boot_id: str
     state: policy.PolicyState
 
 
 def read(path: Path, sources: set[str]) -> policy.PolicyState:
-    """The state that was kept in this boot, of the `sources` that are still configured; else a new one."""
+    """Return the state that was saved in this boot, or a new state if there is none that can be read.
+
+    Args:
+        path: the file.
+        sources: names of the sources that are configured now. The state of all others is dropped.
+    """
     try:
         found = msgspec.json.decode(path.read_bytes(), type=PersistedState)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
@@ -30,5 +35,5 @@ def read(path: Path, sources: set[str]) -> policy.PolicyState:
 
 
 def write(path: Path, state: policy.PolicyState) -> None:
-    """Keep `state`. Raises OSError."""
+    """Save `state` for a governor that starts later in this boot. Raises OSError."""
     durable.replace_volatile(path, msgspec.json.encode(PersistedState(boot_id(), state)))

@@ -1,4 +1,4 @@
-"""Looks ahead for the governor: feeds what it reads to the planner, and keeps what was learned of the panel."""
+"""Plans ahead for the governor: passes its readings to the planner, and saves what was learned of the solar panel."""
 
 from __future__ import annotations
 
@@ -17,21 +17,24 @@ from edge.power.energy import calibration
 from edge.power.forecast.memory import PanelMemory, Place
 from edge.power.forecast.place import about
 from edge.power.governor import elsewhere
-from edge.power.planner import told
+from edge.power.planner import outlook_file
 from edge.power.planner.lookahead import LookAhead
 from edge.power.planner.plan import may_sleep
 from edge.power.planner.records import Battery, BoardModel, OpenWork, PlanSettings, SleepWhen
 from edge.power.sleep import costs, means
 
-#: Four small writes a day to the card; what is learned in between can be learned again.
+#: This makes four small writes a day to the card. What is lost between two of them can be learned again.
 _SAVE_EVERY_S = 6 * 3600.0
 
 
 class Planning:
-    """The plan of a board that looks ahead. Belongs to the governor's thread; does nothing while no sample is due."""
+    """Makes the plan of a board that looks ahead.
+
+    Belongs to the governor's thread. It works only when the governor takes a sample.
+    """
 
     def __init__(self, config: Config, log: Callable[[str], None]) -> None:
-        """Read what was learned. `config.power.battery_wh` is given."""
+        """Read what was learned. `config.power.battery_wh` must not be None."""
         self._whole, self._config, self._layout, self._log = config, config.power, config.layout, log
         where, forecast = None, config.power.forecast
         if forecast.latitude is not None and forecast.longitude is not None:
@@ -39,17 +42,24 @@ class Planning:
         self._ahead = LookAhead(_read(self._layout.panel), where=where, about=about(-time.timezone))
         self._board, self._settings = board_of(config), settings_of(config.power)
         self._saved_s = time.monotonic()
-        self._told_hour = -1
+        self._written_hour = -1  # hour of the last file for the gateway
         self._elsewhere, self._complaint = elsewhere.opened(forecast.elsewhere, config.mqtt.broker, log), ""
-        self._some = False  # jobs were open at the last look
+        self._had_jobs = False  # True if jobs were open when the backlog was last read
 
     @property
     def memory(self) -> PanelMemory:
-        """What is known of the panel."""
+        """What was learned of the solar panel."""
         return self._ahead.memory
 
     def turn(self, readings: Iterable[Reading], *, working: bool) -> Plan | None:
-        """The plan after one round of readings; None where nothing tells of a panel and a battery, or on the mains."""
+        """Return the plan after one sample, or None if there is no plan.
+
+        There is no plan if no source reports the watts of a solar panel, or while a supply from outside is present.
+
+        Args:
+            readings: the readings of the sample.
+            working: True if the state of the policy allows jobs of class `normal`.
+        """
         values = dict[str, float]()
         for reading in readings:
             if reading.value is not None:
@@ -60,7 +70,7 @@ class Planning:
         now, wall = clock.trusted_now(), time.time()
         percent = values.get("charge")
         if now is not None:
-            self._from_outside()
+            self._use_outside_forecast()
             if self._ahead.see(now, max(0.0, values["solar_watts"]), percent):
                 self._save_if_due()
         battery = None
@@ -75,25 +85,25 @@ class Planning:
             working=working,
             wall=wall,
         )
-        self._tell(wall if now is None else now)
+        self._write_outlook(wall if now is None else now)
         return plan
 
     def backlog_changed(self) -> bool:
-        """True where there are jobs and were none, or the other way round: the plan is made anew."""
-        before, some = self._some, bool(self._jobs())
+        """Discard the plan and return True if a job came while none was open, or if the last open job ended."""
+        before, some = self._had_jobs, bool(self._jobs())
         if some == before:
             return False
         self._ahead.discard_plan()
         return True
 
     def flush(self) -> None:
-        """Keep what was learned. Raises OSError."""
+        """Save what was learned; it is durable on return. Raises OSError."""
         durable.make_folder(self._layout.panel.parent)
         durable.replace(self._layout.panel, msgspec.json.encode(self.memory))
         self._saved_s = time.monotonic()
 
     def close(self) -> None:
-        """Let the forecast from elsewhere go. May be called twice."""
+        """Close the forecast from outside. May be called twice."""
         if self._elsewhere is not None:
             self._elsewhere.close()
 
@@ -107,7 +117,10 @@ class Planning:
             self._log(f"{self._layout.panel}: {err.strerror or err}")
 
     def _jobs(self) -> tuple[OpenWork, ...] | None:
-        """The open jobs as the gateway tells them; None while there is no gateway, as on a node."""
+        """Return the open jobs, or None if they are not known: the process that writes them does not run.
+
+        The gateway writes them. On a node a worker does, if the workers of the node are scaled.
+        """
         try:
             backlog = msgspec.json.decode(self._whole.backlog.read_bytes(), type=Backlog)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
@@ -115,11 +128,11 @@ class Planning:
         if backlog.boot_id != boot_id() or not process_alive(backlog.pid):
             return None
         rows = tuple(OpenWork(row.power) for row in backlog.rows)
-        self._some = bool(rows)
+        self._had_jobs = bool(rows)
         return rows
 
-    def _from_outside(self) -> None:
-        """Take the forecast of somebody else where there is another one."""
+    def _use_outside_forecast(self) -> None:
+        """Pass a new forecast from outside to the planner. A bad one is logged, and the last one no longer counts."""
         if self._elsewhere is None:
             return
         complaint = ""
@@ -134,33 +147,34 @@ class Planning:
         self._complaint = complaint
         self._ahead.use_outside(hours)
 
-    def _tell(self, at: float) -> None:
+    def _write_outlook(self, at: float) -> None:
+        """Write forecast and board model for the gateway's start times, once an hour."""
         hour = int(at // 3600)
-        if hour == self._told_hour:
+        if hour == self._written_hour:
             return
-        self._told_hour = hour
-        said = told.Told(
+        self._written_hour = hour
+        outlook = outlook_file.OutlookReport(
             boot_id(),
             self._ahead.outlook(at),
             self._board,
             self._config.battery_wh or 0.0,
-            told.scores(self.memory),
+            outlook_file.scores(self.memory),
             self.memory.place,
             sleeps=may_sleep(self._settings),
         )
         try:
-            told.write(self._layout.outlook, said)
-        except OSError:  # a full tmpfs: nobody is told when jobs start
+            outlook_file.write(self._layout.outlook, outlook)
+        except OSError:  # if tmpfs is full, the gateway shows no start times
             return
 
 
 def remembered(config: Config) -> PanelMemory:
-    """What the governor of this board knows of its panel, a few hours old at most."""
+    """Return what the governor of this board has learned of its solar panel, as it was saved some hours ago at most."""
     return _read(config.layout.panel)
 
 
 def board_of(config: Config) -> BoardModel:
-    """What this board draws: configured, else calibrated, else usual."""
+    """Return the power that this board draws: configured, else calibrated, else the usual values of a board."""
     cost = costs.of(config)
     _, core = calibration.watts(config)
     return BoardModel(
@@ -173,7 +187,7 @@ def board_of(config: Config) -> BoardModel:
 
 
 def settings_of(power: PowerConfig) -> PlanSettings:
-    """What the owner allows the planner."""
+    """Return the limits that the owner sets to the planner."""
     limits, sleep = power.thresholds, power.sleep
     return PlanSettings(
         sleep=SleepWhen(sleep.when),

@@ -1,4 +1,4 @@
-"""A recorded day run through the policy again: when would it have paused and resumed, and why."""
+"""Runs a recorded day through the policy again: shows when it would have paused and resumed, and why."""
 
 from __future__ import annotations
 
@@ -14,19 +14,22 @@ from edge.power.policy.rules import STATES, from_config
 
 
 class Change(msgspec.Struct, frozen=True):
-    """One decision: the state from `now` on."""
+    """One change of state: the state from `now` on, and its reason."""
 
-    now: float
-    at: float  # by the wall clock of the record; 0: not recorded
+    now: float  # monotonic seconds
+    at: float  # seconds since 1970 by the wall clock of the record; 0 if it was not recorded
     state: PowerState
     code: str
     reason: str
     until: str
-    lasted_s: float  # the state before
+    lasted_s: float  # how long the state before lasted
 
 
 def replay(config: PowerConfig, samples: Iterable[Sample]) -> Iterator[Change]:
-    """Each change of state, oldest first. A record that goes back in time is a new boot: the policy starts anew."""
+    """Yield each change of state, oldest first.
+
+    If the monotonic time of the record goes back, the board has booted again, and the policy starts anew.
+    """
     rules = from_config(config)
     state = policy.PolicyState()
     current: PowerState | None = None
@@ -34,7 +37,8 @@ def replay(config: PowerConfig, samples: Iterable[Sample]) -> Iterator[Change]:
     for sample in samples:
         if sample.now < state.now:
             state = policy.PolicyState()
-        # Each source reports something each time: one that is missing was taken out of the configuration that day.
+        # Each source reports at least one reading in each sample. A source without one was removed from the
+        # configuration during that day.
         state = policy.of_sources(state, {reading.source.partition(":")[0] for reading in sample.readings})
         state = policy.step(rules, state, sample.readings, sample.now, sample.minute)
         decided = STATES[state.level]

@@ -1,4 +1,4 @@
-"""All sources of a board, read together; a source with a notice is read alone and at once."""
+"""Reads all sources of a board together. A source that sends a notice is read alone and at once."""
 
 from __future__ import annotations
 
@@ -16,20 +16,35 @@ from edge.power.inputs.source import PowerSourceConfig, Source
 
 
 class Sensing:
-    """Reads what is configured. A source that breaks its contract is unknown and does no harm."""
+    """Reads the configured sources. A source that breaks its contract is unknown, and the others go on.
+
+    Belongs to the governor's thread.
+    """
 
     def __init__(self, records: Sequence[PowerSourceConfig], layout: Layout, notice: Callable[[str], None]) -> None:
-        """Open every source; `notice` is called with a source's name, from any thread, when it has to be read."""
+        """Open every source.
+
+        Args:
+            records: the configured sources.
+            layout: the folders of the board.
+            notice: called with the name of a source that must be read at once; from any thread.
+        """
         self._cached: dict[str, tuple[float, tuple[Reading, ...]]] = {}
         self._sources: dict[str, Source] = {
             record.label: _opened(record, layout, partial(notice, record.label)) for record in records
         }
-        #: True where no source needs to be read again without a notice.
+        #: True if no source needs to be read again until it sends a notice.
         self.quiet = all(getattr(source, "quiet", False) is True for source in self._sources.values())
         self.max_period_s = min(map(_period_s, self._sources.values()), default=math.inf)
 
     def read(self, now: float, only: frozenset[str] = frozenset(), fresh_s: float = 0.0) -> tuple[Reading, ...]:
-        """Every reading of now. With `only`, the others come from their last read, unless older than `fresh_s`."""
+        """Return the current readings of all sources.
+
+        Args:
+            now: seconds of CLOCK_MONOTONIC.
+            only: names of the sources to read; empty for all. The readings of the others come from their last read.
+            fresh_s: a source whose last read is older than this is read in any case.
+        """
         for name, source in self._sources.items():
             taken = self._cached.get(name)
             if not only or name in only or taken is None or now - taken[0] > fresh_s:
@@ -43,7 +58,7 @@ class Sensing:
     def close(self) -> None:
         """Close all sources."""
         for source in self._sources.values():
-            with suppress(Exception):  # the others are closed all the same
+            with suppress(Exception):  # an error of one source must not keep the others open
                 source.close()
 
     def _read(self, name: str, source: Source, now: float) -> tuple[Reading, ...]:
@@ -53,25 +68,25 @@ class Sensing:
                 return (unknown(name, "source", f"fault in the source: {fault}"),)
             return readings
         except Exception as err:
-            # The last line of defence: a governor that dies of a sensor protects nobody.
+            # A source must not raise. If one does, the governor must still run, because it protects the battery.
             return (unknown(name, "source", f"fault in the source: {_shown(err)}"),)
 
 
 class _Unopened:
-    """Stands for a source that could not be opened, and tries again at each read."""
+    """Replaces a source that could not be opened. It tries again at each read."""
 
     def __init__(self, record: PowerSourceConfig, layout: Layout, notify: Callable[[], None]) -> None:
         self._open = partial(record.open, layout, notify)
         self._source: Source | None = None
 
     def read(self, now: float) -> tuple[Reading, ...]:
-        """What the source says, once it can be opened; raises what `open` raises."""
+        """Open the source if it is not open yet, and return its readings. Raises whatever opening it raises."""
         if self._source is None:
             self._source = self._open()
         return self._source.read(now)
 
     def close(self) -> None:
-        """Close it, if it ever was open."""
+        """Close the source if it was opened."""
         if self._source is not None:
             self._source.close()
 
@@ -79,18 +94,18 @@ class _Unopened:
 def _opened(record: PowerSourceConfig, layout: Layout, notify: Callable[[], None]) -> Source:
     try:
         return record.open(layout, notify)
-    except Exception:  # its first read says why
+    except Exception:  # the first read fails in the same way and reports the reason
         return _Unopened(record, layout, notify)
 
 
 def _period_s(source: Source) -> float:
-    """The longest time between two reads that a source asks for."""
+    """Return the longest time between two reads that a source allows, or infinity if it sets none."""
     period_s = getattr(source, "max_period_s", math.inf)
     return float(period_s) if isinstance(period_s, int | float) and period_s > 0 else math.inf
 
 
 def _fault(name: str, readings: Sequence[object]) -> str:
-    """What is against the contract in the readings of the source `name`, or an empty string."""
+    """Return how the readings of the source `name` break the contract, or an empty string if they keep it."""
     if not readings:
         return "it returned no reading"
     for reading in readings:
@@ -113,10 +128,10 @@ def _fault(name: str, readings: Sequence[object]) -> str:
 def _is_number(value: object) -> bool:
     try:
         return isinstance(value, int | float) and math.isfinite(value)
-    except OverflowError:  # an int beyond all floats
+    except OverflowError:  # an int that is too large for a float
         return False
 
 
 def _shown(err: Exception) -> str:
-    """The kind of an error and its text, in one line."""
+    """Return the class of an error and its text, in one line."""
     return " ".join(f"{type(err).__name__}: {err}".split())[:200]

@@ -1,4 +1,4 @@
-"""Going down cleanly: workers get their grace, then units stop, the wake alarm is set, and the power goes."""
+"""Shuts the board down cleanly: waits for the workers, stops the units, sets the wake alarm, and powers off."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ from edge.power.sleep.order import SleepOrder
 _LOOK_EVERY_S = 0.5
 _STOP_TIMEOUT_S = 90.0
 _AGAIN_S = 60.0
-#: A worker without a job stays, and is there when power comes back before the end.
-_EMPTY_HANDED = (WorkerState.STOPPED, WorkerState.PAUSED, WorkerState.DISCONNECTED)
+#: States of a worker without a job. The shutdown does not wait for such a worker to end. So the worker is still there
+#: if power returns before the units are stopped.
+_WITHOUT_JOB = (WorkerState.STOPPED, WorkerState.PAUSED, WorkerState.DISCONNECTED)
 
 
 class ShutdownSequence:
-    """Takes the board down. It begins when it is made, and the governor's loop calls `poll`.
+    """Shuts the board down. The shutdown begins with the constructor. Belongs to the governor's thread.
 
-    `poll` does what is due and returns when to call it again (None: never). It does not wait: its caller has a
-    watchdog to feed.
+    The governor's loop calls `poll`, which does the next step if it is due and returns when to call it again. `poll`
+    never waits, because its caller must feed a watchdog.
 
-    Workers see `critical` in power.json and leave by themselves; the grace is the longest that is waited
-    for them. A unit that does not stop, or a board without a wake alarm, does not keep the power on.
+    Workers see `critical` in power.json and stop their jobs by themselves. The shutdown waits for them for the grace
+    time at most. It goes on if a unit does not stop or if the board has no wake alarm.
 
-    With a `sleep` the board goes down although it need not: it stays on where the sleep is called off before the first
-    unit stops, or where the alarm that ends it is not set for certain.
+    With a `sleep` the shutdown is not urgent. The board stays on if the sleep is cancelled before the first unit stops,
+    or if it is not certain that the alarm which ends the sleep is set.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class ShutdownSequence:
         sleep: SleepOrder | None = None,
     ) -> None:
         self.reason, self.sleep = reason, sleep
-        #: True once a sleep was given up: the board stays on, with all its units.
+        #: True once the sleep was cancelled: the board stays on, with all its units.
         self.given_up = False
         self._config, self._layout, self._log = config, layout, log
         self._now, self._deadline = now, now + config.grace_s
@@ -55,21 +56,21 @@ class ShutdownSequence:
 
     @property
     def rehearsed(self) -> bool:
-        """True once a dry run is through: the board stays, and does what power allows."""
+        """True once a dry run has gone through all steps: the board stays on and works as far as power allows."""
         return self._config.dry_run and self._done
 
     def poll(self, now: float) -> float | None:
-        """Do the next step if it is time; seconds until the next call."""
+        """Do the next step if it is due. Returns the seconds until the next call, or None if nothing is left to do."""
         self._now = now
         return next(self._steps, None)
 
     def _go(self) -> Iterator[float]:
-        """The steps in turn; each yield is the seconds until the next one."""
+        """Do the steps in turn; each yielded value is the number of seconds until the next step."""
         while (busy := list(self._busy())) and self._now < self._deadline:
             yield min(_LOOK_EVERY_S, self._deadline - self._now)
         if busy:
-            self._log(f"{', '.join(busy)} did not leave within {self._config.grace_s:g} s")
-        if self.sleep is not None and (why := self._hindrance(self.sleep)):
+            self._log(f"jobs still run after {self._config.grace_s:g} s: {', '.join(busy)}")
+        if self.sleep is not None and (why := self._sleep_obstacle(self.sleep)):
             self._log(f"does not sleep: {why}")
             self.given_up = True
             return
@@ -84,17 +85,17 @@ class ShutdownSequence:
                 yield _AGAIN_S
 
     def _busy(self) -> Iterator[str]:
-        """The workers that still have a job."""
+        """Yield the workers that still have a job."""
         for path in sorted(self._layout.run.glob("worker-*.json")):
             try:
                 status = msgspec.json.decode(path.read_bytes(), type=WorkerStatus)
             except (OSError, msgspec.DecodeError, UnicodeDecodeError):
                 continue
-            if status.state not in _EMPTY_HANDED and process_alive(status.pid):
+            if status.state not in _WITHOUT_JOB and process_alive(status.pid):
                 yield f"worker {status.name}"
 
     def _run(self, *argv: str) -> Generator[float, None, bool]:
-        """True once the program has ended well."""
+        """Run a program to its end. Each yield is a time to wait; the generator returns True if it succeeded."""
         words = " ".join(argv)
         if self._config.dry_run:
             self._log(f"dry run: {words}")
@@ -111,8 +112,8 @@ class ShutdownSequence:
             else:
                 return True
 
-    def _hindrance(self, sleep: SleepOrder) -> str:
-        """Why the board does not sleep after all; empty: its alarm is set, and nobody objects."""
+    def _sleep_obstacle(self, sleep: SleepOrder) -> str:
+        """Set and check the alarm; return why the board cannot sleep, or an empty string if it can."""
         if why := sleep.objection():
             return why
         if sleep.alarm_s is None or self._config.dry_run:

@@ -1,4 +1,4 @@
-"""An LED that shows the state to whoever stands before the board."""
+"""Shows the power state on an LED of the board."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from edge.config.power import LedConfig
 from edge.model import PowerState
 
-#: Seconds on and off; None: steady. Rare flashes: each one wakes the board twice.
+#: Seconds on and off; None is steady light. Flashes in good states are rare, since each one wakes the board twice.
 PATTERNS: dict[PowerState, tuple[float, float] | None] = {
     PowerState.SURPLUS: None,
     PowerState.NORMAL: (0.05, 4.95),
@@ -19,13 +19,13 @@ PATTERNS: dict[PowerState, tuple[float, float] | None] = {
 
 
 class StatusLed:
-    """A gpiozero LED: steady at surplus, a short flash at normal, a long one at low, fast at critical.
+    """A gpiozero LED: steady light at surplus, a short flash at normal, a longer one at low, fast flashes at critical.
 
-    With `pwm` the LED pulses in place of flashing at low and unknown.
+    With `pwm` the LED fades in and out at low and unknown, in place of flashing. Belongs to the governor's thread.
     """
 
     def __init__(self, config: LedConfig) -> None:
-        from gpiozero import LED, PWMLED  # heavy: only a board that configures an LED pays for it
+        from gpiozero import LED, PWMLED  # heavy, so only a board that configures an LED loads it
 
         self._pwm = config.pwm
         # `Any`: gpiozero has no types.
@@ -46,5 +46,5 @@ class StatusLed:
             self._led.blink(on_time=pattern[0], off_time=pattern[1])
 
     def close(self) -> None:
-        """Let the pin go; the LED is dark."""
+        """Release the pin; the LED is then dark."""
         self._led.close()

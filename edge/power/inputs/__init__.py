@@ -1,12 +1,12 @@
-"""What a power source is made of. A source in `edge/power/sources`, or from elsewhere, builds on these.
+"""The parts of a power source. The sources in `edge/power/sources` and those of other packages use them.
 
-- `source`: the record of a kind, and the protocol of what it opens
-- `reading`: makes readings, known and unknown
-- `quantity`: what a reading is about, how it decides and how people read it
-- `limits`: levels of power, and the band of values between them
-- `battery`: what volts mean by chemistry and cells, and when charge and volts contradict each other
-- `doubt`: jumps, frozen sensors, and a charge that falls while the supply is said to be there
-- `command`: a program asked for a number
-- `sysfs`: numbers out of the kernel's files
-- `gpio`: lines with edges
+- `source`: the configuration record of a kind of source, and the protocol of an open source
+- `reading`: makes readings, with a value or unknown
+- `quantity`: the quantities that sources report: unit, effect on the decision, and text for people
+- `limits`: levels of power, and the limits of a quantity that separate them
+- `battery`: the meaning of volts by chemistry and number of cells; finds charge and volts that contradict each other
+- `doubt`: finds values that jump, sensors that are frozen, and a charge that falls while a supply is reported
+- `command`: runs a program and returns its output without blocking the caller
+- `sysfs`: reads numbers and text from the kernel's files
+- `gpio`: GPIO input lines that report edges
 """

@@ -1,4 +1,4 @@
-"""What volts mean by chemistry and cells, and when charge and volts of one battery contradict each other."""
+"""Says what volts mean by chemistry and number of cells, and finds charge and volts that contradict each other."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Chemistry = Literal["li-ion", "lifepo4", "lead-acid"]
 
 
 class Cell(msgspec.Struct, frozen=True):
-    """One cell of a chemistry. Volts are those at rest, unless it says otherwise."""
+    """One cell of a chemistry. All volts are those of a cell at rest, except the limit for surplus."""
 
-    #: critical, pause, resume, surplus; surplus is where a charger holds it, not where it rests.
+    #: Volts at critical, pause, resume and surplus. Surplus is the voltage at which a charger holds the cell.
     limits: tuple[float, float, float, float]
-    #: (volts, percent of charge), rising.
+    #: (volts, percent of charge), in rising order.
     curve: tuple[tuple[float, float], ...]
-    #: How far volts may fall below those at rest under load, and rise above them while it is charged.
+    #: How far the volts may fall below the curve under load, and rise above it while the cell is charged.
     sag_v: float
     rise_v: float
 
@@ -50,7 +50,7 @@ CELLS: dict[Chemistry, Cell] = {
         rise_v=0.30,
     ),
 }
-#: Volts of a battery that can only be one cell of lithium: what a gauge of the kernel measures.
+#: Volts of a battery that can only be a single lithium cell, as the kernel's fuel gauges measure it.
 _ONE_CELL = (2.0, 4.5)
 
 
@@ -64,10 +64,10 @@ class VoltsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class BatteryConfig(PowerSourceConfig, frozen=True):
-    """What a source of volts has: they decide only where `cells` or `volts` says what they mean."""
+    """The keys of a source that measures the volts of a battery. Volts decide only if `cells` or `volts` is set."""
 
     chemistry: Annotated[
-        Chemistry | None, about("li-ion, lifepo4 or lead-acid; null: what the device says, else li-ion")
+        Chemistry | None, about("li-ion, lifepo4 or lead-acid; null: what the device reports, else li-ion")
     ] = None
     cells: Annotated[Annotated[int, Meta(ge=1, le=30)] | None, about("cells in series; null: volts decide nothing")] = (
         None
@@ -82,11 +82,15 @@ class BatteryConfig(PowerSourceConfig, frozen=True):
     charge_tolerance_percent: Annotated[
         float,
         Meta(ge=0, le=100),
-        about("charge that is further from what volts mean is not believed; 0: they are never compared"),
+        about("a charge that differs by more from what the volts mean is not believed; 0: they are never compared"),
     ] = 10.0
 
     def volts_limits(self, reported: Chemistry | None = None) -> VoltsConfig | None:
-        """The limits in force, or None where volts are shown but decide nothing."""
+        """Return the limits in force, or None if volts are only shown and decide nothing.
+
+        Args:
+            reported: the chemistry that the device reports; it counts if none is configured.
+        """
         if self.volts or not self.cells:
             return self.volts
         limits = CELLS[self.chemistry or reported or "li-ion"].limits
@@ -94,14 +98,14 @@ class BatteryConfig(PowerSourceConfig, frozen=True):
         return VoltsConfig(critical=critical, pause=pause, resume=resume, surplus=surplus)
 
     def volts_quantity(self) -> Quantity:
-        """The volts of this battery, with the limits in force."""
+        """Return the quantity `volts` with the limits in force."""
         limits = self.volts_limits()
         if limits is None:
             return VOLTS
         return VOLTS.decides(Criterion(band=Band(limits.pause, limits.resume, limits.critical, limits.surplus)))
 
     def check(self, key: str) -> None:
-        """Raise ConfigError where the volts cross."""
+        """Raise ConfigError if the limits in `volts` are not in rising order."""
         if not self.volts:
             return
         rising = [("critical", self.volts.critical), ("pause", self.volts.pause), ("resume", self.volts.resume)]
@@ -115,12 +119,14 @@ class BatteryConfig(PowerSourceConfig, frozen=True):
     def charge_by_volts(
         self, volts: float, *, charging: bool | None = None, reported: Chemistry | None = None
     ) -> tuple[float, float] | None:
-        """(least, most) percent of charge that `volts` can mean; None where nobody knows how many cells they are of.
+        """Return (least, most) percent of charge that `volts` can mean, or None if they cannot be compared.
+
+        They cannot be compared if the number of cells is not known, or if `charge_tolerance_percent` is 0.
 
         Args:
-            volts: of the whole battery.
-            charging: whether current flows into it; None where nobody knows.
-            reported: the chemistry that the device names.
+            volts: volts of the whole battery.
+            charging: True while current flows into the battery, False while it does not, None if that is not known.
+            reported: the chemistry that the device reports; it counts if none is configured.
         """
         cell = CELLS[self.chemistry or reported or "li-ion"]
         cells = self.cells
@@ -138,7 +144,10 @@ class BatteryConfig(PowerSourceConfig, frozen=True):
     def contradiction(
         self, charge: float, volts: float, *, charging: bool | None = None, reported: Chemistry | None = None
     ) -> str:
-        """Why `charge` and `volts` cannot both be right, with both numbers, or an empty string."""
+        """Return why `charge` and `volts` cannot both be right, with both numbers, or an empty string if they can.
+
+        The arguments are those of `charge_by_volts`; `charge` is in percent.
+        """
         meant = self.charge_by_volts(volts, charging=charging, reported=reported)
         if meant is None:
             return ""
@@ -152,7 +161,7 @@ class BatteryConfig(PowerSourceConfig, frozen=True):
 
 
 def _percent(cell: Cell, volts: float) -> float:
-    """Percent of charge at rest, by the curve."""
+    """Return the percent of charge that the curve gives for `volts` of one cell at rest."""
     for (low_v, low), (high_v, high) in pairwise(cell.curve):
         if volts < high_v:
             return low + max(0.0, volts - low_v) / (high_v - low_v) * (high - low)

@@ -1,4 +1,4 @@
-"""A program asked for a number without ever holding up whoever asks."""
+"""Runs a program and returns its output without blocking the caller for long."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _LONGEST = 65_536
 
 
 class NotYet(Unreadable):
-    """The program still runs, and has time left."""
+    """The program still runs, and its timeout has not passed."""
 
 
 @dataclass
 class Run:
-    """One run of the program, and what it wrote so far."""
+    """One run of the program, with its output so far."""
 
     process: subprocess.Popen[bytes]
     stdout: IO[bytes]
@@ -31,9 +31,10 @@ class Run:
 
 
 class Command:
-    """Runs a program at each `ask`, waits for it no longer than `patience_s`, and kills it after `timeout_s`.
+    """Runs a program for each answer. `ask` waits at most `patience_s`; after `timeout_s` the program is killed.
 
-    An answer that comes later than `patience_s` is returned by the next `ask`.
+    If the program needs longer than `patience_s`, it keeps running, and a later `ask` returns its output. Belongs to
+    one thread.
     """
 
     def __init__(self, argv: Sequence[str], *, timeout_s: float = 5.0, patience_s: float = 0.25) -> None:
@@ -41,11 +42,14 @@ class Command:
         self._run: Run | None = None
 
     def ask(self, now: float) -> str:
-        """What the program wrote.
+        """Return the output of the program, standard output and standard error together, as stripped text.
+
+        Args:
+            now: seconds of CLOCK_MONOTONIC.
 
         Raises:
-            NotYet: it still runs, and has time left.
-            Unreadable: it is missing, slow, fails, writes garbage or without end.
+            NotYet: the program still runs, and its timeout has not passed.
+            Unreadable: the program is missing, is too slow, fails, or its output is too long or no UTF-8.
         """
         run = self._run = self._run or self._start(now)
         if self._drained(run):
@@ -56,13 +60,14 @@ class Command:
         raise NotYet(f"{self.argv[0]}: not answered yet")
 
     def close(self) -> None:
-        """Kill and reap a program that still runs."""
+        """Kill the program and collect its exit status if it still runs. May be called twice."""
         run, self._run = self._run, None
         if run is None:
             return
         run.process.kill()
         run.stdout.close()
-        with suppress(subprocess.TimeoutExpired):  # it hangs in a disk that does not answer; later ones reap it
+        # A program that hangs in a disk access does not end now; `subprocess` collects its exit status later.
+        with suppress(subprocess.TimeoutExpired):
             run.process.wait(timeout=self.patience_s)
 
     def _start(self, now: float) -> Run:
@@ -72,13 +77,13 @@ class Command:
             )
         except OSError as err:
             raise Unreadable(f"{self.argv[0]}: {err.strerror or err}") from err
-        if process.stdout is None:  # a pipe was asked for
+        if process.stdout is None:  # for the type checker: `stdout=PIPE` always gives a pipe
             raise Unreadable(f"{self.argv[0]}: its output cannot be read")
         os.set_blocking(process.stdout.fileno(), False)
         return Run(process, process.stdout, now)
 
     def _drained(self, run: Run) -> bool:
-        """True once the program closed its output, which is when it ended."""
+        """Read output for at most `patience_s`. True once the program closed its output, which means that it ended."""
         fd = run.stdout.fileno()
         until = time.monotonic() + self.patience_s
         while (left_s := until - time.monotonic()) > 0 and select.select([fd], [], [], left_s)[0]:
@@ -96,7 +101,7 @@ class Command:
         run.stdout.close()
         try:
             code = run.process.wait(timeout=self.patience_s)
-        except subprocess.TimeoutExpired:  # it closed its output and stays: nothing we asked for
+        except subprocess.TimeoutExpired:  # it closed its output but does not end, so end it
             run.process.kill()
             code = run.process.wait()
         try:

@@ -1,20 +1,21 @@
-"""Reasons to doubt a number by its own past: it jumped, it is frozen, or it falls while it should not."""
+"""Doubts values because of their own past: a value that jumped, is frozen, or falls while it should not."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
 
-#: Points that a battery may gain or lose in a minute that nobody looked at: a small UPS is empty in 17 minutes.
+#: Percent points that a battery may gain or lose in a minute without a sample: a small UPS is empty in 17 minutes.
 _POINTS_A_MINUTE = 6.0
 
 
 class JumpCheck:
-    """Doubts a charge that moves by tens of points between two samples.
+    """Doubts a charge that changes by tens of percent points between two samples.
 
-    A gauge on a bad bus answers with garbage that is within bounds, or stays at it; a real battery does not lose 20
-    points in seconds. That it stays there proves nothing. Only volts or current beside it do: `supported` says that
-    they agree with the new value. After `confirm` supported samples in a row it is believed. Without them the reading
-    stays unknown until the charge is near the last one that was believed, or until the governor starts anew.
+    A real battery does not lose 20 points in seconds. A gauge on a bad bus answers with wrong values inside the allowed
+    range, and it may repeat the same wrong value. So a value that stays proves nothing. Only volts or current of the
+    same battery prove it: `supported` means that they agree with the new value. After `confirm` supported samples in a
+    row the new value is believed. Without them the charge stays doubted until it is near the last believed value again,
+    or until the governor is restarted.
     """
 
     def __init__(self, max_step: float = 20.0, *, confirm: int = 3) -> None:
@@ -25,10 +26,16 @@ class JumpCheck:
         self._supported = 0
 
     def check(self, now: float, value: float, *, supported: bool = False) -> str:
-        """The reason to doubt `value`, or an empty string."""
+        """Return the reason to doubt `value`, or an empty string.
+
+        Args:
+            now: monotonic seconds.
+            value: the charge in percent.
+            supported: True if volts or current of the same battery agree with `value`.
+        """
         silent_s, self._seen = now - self._seen, now
         last = self._believed
-        # Time without a sample explains a difference, as far as a battery can change in it.
+        # A time without samples explains a difference, as far as a battery can change in that time.
         allowed = max(self.max_step, silent_s / 60 * _POINTS_A_MINUTE)
         if last is None or abs(value - last) <= allowed:
             return self._believe(value)
@@ -48,7 +55,7 @@ class JumpCheck:
 
 
 class FrozenCheck:
-    """Doubts a sensor whose raw numbers, noise included, do not move at all for `after_s` (0: never)."""
+    """Doubts a sensor whose raw values, with their noise, do not change at all for `after_s` (0: never doubts)."""
 
     def __init__(self, after_s: float) -> None:
         self.after_s = after_s
@@ -56,7 +63,7 @@ class FrozenCheck:
         self._since = 0.0
 
     def check(self, now: float, raw: Hashable) -> str:
-        """The reason to doubt `raw`, or an empty string."""
+        """Return the reason to doubt `raw`, or an empty string. `now` is in monotonic seconds."""
         if raw != self._last:
             self._last, self._since = raw, now
         still_s = now - self._since
@@ -66,9 +73,9 @@ class FrozenCheck:
 
 
 class FallCheck:
-    """Tells by how much a charge has fallen without a rise in between."""
+    """Measures by how many percent points a charge has fallen without a rise in between."""
 
-    #: A charge that stands still for so long falls no more.
+    #: A charge that has not changed for longer than this has stopped falling.
     settled_after_s = 1800.0
 
     def __init__(self) -> None:
@@ -77,7 +84,12 @@ class FallCheck:
         self._moved = 0.0
 
     def points(self, now: float, value: float) -> float:
-        """Points lost since the last rise, or since it last stood still."""
+        """Return the points that the charge has lost since its last rise or standstill.
+
+        Args:
+            now: monotonic seconds.
+            value: the charge in percent.
+        """
         if self._peak is None or value > self._last or self.still_s(now) > self.settled_after_s:
             self._moved = now if self._peak is None else self._moved
             self._peak = value
@@ -87,41 +99,45 @@ class FallCheck:
         return self._peak - value
 
     def still_s(self, now: float) -> float:
-        """Seconds since the charge last changed."""
+        """Return the seconds since the charge last changed."""
         return now - self._moved
 
     def reset(self) -> None:
-        """Forget the past: what comes next belongs to another time."""
+        """Forget the past: the next fall is counted from the next value."""
         self._peak = None
 
 
-#: A fall of so many points contradicts a supply that is said to be there, with a battery that is not discharging.
+#: Points of fall that contradict a supply that is reported as present with a battery that is not discharging.
 SILENT_FALL = 10.0
-#: A fall of so many points is enough where the device itself says that it is discharging, or that it is charging.
+#: Points of fall that are enough if the device itself reports that the battery is discharging, or charging.
 ANNOUNCED_FALL = 2.0
 
 
 class SupplyCheck:
-    """Judges a supply that a device says is there, by the charge of the battery beside it."""
+    """Checks a supply that a device reports as present against the charge of the device's battery."""
 
     def __init__(self) -> None:
         self._fall = FallCheck()
 
     def lost(self) -> None:
-        """The device itself says that the supply is lost: a charge may fall."""
+        """Note that the device reports the supply as lost, so that the charge may fall."""
         self._fall.reset()
 
     def present(
         self, now: float, charge: float | None, *, discharging: bool, status: str, charging: bool = False
     ) -> tuple[bool | None, str]:
-        """(whether it is there, why not or why nobody knows).
+        """Judge a supply that the device reports as present.
 
         Args:
             now: monotonic seconds.
-            charge: percent, or None where it is not known.
-            discharging: whether the device says that its battery is discharging all the same.
-            status: what the device reports, for the reason.
-            charging: whether the device says that its battery is being charged. Then no fall is expected at all.
+            charge: the charge in percent, or None if it is not known.
+            discharging: True if the device reports at the same time that its battery is discharging.
+            status: the report of the device in words, for the reason.
+            charging: True if the device reports that its battery is being charged. Then no fall is expected at all.
+
+        Returns:
+            (present, reason): True if the supply is present, False if it is lost, None if that is not known. The reason
+            is empty if nothing contradicts the supply.
         """
         fallen = 0.0 if charge is None else self._fall.points(now, charge)
         if discharging:

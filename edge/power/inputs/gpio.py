@@ -1,8 +1,8 @@
-"""GPIO lines as inputs with edges, by gpiozero or straight by the kernel's character device.
+"""Opens GPIO lines as inputs that report edges, with gpiozero or with the kernel's character device.
 
-gpiozero is the usual way and knows every board. Its lgpio, though, looks 2,000 times a second at a line whose
-edges are watched (the 0.5 ms of `ppoll` in lgPthAlerts.c). The kernel's own interface, through gpiod, sleeps until
-there is an edge and debounces by itself: for boards where idle watts count.
+gpiozero is the default and knows every board. But its library lgpio polls a watched line 2,000 times a second (the
+0.5 ms of `ppoll` in lgPthAlerts.c). The kernel's own interface, used through gpiod, sleeps until there is an edge, and
+the kernel debounces the line. It is meant for boards on which idle watts matter.
 """
 
 from __future__ import annotations
@@ -20,19 +20,27 @@ from edge.config.pins import gpio_number
 
 
 class Line(Protocol):
-    """One input line. `level` raises OSError, or what gpiozero raises, when it cannot be read."""
+    """One input line. `level` raises OSError, or any error of gpiozero, if the line cannot be read."""
 
     def level(self) -> bool:
-        """True while the wire is high."""
+        """Return True while the line is high."""
         ...
 
     def close(self) -> None:
-        """Let the line go; may be called twice."""
+        """Release the line. May be called twice."""
         ...
 
 
 def open_line(via: str, pin: int | str, *, pull: str, bounce_s: float, edge: Callable[[], None]) -> Line:
-    """The line `pin`; `edge` is called from another thread at each change, and must only wake somebody up."""
+    """Open the line `pin`.
+
+    Args:
+        via: `kernel` or `gpiozero`.
+        pin: the number or name of the pin.
+        pull: the pull resistor: `up`, `down` or `none`.
+        bounce_s: debounce time in seconds.
+        edge: called from another thread at each change. It must not block, so it should only wake a loop.
+    """
     kind = KernelLine if via == "kernel" else GpiozeroLine
     return kind(pin, pull=pull, bounce_s=bounce_s, edge=edge)
 
@@ -41,8 +49,8 @@ class GpiozeroLine:
     """A gpiozero DigitalInputDevice, on the pin factory that GPIOZERO_PIN_FACTORY or the board chooses."""
 
     def __init__(self, pin: int | str, *, pull: str, bounce_s: float, edge: Callable[[], None]) -> None:
-        """Take the line; gpiozero has no types, so its device is `Any` here and nowhere else."""
-        from gpiozero import DigitalInputDevice  # heavy: only a board that configures a pin pays for it
+        """Open the line. gpiozero has no types, so its device is `Any` here and nowhere else."""
+        from gpiozero import DigitalInputDevice  # heavy, so only a board that configures a pin loads it
 
         pull_up = {"up": True, "down": False, "none": None}[pull]
         # `Any`: gpiozero has no types.
@@ -52,23 +60,23 @@ class GpiozeroLine:
         self._device.when_activated = self._device.when_deactivated = edge
 
     def level(self) -> bool:
-        """True while the wire is high."""
+        """Return True while the line is high."""
         return bool(self._device.pin.state)
 
     def close(self) -> None:
-        """Let the line go."""
+        """Release the line."""
         with suppress(Exception):
             self._device.close()
 
 
 class KernelLine:
-    """A line of the board's own `/dev/gpiochipN`; one thread sleeps until the kernel tells of an edge."""
+    """A line of the board's own `/dev/gpiochipN`. A thread for the line sleeps until the kernel reports an edge."""
 
     def __init__(
         self, pin: int | str, *, pull: str, bounce_s: float, edge: Callable[[], None], dev: Path = Path("/dev")
     ) -> None:
-        """Take the line. Raises ValueError for what is no pin, and OSError where the kernel refuses it."""
-        import gpiod  # 2 MB: only a board that configures such a pin pays for it
+        """Open the line. Raises ValueError if there is no such pin, and OSError if the kernel refuses the line."""
+        import gpiod  # 2 MB, so only a board that configures such a pin loads it
         from gpiod.line import Bias, Direction, Edge, Value
 
         self._gpio, self._edge, self._high = gpio_number(pin), edge, Value.ACTIVE
@@ -79,18 +87,18 @@ class KernelLine:
             debounce_period=timedelta(seconds=bounce_s),
         )
         self._request = gpiod.request_lines(_chip(dev), {self._gpio: settings}, consumer="edge power")
-        self._lock = threading.Lock()  # a request is for one thread at a time
+        self._lock = threading.Lock()  # only one thread at a time may use a request
         self._end, self._ender = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._thread = threading.Thread(target=self._listen, name=f"gpio-{pin}", daemon=True)
         self._thread.start()
 
     def level(self) -> bool:
-        """True while the wire is high."""
+        """Return True while the line is high."""
         with self._lock:
             return self._request.get_value(self._gpio) is self._high
 
     def close(self) -> None:
-        """Let the line go."""
+        """Release the line."""
         if self._end < 0:
             return
         os.write(self._ender, b"\0")
@@ -110,7 +118,7 @@ class KernelLine:
             for fd, event in poll.poll():
                 if fd == self._end:
                     return
-                if not event & select.POLLIN:  # the chip has gone: the next `level` says so
+                if not event & select.POLLIN:  # the chip was removed; the next `level` raises OSError
                     poll.unregister(fd)
                     continue
                 with suppress(OSError), self._lock:
@@ -119,7 +127,10 @@ class KernelLine:
 
 
 def _chip(dev: Path) -> str:
-    """The chip of the SoC's own pins: gpiochip0 on most boards, gpiochip4 on an early Pi 5. Raises OSError."""
+    """Return the path of the SoC's own GPIO chip: gpiochip0 on most boards, gpiochip4 on an early Pi 5.
+
+    Raises OSError if there is none.
+    """
     import gpiod
 
     chips = sorted(dev.glob("gpiochip*"))

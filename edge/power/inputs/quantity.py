@@ -1,6 +1,6 @@
-"""What a reading is about: its unit, how the policy decides by it, and how people read it.
+"""Describes the quantities that sources report: unit, effect on the policy's decision, and text for people.
 
-The quantities here are reported by several kinds of source. One that only a single kind reports is declared in the
+Several kinds of source report the quantities of this module. A quantity that only one kind reports is declared in the
 file of that kind.
 """
 
@@ -16,57 +16,66 @@ from edge.power.inputs.limits import Band
 
 
 class Criterion(msgspec.Struct, frozen=True, kw_only=True):
-    """How the policy decides by a quantity. None: as `power.policy` says for all of them."""
+    """How the policy decides by a quantity.
 
-    band: Band | None = None
+    A number of samples or a dwell that is None has the value of the section `power.policy`.
+    """
+
+    band: Band | None = None  # None: the verdicts of the readings decide
     low_samples: int | None = None
     critical_samples: int | None = None
     unknown_samples: int | None = None
     good_samples: int | None = None
     resume_after_s: float | None = None
-    only_claims: bool = False  # can report surplus, and never makes power worse than normal
-    claims_surplus: bool = True  # a surplus reading means spare power, not only a good state
-    vetoes_surplus: bool = False  # a normal reading forbids surplus, whichever quantity reports it
-    holds_s: float | None = None  # a value is as good as new for so long, where its device tells of changes only
+    only_claims: bool = False  # it can report surplus, and never makes power worse than normal
+    claims_surplus: bool = True  # a surplus reading means that there is spare power, not only that the state is good
+    vetoes_surplus: bool = False  # a normal reading forbids surplus, whichever quantity reports surplus
+    holds_s: float | None = None  # until this age a value counts as new, for a device that reports only changes
 
 
 class Quantity(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that sources report."""
+    """One quantity that sources report, such as the charge of a battery."""
 
-    what: str
+    what: str  # the name in readings
     unit: str = ""
-    criterion: Criterion | None = None  # None: it is shown and decides nothing
+    criterion: Criterion | None = None  # None: the quantity is shown and decides nothing
     decimals: int = 0
-    words: Callable[[Reading], str] | None = None  # says a known value; None: name, number and unit
-    recovery: str = ""  # what has to happen when it is bad; empty: it is good
-    ending: Callable[[Reading], str] | None = None  # what would end a good state, or an empty string
-    summary: bool = False  # named in the reason of a normal state
-    daily: bool = True  # its range is kept in the summary of a day
+    words: Callable[[Reading], str] | None = None  # text of a known value; None: name, number and unit
+    recovery: str = ""  # the text of what must happen while power is bad; if empty, "NAME is good"
+    ending: Callable[[Reading], str] | None = None  # text of what would end a good state; it may be empty
+    summary: bool = False  # True if the reason of a normal state names it
+    daily: bool = True  # True if the summary of a day has its range
 
     def text(self, reading: Reading) -> str:
-        """A known value in words."""
+        """Return a known value in words."""
         if self.words is not None:
             return self.words(reading)
         return f"{self.what.replace('_', ' ')} {reading.value:.{self.decimals}f} {reading.unit}".strip()
 
     def decides(self, criterion: Criterion) -> Quantity:
-        """The same quantity with another criterion."""
+        """Return the same quantity with another criterion."""
         return msgspec.structs.replace(self, criterion=criterion)
 
 
-#: Believed with the first sample: an edge of a pin, or the board's own detector.
+#: For values that count from the first sample on: an edge of a pin, or the board's own detector.
 AT_ONCE = Criterion(low_samples=1, unknown_samples=1)
 
 
 def charge(power: PowerConfig) -> Quantity:
-    """Charge of a battery in percent, decided by `power.thresholds`."""
+    """Return the quantity `charge`: percent of a battery, judged by `power.thresholds`."""
     limits = power.thresholds
     band = Band(limits.pause_percent, limits.resume_percent, limits.critical_percent, limits.surplus_percent)
     return Quantity(what="charge", unit="%", criterion=Criterion(band=band), summary=True)
 
 
 def supply(power: PowerConfig, *, at_once: bool = False, claims_surplus: bool | None = None) -> Quantity:
-    """Power from outside: 1 present, 0 lost."""
+    """Return the quantity `supply`: 1 while there is power from outside, 0 while it is lost.
+
+    Args:
+        power: the section `power` of `edge.yaml`.
+        at_once: True if the first sample counts, as for a pin.
+        claims_surplus: True if a supply means spare power; None stands for `power.policy.surplus_on_supply`.
+    """
     claims = power.policy.surplus_on_supply if claims_surplus is None else claims_surplus
     criterion = Criterion(claims_surplus=claims, vetoes_surplus=True)
     if at_once:
@@ -82,7 +91,7 @@ def supply(power: PowerConfig, *, at_once: bool = False, claims_surplus: bool | 
 
 
 def undervoltage(power: PowerConfig) -> Quantity:
-    """1 while the board's supply is under about 4.63 V."""
+    """Return the quantity `undervoltage`: 1 while the board's supply is under about 4.63 V."""
     return Quantity(
         what="undervoltage",
         criterion=msgspec.structs.replace(AT_ONCE, resume_after_s=power.policy.undervoltage_clear_s),
@@ -93,15 +102,18 @@ def undervoltage(power: PowerConfig) -> Quantity:
 
 
 def solar_watts(power: PowerConfig) -> Quantity:
-    """Watts from the panels; they claim surplus from `power.policy.surplus_watts` on, and never object."""
+    """Return the quantity `solar_watts`: watts of the panels.
+
+    They report surplus from `power.policy.surplus_watts` on, and never make power worse than normal.
+    """
     watts = power.policy.surplus_watts
-    # Only the upper edge matters: no sun is no objection while the battery is good.
+    # Only the limit for surplus matters: a lack of sun is no reason to pause while the battery is good.
     criterion = None if watts is None else Criterion(band=Band(-2.0, -1.0, surplus=watts), only_claims=True)
     return Quantity(what="solar_watts", unit="W", criterion=criterion)
 
 
 def standard(power: PowerConfig) -> tuple[Quantity, ...]:
-    """The quantities that any source may report without declaring them."""
+    """Return the quantities that any source may report without declaring them."""
     return (
         charge(power), supply(power), undervoltage(power), solar_watts(power), LOW_BATTERY, PHASE, CONDITION,
         DISCHARGING, SOURCE, VOLTS, AMPS, WATTS, BATTERY_AMPS, BATTERY_WATTS, RUNTIME,
@@ -116,35 +128,37 @@ def _supply_words(reading: Reading) -> str:
 
 VOLTS = Quantity(what="volts", unit="V", decimals=2, summary=True)
 AMPS = Quantity(what="amps", unit="A", decimals=1)
-#: What the board draws. Watts beside amps of the same source are booked to the jobs that run.
+#: Power that the board draws. If the same source also reports `amps`, these watts are booked to the jobs that run.
 WATTS = Quantity(what="watts", unit="W")
-#: Current and power out of the battery, negative while it is charged. Then they are not the board's draw.
+#: Current and power out of the battery. They are negative while the battery is charged, and then do not measure the
+#: power that the board draws.
 BATTERY_AMPS = Quantity(what="battery_amps", unit="A", decimals=1)
 BATTERY_WATTS = Quantity(what="battery_watts", unit="W")
 RUNTIME = Quantity(what="runtime", unit="s")
 LOW_BATTERY = Quantity(
     what="low_battery",
     criterion=Criterion(),
-    words=lambda reading: f"{reading.source} says battery low" if reading.value else "battery not low",
+    words=lambda reading: f"{reading.source} reports a low battery" if reading.value else "battery not low",
     recovery="the battery is no longer low",
 )
-#: What a charger does with the battery; the reason names it.
+#: The phase of a charger, such as bulk or float; the reason of the reading names it.
 PHASE = Quantity(
     what="phase",
     criterion=Criterion(),
     words=lambda reading: f"charger in {reading.reason}",
     recovery="the charger has no fault",
 )
-#: 1 while the status of a device reports no fault that forbids more work; the reason quotes the status.
+#: 1 while the status of a device reports no fault that forbids surplus; the reason quotes the status.
 CONDITION = Quantity(
     what="condition",
     criterion=Criterion(claims_surplus=False, vetoes_surplus=True),
-    words=lambda reading: f"{reading.source}: {reading.reason or 'nothing to say'}",
+    words=lambda reading: f"{reading.source}: {reading.reason or 'no status text'}",
     recovery="its status is good",
 )
-#: 0 while the battery is not discharged. Then low charge or low volts of the same source alone are not critical.
+#: 0 while the battery is not being discharged. Then low charge or volts of the same source alone are not critical.
 DISCHARGING = Quantity(what="discharging", words=lambda reading: "discharging" if reading.value else "not discharging")
-#: Reported by a source that cannot be read at all, in place of its quantities; absent while it can be read.
+#: A source that cannot be read at all reports this in place of its quantities. While the source can be read, this is
+#: absent.
 SOURCE = Quantity(
     what="source",
     criterion=Criterion(),

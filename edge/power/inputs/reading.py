@@ -1,4 +1,4 @@
-"""Makes readings: what a source says, and what it cannot say."""
+"""Makes the readings of a source: those with a value, and unknown ones with a reason."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Reading", "Unreadable", "Verdict", "known", "unknown"]
 
 
 class Unreadable(Exception):
-    """An input that cannot be used; its text is the reason that the reading carries."""
+    """An input could not be read, or its value is not usable. The text becomes the reason of an unknown reading."""
 
 
 def known(
@@ -21,10 +21,10 @@ def known(
     reason: str = "",
     age_s: float = 0.0,
 ) -> Reading:
-    """A reading that was taken `age_s` ago."""
+    """Return a reading with a value that was measured `age_s` seconds ago."""
     return Reading(source, what, value, unit, age_s=age_s, verdict=verdict, reason=reason)
 
 
 def unknown(source: str, what: str, reason: object, unit: str = "", *, age_s: float = 0.0) -> Reading:
-    """A reading that could not be taken, or cannot be believed."""
+    """Return a reading without a value, because it could not be measured or cannot be believed."""
     return Reading(source, what, None, unit, age_s=age_s, verdict=Verdict.UNKNOWN, reason=str(reason))

@@ -1,4 +1,4 @@
-"""The record of a kind of source, and what it opens.
+"""Defines a kind of power source: its configuration record, and the protocol of the open source.
 
 A kind is one file. It declares a frozen subclass of `PowerSourceConfig` with its `kind` as tag:
 
@@ -30,27 +30,27 @@ from edge.power.inputs.quantity import Quantity
 
 
 class Source(Protocol):
-    """Something that tells of power. The governor's loop calls it, always on one thread.
+    """An open power source. The governor's loop calls it, always on the same thread.
 
-    `read` is called with a monotonic time in seconds, must return within about a quarter of a second, never raises,
-    and always returns at least one reading; what it cannot tell is `unknown` with the reason. `close` may be called
-    twice. A device that vanished is looked for again at each read.
+    `read` gets a monotonic time in seconds. It must return within about a quarter of a second, and never raises. It
+    always returns at least one reading; a value that it cannot measure is `unknown` with the reason. If the device has
+    vanished, each `read` looks for it again. `close` may be called twice.
 
-    Two attributes are optional: `quiet` is true where nothing changes without a notice, so that it need not be read
-    again; `max_period_s` is the longest time that may lie between two reads.
+    Two attributes are optional. `quiet` is true if the readings never change without a notice, so that the source need
+    not be read again until then. `max_period_s` is the longest allowed time between two reads, in seconds.
     """
 
     def read(self, now: float) -> tuple[Reading, ...]:
-        """What there is to know now."""
+        """Return the current readings."""
         ...
 
     def close(self) -> None:
-        """Let everything go; a later `read` takes it up again."""
+        """Release all resources. A later `read` opens them again."""
         ...
 
 
 class FoundSource(msgspec.Struct, frozen=True):
-    """A source that is there (or a note on one that is not), and what it says now."""
+    """A source that a probe found, with its current readings, or a note on a source that is missing."""
 
     record: PowerSourceConfig | None
     note: str = ""
@@ -58,25 +58,34 @@ class FoundSource(msgspec.Struct, frozen=True):
 
 
 class PowerSourceConfig(SourceConfig, frozen=True):
-    """A kind of source: the keys of its record, what it reports, how it is opened and how it is found."""
+    """The base of each kind of source. A subclass has the keys of the kind, and says how to open and find such sources.
+
+    The method `quantities` says what a source of the kind reports.
+    """
 
     #: `edge power probe` shows kinds with a smaller number first.
     probe_rank: ClassVar[int] = 50
 
     def quantities(self, power: PowerConfig) -> tuple[Quantity, ...]:
-        """What it reports, with the criteria of this record. Standard quantities that it leaves out keep theirs."""
+        """Return the quantities that the source reports, with the criteria that follow from this record.
+
+        A standard quantity that is left out keeps its standard criterion.
+        """
         raise NotImplementedError
 
     def open(self, layout: Layout, notify: Callable[[], None]) -> Source:
-        """The source that this record asks for.
+        """Open the source that this record configures.
 
         Args:
             layout: the folders of the board.
-            notify: makes the governor read this source at once; may be called from another thread.
+            notify: makes the governor read this source at once; may be called from any thread.
         """
         raise NotImplementedError
 
     @classmethod
-    def probe(cls, root: Path) -> Iterator[FoundSource]:  # noqa: ARG003 - a kind that cannot be found looks nowhere
-        """What of this kind is found under `root`; a pin is not touched, as reading one may disturb its owner."""
+    def probe(cls, root: Path) -> Iterator[FoundSource]:  # noqa: ARG003 - only a kind that can be found uses it
+        """Yield the sources of this kind that are found under `root`.
+
+        Pins are not touched, since reading a pin may disturb the program that owns it.
+        """
         yield from ()

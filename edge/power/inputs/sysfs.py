@@ -1,4 +1,4 @@
-"""Numbers out of the kernel's files, with bounds; hwmon chips found by name, as their numbers change."""
+"""Reads numbers and text from the kernel's files. Finds hwmon chips by name, because their folders' numbers change."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ _LONGEST = 4096
 
 
 def text(path: Path) -> str:
-    """The stripped text of a small file. Raises Unreadable with path and reason; a fifo or device never blocks."""
+    """Return the stripped text of a small file. Never blocks, not even on a FIFO or a device.
+
+    Raises:
+        Unreadable: the file cannot be read or is no ASCII text; the error has the path and the reason.
+    """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             data = os.read(fd, _LONGEST)
         finally:
             os.close(fd)
-    except OSError as err:  # a driver answers ENODEV, EIO, ENODATA, ETIMEDOUT, as it likes
+    except OSError as err:  # drivers fail with many codes: ENODEV, EIO, ENODATA, ETIMEDOUT
         raise Unreadable(f"{path}: {err.strerror or err}") from err
     try:
         return data.decode("ascii").strip()
@@ -30,7 +34,7 @@ def text(path: Path) -> str:
 
 
 def integer(path: Path, low: int, high: int) -> int:
-    """The whole number in a file, within bounds. Raises Unreadable where it is anything else."""
+    """Return the integer in a file. Raises Unreadable if the text is no integer, or is not between `low` and `high`."""
     found = text(path)
     if not _INTEGER.fullmatch(found):
         raise Unreadable(f"{path}: {'empty' if not found else f'garbled ({found[:20]!r})'}")
@@ -40,7 +44,7 @@ def integer(path: Path, low: int, high: int) -> int:
 
 
 def folders(root: Path) -> Iterator[Path]:
-    """The devices of a class folder by name; none where it is missing or vanishes meanwhile."""
+    """Yield the devices of a class folder, sorted by name. Yields nothing if the folder cannot be read."""
     try:
         yield from sorted(root.iterdir())
     except OSError:
@@ -48,10 +52,15 @@ def folders(root: Path) -> Iterator[Path]:
 
 
 def hwmon(root: Path, names: re.Pattern[str], *, device: str | None = None) -> Path:
-    """The folder of the first chip whose `name` fits, and which stands at the address `device` where one is given.
+    """Return the folder of the first hwmon chip that matches.
+
+    Args:
+        root: the folder of all hwmon chips.
+        names: the names that match.
+        device: the bus address of the chip, such as 1-0041; None for any address.
 
     Raises:
-        Unreadable: there is none.
+        Unreadable: there is no such chip.
     """
     for folder in folders(root):
         try:
@@ -63,7 +72,10 @@ def hwmon(root: Path, names: re.Pattern[str], *, device: str | None = None) -> P
 
 
 def address(folder: Path) -> str | None:
-    """The bus address of the device of a class folder, such as 1-0041. It tells apart chips of one kind and name."""
+    """Return the bus address of the device of a class folder, such as 1-0041, or None if there is none.
+
+    Chips of the same kind have the same name, and differ by their address.
+    """
     try:
         return (folder / "device").resolve(strict=True).name
     except (OSError, RuntimeError):

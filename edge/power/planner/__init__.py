@@ -1,10 +1,10 @@
-"""How the board spends its energy, decided by pure functions: work, idle or sleep, and how low the battery may go.
+"""Decides how the board spends its energy: work, idle or sleep, and how low the battery may go.
 
-- `records`: what a plan is made from: battery, board, open jobs, settings
-- `path`: along the forecast: when the sun is back, when the battery holds enough
-- `plan`: all of these + a forecast + time -> the plan
-- `lookahead`: learns from what the board measures, and plans by it
-- `starts`: when a job that waits is going to start
-- `whatif`: recorded days run once more with another battery or panel
-- `told`: the file by which others look ahead, too
+- `records`: inputs of a plan: battery, board, open jobs, settings
+- `path`: computes times and energy along a forecast: when the sun is back, when the battery holds enough
+- `plan`: makes the plan from these inputs, a forecast and the time (pure function)
+- `lookahead`: learns from the measurements of the board, and keeps forecast and plan up to date
+- `starts`: estimates when a waiting job starts
+- `whatif`: replays recorded days with another battery or panel
+- `outlook_file`: reads and writes the file by which the gateway gets the forecast of the governor
 """

@@ -1,4 +1,4 @@
-"""Sees panel and battery, learns, and plans: what governor and simulator both run. It does no input or output."""
+"""Learns from measurements of panel and battery, and plans. Governor and simulator use it. It does no file access."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _HOUR_S = 3600.0
 
 
 class LookAhead:
-    """The forecast of one board and its plan. Belongs to one thread."""
+    """Keeps the forecast and the plan of one board up to date. Belongs to one thread."""
 
     def __init__(self, memory: PanelMemory, *, where: Place | None = None, about: Place | None = None) -> None:
-        """Go on with `memory`.
+        """Start with what `memory` holds.
 
         Args:
-            memory: what was learned.
-            where: the place that the owner gave; it overrides what was learned.
-            about: a first guess of the place, from the time zone. It is used until first and last light give a better
-                one; a board that is off each morning never sees first light.
+            memory: all that was learned before.
+            where: the place that the owner configured; it overrides the learned place.
+            about: a first guess of the place, from the time zone. It is used until the place is learned from first and
+                last light. A board that is off each morning never sees first light.
         """
         self.memory = msgspec.structs.replace(memory, place=where or memory.place or about)
         self._gathered = Gathered()
@@ -39,11 +39,11 @@ class LookAhead:
         self._plan_inputs: tuple[bool, bool, bool] | None = None
 
     def see(self, at: float, watts: float, percent: float | None) -> bool:
-        """Note what the panel gives now. True if that completed an hour, which was learned.
+        """Add a reading of the panel. Return True if an hour is complete; it was learned then.
 
         Args:
             at: epoch seconds of a trusted clock.
-            watts: of the panel.
+            watts: power of the panel.
             percent: charge of the battery, 0 to 100, or None if it is not known.
         """
         full = percent is not None and percent >= FULL_PERCENT
@@ -63,11 +63,14 @@ class LookAhead:
         return True
 
     def use_outside(self, hours: outside.Hours) -> None:
-        """Take over the hours of a forecast from outside."""
+        """Store the hours of a forecast from outside, in place of the earlier ones."""
         self._outside, self._outlook = hours, None
 
     def outlook(self, at: float) -> Outlook | None:
-        """The forecast, made anew each hour: ours, or the one from outside while it is better."""
+        """Return the forecast, which is made anew each hour, or None if there is none yet.
+
+        It has the watts of the forecast from outside while that is better than ours.
+        """
         if self._outlook is None or not self._outlook.start <= at < self._outlook.start + _HOUR_S:
             found = predict.outlook(self.memory, at)
             if found is not None and outside.better(self.memory):
@@ -88,21 +91,21 @@ class LookAhead:
     ) -> Plan:
         """Return the current plan.
 
-        A new one is made when the old one has expired, or when there are jobs and were none, work became allowed, or
-        time and battery became known, or the other way round.
+        A new plan is made when the old one has expired, or when one of these changes: there are jobs, work is allowed,
+        time and battery are known.
 
         Args:
             now: epoch seconds, or None if the clock is not trusted.
-            battery: what is stored, or None if it is not known.
-            jobs: what waits or runs, or None if it is not known.
-            board: what the board draws.
-            settings: what the owner allows.
+            battery: the stored energy, or None if it is not known.
+            jobs: jobs that wait or run, or None if they are not known.
+            board: the draw of the board.
+            settings: the owner's settings and the fixed thresholds.
             working: True if power allows work now.
             wall: the untrusted clock, in epoch seconds; used while `now` is None.
         """
         inputs = (bool(jobs), working, now is not None and battery is not None)
         at = wall if now is None else now
-        # Also expired if the clock went back to before the plan was made.
+        # A plan has also expired if the clock went back to a time before the plan was made.
         lapsed = self.plan is None or not self.plan.until - settings.plan_s - 1 <= at < self.plan.until
         if lapsed or inputs != self._plan_inputs or self.plan is None:
             self._plan_inputs = inputs

@@ -1,6 +1,6 @@
-"""Along the forecast: when the sun is back, what it gives until then, when the battery holds enough.
+"""Computes times and energy along a forecast: when the sun is back, and when the battery holds enough.
 
-Times are epoch seconds. With `low`, the lower bound of the forecast counts, else its middle.
+Times are epoch seconds. With `low`, the lower bound of the forecast is used, else its middle.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from edge.power.forecast.outlook import Outlook, Step
 
 
 def parts(outlook: Outlook, first: float, last: float) -> Iterator[tuple[float, float, Step]]:
-    """(begin, hours, step) of each part of a step between two times."""
+    """Yield (begin, length in hours, step) for each step, or part of a step, between two times."""
     for number, step in enumerate(outlook.steps):
         at = outlook.start + number * outlook.step_s
         begin, end = max(first, at), min(last, at + outlook.step_s)
@@ -20,7 +20,7 @@ def parts(outlook: Outlook, first: float, last: float) -> Iterator[tuple[float, 
 
 
 def watts(outlook: Outlook, at: float, *, low: bool = False) -> float:
-    """What is expected at a time; 0 outside the forecast."""
+    """Return the expected watts of the panel at a time; 0 outside the forecast."""
     number = int((at - outlook.start) // outlook.step_s)
     if not 0 <= number < len(outlook.steps):
         return 0.0
@@ -28,17 +28,17 @@ def watts(outlook: Outlook, at: float, *, low: bool = False) -> float:
 
 
 def energy_wh(outlook: Outlook, first: float, last: float, *, low: bool = False) -> float:
-    """Watt-hours that the panel is expected to give between two times."""
+    """Return the watt-hours that the panel is expected to give between two times."""
     return sum(hours * (step.low if low else step.mid) for _, hours, step in parts(outlook, first, last))
 
 
 def sun_at(outlook: Outlook, now: float, draw_w: float) -> float:
-    """First time from now at which the panel is expected to give at least `draw_w`, or the end of the forecast."""
+    """Return the first time from now at which the panel is expected to give `draw_w`, or the end of the forecast."""
     return next((at for at, _, step in parts(outlook, now, outlook.end) if step.mid >= draw_w), outlook.end)
 
 
 def dusk(outlook: Outlook, now: float, draw_w: float) -> float:
-    """When the panel is next expected to give less than `draw_w`, after it gave more."""
+    """Return when the panel is next expected to fall below `draw_w` after it reached it, or the end of the forecast."""
     seen = False
     for at, _, step in parts(outlook, now, outlook.end):
         seen = seen or step.mid >= draw_w
@@ -48,7 +48,7 @@ def dusk(outlook: Outlook, now: float, draw_w: float) -> float:
 
 
 def reaches(outlook: Outlook, now: float, needed_wh: float, draw_w: float) -> float:
-    """Time at which the battery has gained `needed_wh` while the board draws `draw_w`, or the end of the forecast."""
+    """Return when the battery has gained `needed_wh` while the board draws `draw_w`, or the end of the forecast."""
     stored = 0.0
     for at, hours, step in parts(outlook, now, outlook.end):
         gained = (step.mid - draw_w) * hours

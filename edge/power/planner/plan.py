@@ -1,8 +1,8 @@
-"""The planner: battery + forecast + open jobs + time -> how low the battery may go, and work, idle or sleep.
+"""Decides from battery, forecast, open jobs and time how low the battery may go, and whether to work, idle or sleep.
 
-Stored energy does not gain by waiting, but an idle board spends `idle_w` all the time. So work is done as soon as there
-is energy for it, and the board sleeps as soon as there is none. Only what the board needs to sleep until the sun is
-back stays in the battery, above a floor that no forecast moves.
+Waiting does not add energy to the battery, but an idle board draws `idle_w` all the time. So work is done as soon as
+there is energy for it, and the board sleeps as soon as there is none. The battery keeps only the energy that the board
+needs to sleep until the sun is back, above a hard floor that no forecast changes.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ def plan(
     """Return the plan for the next minutes.
 
     Args:
-        now: seconds since the epoch; None where the clock is not trusted.
-        battery: what is stored; None where it is not known, or its size is not.
-        outlook: what the panel is expected to give; None without one.
-        jobs: what waits or runs; None where nobody knows, and then the board does not sleep.
-        board: what the board draws.
-        settings: what the owner allows.
-        working: True if work is allowed now; then it continues down to the floor. Otherwise it begins only
-            `gap_percent` above it.
-        wall: the untrusted clock, by which a plan without a floor ends.
+        now: seconds since the epoch, or None if the clock is not trusted.
+        battery: the stored energy, or None if charge or size of the battery is not known.
+        outlook: the forecast of the panel, or None if there is none.
+        jobs: jobs that wait or run, or None if they are not known. If None, the board does not sleep.
+        board: the draw of the board.
+        settings: the owner's settings and the fixed thresholds.
+        working: True if work is allowed now. Then it continues down to the floor. Otherwise it begins only
+            `gap_percent` above the floor.
+        wall: the untrusted clock, in epoch seconds. It times the end of the plan while `now` is None.
     """
     fixed = _without(now, battery, outlook, settings)
     if fixed or now is None or battery is None or outlook is None:
@@ -83,12 +83,12 @@ def plan(
 
 
 def may_sleep(settings: PlanSettings) -> bool:
-    """True where the board may go down, and comes back."""
+    """Return True if the owner allows sleep and the board can wake by itself."""
     return settings.can_wake and settings.sleep is not SleepWhen.NEVER
 
 
 def _without(now: float | None, battery: Battery | None, outlook: Outlook | None, settings: PlanSettings) -> str:
-    """Why the fixed thresholds decide, or an empty string."""
+    """Return why the fixed thresholds decide, or "" if the forecast does."""
     if now is None:
         return "the clock is not trusted: the fixed thresholds decide"
     if battery is None:
@@ -101,22 +101,22 @@ def _without(now: float | None, battery: Battery | None, outlook: Outlook | None
 
 
 def _floor(battery: Battery, night_wh: float, settings: PlanSettings) -> float:
-    """The hard floor, and what is needed until the sun is back; never above the fixed threshold."""
+    """Return the floor in percent: the hard floor plus the energy for the night, at most the fixed pause threshold."""
     needed = night_wh / battery.capacity_wh * 100
     return min(settings.pause_percent, settings.hard_floor_percent + needed)
 
 
 def _may_run(job: OpenWork, battery: Battery, settings: PlanSettings, *, enough: bool) -> bool:
-    """True where power allows this job now or within minutes."""
+    """Return True if power allows this job now or within minutes."""
     if job.power is Power.ALWAYS:
-        return True  # the policy stops even these at critical
+        return True  # at `critical` the policy stops these jobs too
     if job.power is Power.SURPLUS:
         return enough and battery.percent >= settings.surplus_percent - settings.gap_percent
     return enough
 
 
 def _free(now: float, battery: Battery, outlook: Outlook, board: BoardModel, settings: PlanSettings) -> bool:
-    """True if the battery will be full by dusk even if the board stays awake."""
+    """Return True if the battery will be full by dusk although the board stays awake."""
     if path.watts(outlook, now, low=True) < board.idle_w and battery.percent < settings.surplus_percent:
         return False
     end = path.dusk(outlook, now, board.idle_w)
@@ -135,9 +135,19 @@ def _wake_at(
     *,
     short: bool,
 ) -> float:
-    """Return when to wake: there is enough energy to work, or `longest_sleep_s` is over.
+    """Return when to wake: as soon as there is enough energy to work, at the latest after `longest_sleep_s`.
 
-    A job that is due earlier wakes the board by the gateway's answer to `Sleeper`, not by this plan.
+    If the energy suffices already and no job waits, the sleep lasts `nap_s`. This plan does not know when a job is due:
+    the gateway tells the `Sleeper`, which wakes the board earlier if needed.
+
+    Args:
+        now: seconds since the epoch.
+        battery: the stored energy.
+        outlook: the forecast of the panel.
+        floor: in percent.
+        board: the draw of the board.
+        settings: the owner's settings and the fixed thresholds.
+        short: True if jobs wait for energy.
     """
     latest = now + settings.longest_sleep_s
     above_wh = (floor + settings.gap_percent) / 100 * battery.capacity_wh + settings.batch_s / 3600 * board.busy_w

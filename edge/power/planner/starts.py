@@ -1,11 +1,11 @@
-"""When a job that waits is going to start: most likely, and between which times in four of five cases.
+"""Estimates when a waiting job starts: the most likely time, and an interval that holds in four of five cases.
 
     expected_start(...) -> seconds since the epoch
     interval(memory, now, likely) -> Interval
     came_true(memory, interval, started_at) -> memory
 
-The expected start follows queue, battery and forecast along the plan's own rule. How far such times are off is learned
-from what came true, so that the interval holds in four of five cases whatever the reasons are.
+The expected start follows queue, battery and forecast, by the same rule as the plan. The errors of earlier estimates
+are learned from the real starts. So the interval holds in four of five cases, whatever causes the errors.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from edge.power.planner.path import watts
 from edge.power.planner.records import Battery, BoardModel
 
 _STEP_S = 600.0
-#: Bounds of the waits, in seconds, that are learned apart.
+#: Upper bounds of the classes of waits, in seconds. The errors of each class are learned separately.
 CLASSES = (1800.0, 2 * 3600.0, 6 * 3600.0, 14 * 3600.0, 30 * 3600.0, math.inf)
-#: A shorter wait is not told as an interval: the job is about to start.
+#: No interval is reported for a shorter wait, because the job is about to start.
 LEAST_S = 600.0
 _OFFSET_S = 600.0  # added to both waits: keeps the ratio of short waits near 1
 _LEARN_RATE = 0.05
@@ -29,13 +29,13 @@ _DECAY = 0.9995
 
 
 class Interval(msgspec.Struct, frozen=True):
-    """When a job starts, in seconds since the epoch: four of five start between `early` and `late`."""
+    """Expected start of a job, in seconds since the epoch. Four of five jobs start between `early` and `late`."""
 
-    told_at: float
+    told_at: float  # when the estimate was made
     early: float
     likely: float
     late: float
-    number: int = 0  # which of CLASSES it was told in
+    number: int = 0  # index into CLASSES
 
 
 class Miss(msgspec.Struct, frozen=True, array_like=True):
@@ -46,20 +46,20 @@ class Miss(msgspec.Struct, frozen=True, array_like=True):
 
 
 class StartMemory(msgspec.Struct, frozen=True):
-    """What was learned of the intervals that were issued."""
+    """Errors that were learned from the intervals and the real starts."""
 
     misses: tuple[Miss, ...] = (Miss(),) * len(CLASSES)
-    held: float = 0.0  # sums with a decay: intervals that held, and all
-    count: float = 0.0
+    held: float = 0.0  # decaying number of intervals that held
+    count: float = 0.0  # decaying number of all intervals
 
     @property
     def whole(self) -> bool:
-        """False where a file of another version gave something else."""
+        """False if the memory comes from a file of another version."""
         return len(self.misses) == len(CLASSES)
 
     @property
     def hit_rate(self) -> float | None:
-        """Share of the intervals that held; the aim is 0.8. None while there is none."""
+        """Share of the intervals that held, or None before the first one. The aim is 0.8."""
         return self.held / self.count if self.count >= 1 else None
 
 
@@ -76,21 +76,21 @@ def expected_start(
     sleeps: bool,
     bodies: int = 1,
 ) -> float | None:
-    """Return when a job can start: the work ahead is done and there is power for it.
+    """Return when a job can start, in epoch seconds, or None if that is after the end of the forecast.
 
-    In epoch seconds; None if that is after the end of the forecast.
+    A job can start when the work before it is done and there is power for it.
 
     Args:
         now: seconds since the epoch.
-        outlook: what the panel is expected to give.
-        battery: what is stored now.
-        ahead_s: seconds of work before it, of one body at a time.
-        board: what the board draws.
-        floor_percent: work goes on down to this charge,
-        resume_percent: and begins again from this one.
-        working: it goes on now.
-        sleeps: the board sleeps while there is no power for work.
-        bodies: jobs that run at once.
+        outlook: the forecast of the panel.
+        battery: the stored energy.
+        ahead_s: seconds of work before the job, if one job ran at a time.
+        board: the draw of the board.
+        floor_percent: charge at which work stops.
+        resume_percent: charge at which work resumes.
+        working: True if work is allowed now.
+        sleeps: True if the board sleeps while there is no power for work.
+        bodies: number of jobs that run at the same time.
     """
     stored, most = battery.stored_wh, battery.capacity_wh
     floor_wh, resume_wh = floor_percent / 100 * most, resume_percent / 100 * most
@@ -110,7 +110,7 @@ def expected_start(
 
 
 def interval(memory: StartMemory, now: float, likely: float) -> Interval:
-    """Return the interval around `likely`, which is clamped to its bounds. Both times are epoch seconds."""
+    """Return the interval around `likely`, which is clamped to the bounds. `now` and `likely` are epoch seconds."""
     number = class_of(likely - now)
     miss, wait_s = memory.misses[number], likely - now + _OFFSET_S
     early = max(now, now + wait_s * math.exp(miss.low) - _OFFSET_S)
@@ -120,7 +120,13 @@ def interval(memory: StartMemory, now: float, likely: float) -> Interval:
 
 
 def came_true(memory: StartMemory, issued: Interval, started_at: float) -> StartMemory:
-    """Update the memory with a job that started at `started_at` after the interval `issued`."""
+    """Return the memory with one more start.
+
+    Args:
+        memory: errors that were learned before.
+        issued: the interval that was reported for the job.
+        started_at: when the job started, in epoch seconds.
+    """
     number = issued.number
     miss, early, late = memory.misses[number], started_at < issued.early, started_at > issued.late
     low = miss.low + _LEARN_RATE * (-0.9 if early else 0.1)
@@ -131,5 +137,5 @@ def came_true(memory: StartMemory, issued: Interval, started_at: float) -> Start
 
 
 def class_of(wait_s: float) -> int:
-    """Which of CLASSES a wait belongs to."""
+    """Return the index into CLASSES for a wait in seconds."""
     return next(number for number, bound in enumerate(CLASSES) if wait_s < bound or bound == math.inf)

@@ -1,4 +1,4 @@
-"""Replays recorded days with another battery or panel, and counts the jobs that would have ended."""
+"""Replays recorded days with another battery or panel, and computes how many jobs would have ended."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from edge.power.planner.lookahead import LookAhead
 from edge.power.planner.records import Battery, BoardModel, OpenWork, PlanSettings
 
 SLOT_S = 900.0
-_STEPS = 3  # in a slot: `gather` ignores readings that are further apart
+_STEPS = 3  # per slot; with fewer steps `gather` would ignore the readings, because they would be too far apart
 _EFFICIENCY = 0.95  # of charging, and of discharging
-_DARK_S = 3600.0  # a board that went down at critical looks again after this time
+_DARK_S = 3600.0  # a board that went down at `critical` wakes and checks its battery after this time
 
 
 class Slot(msgspec.Struct, frozen=True):
-    """A quarter of an hour as it was recorded."""
+    """Records of a quarter of an hour."""
 
-    at: float  # seconds since the epoch
-    solar_watts: float | None = None  # None: the board was off, or nothing told
-    percent: float | None = None
-    arrived: int = 0  # jobs
+    at: float  # begin, in seconds since the epoch
+    solar_watts: float | None = None  # None if the board was off or the panel was not measured
+    percent: float | None = None  # charge of the battery
+    arrived: int = 0  # jobs that were submitted
 
 
 class Ran(msgspec.Struct, frozen=True):
     """Result of a replay."""
 
-    jobs: int  # that ended
-    off_h: float = 0.0
+    jobs: int  # number of jobs that ended
+    off_h: float = 0.0  # hours in which the board was off
     lowest_percent: float = 100.0
 
 
@@ -46,16 +46,17 @@ def run(
     job_s: float,
     panel: float = 1.0,
 ) -> Ran:
-    """The days of `slots` with this battery, and a panel that gives `panel` times as much.
+    """Replay the days of `slots` and return the result.
 
     Args:
-        slots: oldest first, without gaps.
-        battery_wh: of the battery that is tried.
-        board: what the board draws.
-        settings: what the owner allows.
-        memory: what is known of the panel; hours in which the full battery took less are filled in by it.
-        job_s: seconds of a job.
-        panel: factor of the panel.
+        slots: the recorded days, oldest first, without gaps.
+        battery_wh: size of the battery that is tried.
+        board: the draw of the board.
+        settings: the owner's settings and the fixed thresholds.
+        memory: all that was learned about the panel. It fills in the power that was not measured, or that the panel
+            did not give because the battery was full.
+        job_s: seconds that a job takes.
+        panel: size of the panel that is tried, as a multiple of the recorded one.
     """
     ahead = LookAhead(msgspec.structs.replace(memory, last_hour=0, issued=()))
     first = next((slot.percent for slot in slots if slot.percent is not None), 50.0)
@@ -102,7 +103,10 @@ def run(
 
 
 def _sun(slot: Slot, memory: PanelMemory) -> float:
-    """What the panel could give: what it gave, or what is usual where that is not known, or the battery was full."""
+    """Return the watts that the panel could give in a slot.
+
+    That is the measured power. It is the usual power if none was measured, and at least that if the battery was full.
+    """
     usual = expected(memory, int(slot.at // 3600))
     if slot.solar_watts is None:
         return usual

@@ -1,9 +1,9 @@
-"""What may run, decided by pure functions from rules, readings and time.
+"""Decides what may run: pure functions of rules, readings and time.
 
-- `rules`: the numbers of `edge.yaml` that decide
-- `policy`: previous state + readings + time -> next state
-- `wording`: what was decided, in words for people
-- `floor`: the rules with a limit of the planner in place of the fixed one
-- `expected`: when normal power is expected back
-- `sampling`: how soon to look again
+- `rules`: the rules of the decision, made from `edge.yaml` and from the criteria of each source
+- `policy`: computes the next state from the last state, the readings and the time
+- `wording`: explains a state to people: reason, and what ends it
+- `floor`: replaces the fixed pause threshold by the lower limit of the planner
+- `expected`: computes when normal power is expected to return
+- `sampling`: computes the time until the next sample
 """

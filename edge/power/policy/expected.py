@@ -1,4 +1,4 @@
-"""When normal power is expected back, where that is a matter of time alone."""
+"""Computes when normal power is expected to return, if this depends on time alone."""
 
 from __future__ import annotations
 
@@ -10,29 +10,32 @@ from edge.power.policy.rules import Rule, Rules
 
 _HOUR_S = 3600.0
 _DAY_MIN = 24 * 60
-_LONGEST_S = 50 * _HOUR_S  # a window, a change of the clock, and the longest dwell after it
-_ABOUT_S = 300.0  # samples may be so long in coming
+_LONGEST_S = 50 * _HOUR_S  # enough for a window, a change to or from summer time, and the longest dwell after it
+_ABOUT_S = 300.0  # tolerance, because the next sample may come this late
 _QUARTER_MIN = 15
-_EARLY_MIN = 1e-6  # a clock that is read at an edge, less a rounding error, is past it
+_EARLY_MIN = 1e-6  # added to each time, so that a rounding error does not put it just before the edge of a window
 
-#: Minutes of the local day, with the part of the minute that has passed, so many seconds from now.
+#: Returns the minute of the local day, with its fraction, at a time given in seconds from now.
 MinuteAt = Callable[[float], float]
 
 
 def seconds(rules: Rules, state: PolicyState, minute_at: MinuteAt | None = None) -> float | None:
-    """Seconds until `state` may be normal again if every reading stays as it is; None: it is, or nobody knows.
+    """Return the seconds until power may be normal again if every reading stays as it is.
 
     Args:
-        rules: what the state was decided by.
-        state: the state of now.
-        minute_at: the clock on the wall in time to come; it jumps on the days of a clock change. Without it, every
-            day has 24 hours.
+        rules: the rules by which `state` was decided.
+        state: the current state.
+        minute_at: the local minute at a later time; it jumps when summer time begins or ends. Without it, every day is
+            taken to have 24 hours.
+
+    Returns:
+        None if power is normal already, or if its return does not depend on time alone.
     """
     if state.level >= Level.NORMAL or not state.tracks:
         return None
     below = [(track, rule_of(rules, track)) for track in state.tracks.values()]
     if any(ceiling(track, rule) >= Level.NORMAL > track.judged.falls_to for track, rule in below):
-        return None  # about to fall as well
+        return None  # a track that is normal now is about to fall too
     window = state.tracks.get("window")
     clock = None
     if window is not None and window.reading.value is not None:
@@ -52,10 +55,12 @@ def _even_days(minute: float) -> MinuteAt:
 
 
 def _track(rules: Rules, state: PolicyState, track: Track, rule: Rule, clock: MinuteAt | None) -> float | None:
-    if track.judged.rises_to >= Level.NORMAL:  # good already: it has to hold
+    """Return the seconds until one track may be normal, or None if that does not depend on time alone."""
+    if track.judged.rises_to >= Level.NORMAL:  # the reading is good already, and only the dwell is left
         dwell_s = 0.0 if track.fresh else rule.resume_after_s
         left_s = max(0.0, dwell_s - (state.now - track.good_since))
-        # Within this run of good samples it was worse: it settles on that first, and holds once more from there.
+        # If this run of good samples began at a level below normal, the track first rises to that level. Then a second
+        # dwell begins.
         return left_s if track.good_to >= Level.NORMAL else left_s + rule.resume_after_s
     if track.reading.what == "window" and clock is not None:
         end_s = next((at for at, holds in _changes(rules, clock) if not holds), None)
@@ -64,25 +69,29 @@ def _track(rules: Rules, state: PolicyState, track: Track, rule: Rule, clock: Mi
 
 
 def _outside(rules: Rules, clock: MinuteAt, ready_s: float) -> float | None:
-    """`ready_s`, or the end of the last window before it and its dwell; None where a window begins about then."""
+    """Return the first time from `ready_s` on at which no window forbids normal power, in seconds from now.
+
+    After the end of a window its dwell is waited for. Returns None if a window begins at about that time, or if the
+    time is too far ahead.
+    """
     dwell_s = rules.window.resume_after_s
-    held, earliest_s = False, 0.0  # whether a window holds, and when normal power is possible after the last one
+    held, earliest_s = False, 0.0  # True inside a window; and the time at which the dwell after the last window ends
     for at_s, holds in _changes(rules, clock):
         if holds and at_s > max(ready_s, earliest_s) + _ABOUT_S:
-            break  # too late to matter
+            break  # this window begins too late to matter
         if holds and at_s > max(ready_s, earliest_s):
             return None
         if held and not holds:
             earliest_s = at_s + dwell_s
         held = holds
     at_s = max(ready_s, earliest_s)
-    return None if held or at_s + _ABOUT_S > _LONGEST_S else at_s  # later, another window may begin before it
+    return None if held or at_s + _ABOUT_S > _LONGEST_S else at_s  # windows after `_LONGEST_S` were not looked at
 
 
 def _changes(rules: Rules, clock: MinuteAt) -> Iterator[tuple[float, bool]]:
-    """(seconds from now, whether the time of day forbids normal power) for now and at each change of that."""
+    """Yield (seconds from now, True if the time of day forbids normal power) for now and for each later change."""
     edges = {minute for window in rules.windows for minute in (window.first, window.end)}
-    edges |= set(range(0, _DAY_MIN, _QUARTER_MIN))  # clocks are changed at a quarter of an hour
+    edges |= set(range(0, _DAY_MIN, _QUARTER_MIN))  # summer time begins and ends at a full quarter of an hour
     ahead = sorted(edges | {edge + _DAY_MIN for edge in edges})
     at_s, held = 0.0, None
     while at_s <= _LONGEST_S:

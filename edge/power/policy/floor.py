@@ -1,4 +1,4 @@
-"""The rules with a lower limit of the planner in place of the fixed threshold of charge."""
+"""Replaces the fixed pause threshold of charge in the rules by the lower limit of the planner (the floor)."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import msgspec
 from edge.config.power import ThresholdConfig
 from edge.power.policy.rules import Rule, Rules
 
-#: Charge rises so far above the floor before work goes on, in percent: a gauge of whole percents must not flap.
+#: Work resumes when the charge is this many percent points above the floor. A gauge that counts whole percents would
+#: otherwise make the state flap.
 GAP_PERCENT = 3.0
 
 
 def with_floor(rules: Rules, thresholds: ThresholdConfig, floor_percent: float | None) -> Rules:
-    """`rules` under which work may run the battery down to `floor_percent`; None: as they are.
+    """Return rules under which work may discharge the battery to `floor_percent`.
 
-    Only bands of charge that stand at the configured thresholds move. The floor stays above critical and never lies
-    above the configured pause: a planner can only allow more than the owner's thresholds do.
+    If `floor_percent` is None, the rules stay as they are. Only bands of charge with the configured thresholds change.
+    The floor is always above critical and never above the configured pause threshold. So a planner can only allow more
+    work than the owner's thresholds do.
     """
     if floor_percent is None:
         return rules

@@ -1,14 +1,14 @@
-"""The policy: a pure function from what was and what is read to what may run.
+"""The policy: a pure function that computes the next power state from the last state and the readings.
 
     step(rules, state, readings, now, minute) -> state
 
-Each deciding reading has a `Track`, a level that moves only after enough samples (down) or enough samples
-and enough time (up). Each sample is judged twice: what it pulls a better level down to, and what it lets
-a worse one up to. Between the two limits of a band the answers differ, and nothing moves.
+Each quantity that decides has a `Track`. Its level falls only after enough samples, and rises only after enough samples
+and enough time. Each sample is judged twice: to which level it pulls a better one down, and to which level it lets a
+worse one rise. Between the two limits of a band the two answers differ, and the level stays.
 
-The worst track rules. Surplus needs somebody who claims it and nobody who speaks against it. `now` is
-monotonic and never goes back; the wall clock appears only as `minute` of the day, None when it cannot be
-trusted, and enters as one more track, so that a clock that jumps is held by the same samples and dwell.
+The worst track decides. Surplus needs a track that claims it, and no track that vetoes it. `now` is monotonic and never
+goes back. The wall clock is used only as `minute` of the day, which is None if the clock cannot be trusted. The time of
+day makes one more track, so the same samples and the same dwell apply after a jump of the clock.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from edge.power.policy.rules import Rule, Rules
 
 _HOUR_S = 3600.0
 _BATTERY_LEVELS = frozenset({"charge", "volts"})
-_SAME_SAMPLE_S = 0.05  # a cached reading, seen again beside the edge of another source, is no new sample
+_SAME_SAMPLE_S = 0.05  # a cached reading that is seen again, when another source sent a notice, is no new sample
 
 
 class Judged(msgspec.Struct, frozen=True):
-    """One sample by itself: what it pulls down to, what it lets up to."""
+    """The judgement of one sample alone: to which level a better one falls, and to which a worse one may rise."""
 
     falls_to: Level
     rises_to: Level
@@ -35,35 +35,46 @@ class Judged(msgspec.Struct, frozen=True):
 
 
 class Track(msgspec.Struct, frozen=True):
-    """The settled level of one quantity of one source, and what speaks for a change."""
+    """The settled level of one quantity of one source, and the samples in a row that speak for a change."""
 
-    reading: Reading
+    reading: Reading  # the last one
     judged: Judged
     level: Level
-    fresh: bool = True  # has not settled yet: the first level needs samples, but no dwell
-    lows: int = 0
-    criticals: int = 0
-    goods: int = 0
-    good_to: Level = Level.SURPLUS
-    good_since: float = 0.0
-    measured: float = 0.0
+    fresh: bool = True  # True until the first level is settled, which needs samples but no dwell
+    lows: int = 0  # samples in a row that pull the level down
+    criticals: int = 0  # samples in a row that are critical
+    goods: int = 0  # samples in a row that let the level rise
+    good_to: Level = Level.SURPLUS  # the level that all of these allow
+    good_since: float = 0.0  # time of the first of these
+    measured: float = 0.0  # time at which the last reading was measured
 
 
 class PolicyState(msgspec.Struct, frozen=True):
-    """Everything the policy remembers. A new board starts at `PolicyState()`: nothing runs until power is seen good."""
+    """Everything that the policy remembers. Times are monotonic seconds.
+
+    A board starts with `PolicyState()`: nothing runs until readings have shown that power is good.
+    """
 
     level: Level = Level.STOPPED
     since: float = 0.0
     now: float = 0.0
-    started: bool = False
+    started: bool = False  # True once every track has settled
     on_battery: bool = False
-    capped: bool = False  # held below what the tracks allow, because it rose too often
-    tracks: dict[str, Track] = {}
-    rises: tuple[float, ...] = ()
+    capped: bool = False  # True while the level is kept below what the tracks allow, because it rose too often
+    tracks: dict[str, Track] = {}  # by "source/what"
+    rises: tuple[float, ...] = ()  # times of the rises of the last hour
 
 
 def step(rules: Rules, state: PolicyState, readings: Sequence[Reading], now: float, minute: int | None) -> PolicyState:
-    """The state after one round of readings."""
+    """Return the state after one sample.
+
+    Args:
+        rules: the rules of the decision.
+        state: the state before.
+        readings: the current readings of all sources.
+        now: monotonic seconds.
+        minute: minute of the local day, or None if the wall clock cannot be trusted.
+    """
     now = max(now, state.now)
     seen = {f"{r.source}/{r.what}": r for r in readings if rules.rule(r.source, r.what)}
     for key, track in state.tracks.items():
@@ -76,13 +87,13 @@ def step(rules: Rules, state: PolicyState, readings: Sequence[Reading], now: flo
     tracks: dict[str, Track] = {}
     for key, reading in seen.items():
         rule = rules.rule(reading.source, reading.what)
-        if rule is None:  # it decides nothing any more: the configuration changed since the state was kept
+        if rule is None:  # the quantity decides nothing any more: the configuration changed since the state was saved
             continue
         if rule.holds_s is not None and reading.age_s <= rule.holds_s:
-            reading = msgspec.structs.replace(reading, age_s=0.0)  # noqa: PLW2901 - a value that holds is a sample of now
+            reading = msgspec.structs.replace(reading, age_s=0.0)  # noqa: PLW2901 - a value that holds counts as new
         judged = _judge(rules, rule, reading, on_battery=on_battery, backed=backed, assumed=assumed)
         if reading.source in idle and reading.what in _BATTERY_LEVELS:
-            # Nobody drains it: going down would save nothing.
+            # The battery is not being discharged, so a shutdown would save nothing.
             judged = _at_least_low(judged)
         old = state.tracks.get(key) or _new_track(state, rule, reading, judged)
         stale = reading.age_s > rules.stale_after_s
@@ -99,7 +110,7 @@ def step(rules: Rules, state: PolicyState, readings: Sequence[Reading], now: flo
     if target < level:
         level = target
     elif target > level:
-        # The first rise after a start is no flap.
+        # The first rise after a start does not count as flapping.
         capped = state.started and len(rises) >= rules.max_rises_per_hour
         if not capped:
             level = target
@@ -109,7 +120,7 @@ def step(rules: Rules, state: PolicyState, readings: Sequence[Reading], now: flo
 
 
 def resumed(state: PolicyState) -> PolicyState:
-    """The state for a new governor of the same boot: levels and flaps stay, nothing counts as just seen."""
+    """Return the state for a restarted governor of the same boot: levels and rises stay, sample counts start at 0."""
     tracks = {
         key: msgspec.structs.replace(track, lows=0, criticals=0, goods=0, good_to=Level.SURPLUS)
         for key, track in state.tracks.items()
@@ -118,7 +129,7 @@ def resumed(state: PolicyState) -> PolicyState:
 
 
 def of_sources(state: PolicyState, sources: Collection[str]) -> PolicyState:
-    """`state` without what was read from sources that are no longer configured."""
+    """Return `state` without the tracks of sources that are not among `sources`, those that are configured now."""
     tracks = {
         key: track
         for key, track in state.tracks.items()
@@ -128,18 +139,24 @@ def of_sources(state: PolicyState, sources: Collection[str]) -> PolicyState:
 
 
 def ceiling(track: Track, rule: Rule) -> Level:
-    """The best state that a track allows: a good battery of 60 % claims no surplus, and does not object to it."""
+    """Return the best state that a track allows.
+
+    For example, a good battery at 60 % claims no surplus, but it allows surplus.
+    """
     return track.level if track.level < Level.NORMAL or rule.vetoes_surplus else Level.SURPLUS
 
 
 def limited(rules: Rules, minute: int | None) -> Level:
-    """The limit of the time of day; a clock that cannot be trusted (None) counts as inside every limiting window."""
+    """Return the best level that the time of day allows.
+
+    If the clock cannot be trusted (`minute` is None), every window that limits the level applies.
+    """
     limits = [w.at_most for w in rules.windows if w.at_most is not None and (minute is None or w.holds(minute))]
     return min(limits, default=Level.SURPLUS)
 
 
 def rule_of(rules: Rules, track: Track) -> Rule:
-    """The rule that a track goes by."""
+    """Return the rule that applies to a track."""
     found = rules.window if track.reading.what == "window" else rules.rule(track.reading.source, track.reading.what)
     return found or Rule()
 
@@ -152,7 +169,11 @@ def _worst(rules: Rules, tracks: dict[str, Track]) -> Level:
 
 
 def _lost(last: Reading, readings: Sequence[Reading]) -> Reading:
-    """What to take a quantity for that is no longer reported: unknown, save the complaint of a source that speaks."""
+    """Return the reading that stands for a quantity that is no longer reported: an unknown one.
+
+    The quantity `source` is an exception. It means that the source cannot be read, and counts as good again once the
+    source reports other quantities.
+    """
     if last.what == "source" and any(r.source.partition(":")[0] == last.source for r in readings):
         return msgspec.structs.replace(last, value=1.0, age_s=0.0, verdict=Verdict.OK, reason="")
     return msgspec.structs.replace(last, value=None, verdict=Verdict.UNKNOWN, reason="no longer reported")
@@ -161,12 +182,21 @@ def _lost(last: Reading, readings: Sequence[Reading]) -> Reading:
 def _judge(
     rules: Rules, rule: Rule, reading: Reading, *, on_battery: bool, backed: bool, assumed: Level | None
 ) -> Judged:
-    """What one sample says; `assumed` is what unknown counts as by a time window."""
+    """Judge one sample alone.
+
+    Args:
+        rules: the rules of the decision.
+        rule: the rule of this quantity.
+        reading: the sample.
+        on_battery: True if the supply was lost when it was last known.
+        backed: True if a battery is measured.
+        assumed: the level that unknown counts as by a time window, or None without such a window.
+    """
     if reading.verdict is Verdict.UNKNOWN or reading.value is None or reading.age_s > rules.stale_after_s:
         if rule.only_claims:
             return Judged(Level.NORMAL, Level.NORMAL, unknown=True)
         level = rule.unknown if assumed is None else max(rule.unknown, assumed)
-        # Silent while on battery: what was last known is that it drains.
+        # On battery, as far as is known, the battery is being drained.
         level = min(level, Level.LOW) if on_battery else level
         return Judged(level, level, unknown=True)
     if reading.verdict is Verdict.CRITICAL:
@@ -175,7 +205,7 @@ def _judge(
         return Judged(Level.LOW, Level.LOW)
     if reading.what == "supply":
         if not reading.value:
-            # With a battery that can be watched, the battery decides; without one, there is nothing to go on.
+            # If a battery is measured, the battery decides. Without one, nothing shows how much power is left.
             level = Level.NORMAL if backed else Level.LOW
             return Judged(level, level)
         return Judged(Level.SURPLUS, Level.SURPLUS)
@@ -199,7 +229,10 @@ def _judge_window(rules: Rules, minute: int | None) -> Judged:
 
 
 def _unknown_as(rules: Rules, minute: int | None) -> Level | None:
-    """What unknown counts as at this time of day; a clock that cannot be trusted is in no such window."""
+    """Return the level that unknown counts as at this time of day, or None if no window sets one.
+
+    If the clock cannot be trusted (`minute` is None), no window applies.
+    """
     if minute is None:
         return None
     assumed = [w.unknown_as for w in rules.windows if w.unknown_as is not None and w.holds(minute)]
@@ -216,26 +249,26 @@ def _tells_of_battery(reading: Reading) -> bool:
 
 
 def _new_track(state: PolicyState, rule: Rule, reading: Reading, judged: Judged) -> Track:
-    """A track nobody has seen before; one that appears late starts without a word for or against."""
+    """Return the first track of a quantity. If it appears after the start, it neither claims nor forbids anything."""
     if not state.started:
         return Track(reading, judged, Level.STOPPED)
-    silent = Level.SURPLUS if rule.vetoes_surplus else Level.NORMAL
-    return Track(reading, judged, silent, fresh=False)
+    neutral = Level.SURPLUS if rule.vetoes_surplus else Level.NORMAL
+    return Track(reading, judged, neutral, fresh=False)
 
 
 def _settled(old: Track, rule: Rule, reading: Reading, judged: Judged, now: float, *, at_once: bool) -> Track:
-    """The track after one more sample."""
+    """Return the track after one more sample. With `at_once`, one sample is enough to lower the level."""
     measured = now - reading.age_s
     again = 0 if abs(measured - old.measured) < _SAME_SAMPLE_S else 1
     level, fresh = old.level, old.fresh
     falls_to, rises_to = judged.falls_to, judged.rises_to
     if fresh and rises_to < Level.LOW <= falls_to:
-        rises_to = falls_to  # at a start there is no level to leave: between the critical limits it is low
+        rises_to = falls_to  # at a start there is no level to stay at: between the two limits of critical it is low
     lows = max(old.lows + again, 1) if falls_to < level else 0
     criticals = max(old.criticals + again, 1) if falls_to is Level.CRITICAL else 0
     goods = max(old.goods + again, 1) if rises_to > level else 0
     if fresh and rises_to > old.good_to:
-        goods = min(goods, 1)  # better than the first samples: what a start settles on is what it sees in a row
+        goods = min(goods, 1)  # better than the first samples: the level of a start needs equal samples in a row
     in_a_row = goods > 1 or (goods == 1 and old.goods == 1 and not again)
     good_since = old.good_since if in_a_row else now
     good_to = min(old.good_to, rises_to) if in_a_row else rises_to
@@ -244,7 +277,7 @@ def _settled(old: Track, rule: Rule, reading: Reading, judged: Judged, now: floa
     if falls_to < level and criticals >= rule.critical_samples:
         level, fresh, lows = Level.CRITICAL, False, 0
     elif falls_to < level and (lows >= need or at_once):
-        # Not yet critical often enough, but low it is.
+        # Too few critical samples for critical, but enough for low.
         landed = Level.LOW if falls_to is Level.CRITICAL else falls_to
         level, lows = min(level, landed), 0
     elif rises_to > level and goods >= rule.good_samples and now - good_since >= dwell_s:

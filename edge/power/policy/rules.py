@@ -1,4 +1,4 @@
-"""The numbers that the policy decides by, taken from `edge.yaml` and from what each source declares, once."""
+"""Makes the rules of the policy from `edge.yaml` and from the criteria that each source declares."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _UNKNOWN_AS = {"low": Level.LOW, "stop": Level.STOPPED, "normal": Level.NORMAL}
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """How one quantity of one source is taken."""
+    """How the policy judges one quantity of one source. Numbers of samples are samples in a row."""
 
     band: Band | None = None
     low_samples: int = 3
@@ -33,15 +33,18 @@ class Rule(msgspec.Struct, frozen=True):
     unknown_samples: int = 3
     good_samples: int = 3
     resume_after_s: float = 300.0
-    unknown: Level = Level.LOW
-    only_claims: bool = False  # can report surplus, and never makes power worse than normal
-    claims_surplus: bool = True  # a surplus reading means spare power, not only a good state
-    vetoes_surplus: bool = False  # a normal reading forbids surplus, whichever quantity reports it
-    holds_s: float | None = None  # a value is as good as new for so long
+    unknown: Level = Level.LOW  # the level that unknown counts as
+    only_claims: bool = False  # it can report surplus, and never makes power worse than normal
+    claims_surplus: bool = True  # a surplus reading means that there is spare power, not only that the state is good
+    vetoes_surplus: bool = False  # a normal reading forbids surplus, whichever quantity reports surplus
+    holds_s: float | None = None  # until this age a value counts as new
 
 
 class Window(msgspec.Struct, frozen=True):
-    """A time of day, in minutes, over midnight where `first` > `end`."""
+    """A span of the local day in minutes; it passes midnight if `first` > `end`.
+
+    It limits the level to `at_most`, or sets the level `unknown_as` that unknown counts as.
+    """
 
     first: int
     end: int
@@ -49,40 +52,40 @@ class Window(msgspec.Struct, frozen=True):
     unknown_as: Level | None = None
 
     def holds(self, minute: int) -> bool:
-        """True inside the window."""
+        """Return True if `minute` is inside the window."""
         if self.first < self.end:
             return self.first <= minute < self.end
         return minute >= self.first or minute < self.end
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """Everything the policy needs beside readings and time.
+    """Everything that the policy needs besides readings and time.
 
-    What a source declares comes before what any source may report (`standard`). Several batteries of one source are
-    told apart as `source:BAT0` and go by the rules of `source`.
+    The quantities that a source declares come before the standard ones (`standard`). Several batteries of one source
+    have names such as `source:BAT0`, and the rules of `source` apply to all of them.
     """
 
     by_what: dict[str, Rule]
-    by_source: dict[str, Rule]  # "source/what", before `by_what`
-    window: Rule
+    by_source: dict[str, Rule]  # by "source/what"; comes before `by_what`
+    window: Rule  # how the time of day is judged
     windows: tuple[Window, ...] = ()
-    stale_after_s: float = 30.0
+    stale_after_s: float = 30.0  # an older reading counts as unknown
     max_rises_per_hour: int = 6
     quantities: dict[str, Quantity] = {}  # by "source/what", and by "what"
 
     def rule(self, source: str, what: str) -> Rule | None:
-        """The rule of a quantity, or None where it is shown but decides nothing."""
+        """Return the rule of a quantity, or None if the quantity is shown but decides nothing."""
         named = self.by_source.get(f"{source.partition(':')[0]}/{what}")
         return named or self.by_what.get(what)
 
     def quantity(self, source: str, what: str) -> Quantity:
-        """What is known of a quantity: its words for people."""
+        """Return the description of a quantity, with its text for people."""
         named = self.quantities.get(f"{source.partition(':')[0]}/{what}")
         return named or self.quantities.get(what) or Quantity(what=what)
 
 
 def from_config(config: PowerConfig) -> Rules:
-    """The rules that a `power` section means."""
+    """Return the rules that follow from a `power` section. Raises ConfigError."""
     base = _base(config.policy)
     usual = {quantity.what: quantity for quantity in standard(config)}
     by_what = {what: _rule(base, q.criterion) for what, q in usual.items() if q.criterion is not None}
@@ -112,20 +115,24 @@ def from_config(config: PowerConfig) -> Rules:
 
 
 def _declared(source: PowerSourceConfig, config: PowerConfig, key: str) -> dict[str, Quantity]:
-    """What a source declares, by name. `key` is where its kind stands. Raises ConfigError."""
+    """Return the quantities that a source declares, by name.
+
+    Raises:
+        ConfigError: `quantities` of the kind fails, or does not return quantities. The error names `key`.
+    """
     try:
         quantities = tuple(source.quantities(config))
-    except Exception as err:  # a kind from elsewhere may raise anything
+    except Exception as err:  # the code of a package that is not ours may raise anything
         why = " ".join(f"{type(err).__name__}: {err}".split())
         raise ConfigError(key, source.kind, f"its quantities() cannot be used: {why}") from err
     for quantity in quantities:
         if not isinstance(quantity, Quantity):
-            raise ConfigError(key, source.kind, f"its quantities() must be of Quantity, not {quantity!r:.60}")
+            raise ConfigError(key, source.kind, f"its quantities() must return Quantity records, not {quantity!r:.60}")
     return {quantity.what: quantity for quantity in quantities}
 
 
 def _rule(base: Rule, criterion: Criterion) -> Rule:
-    """The rule that a criterion means on this board: what it leaves open is as `power.policy` says."""
+    """Return the rule for a criterion. A number of samples or a dwell that is None is taken from `base`."""
 
     def chosen(value: int | None, usual: int) -> int:
         return usual if value is None else value
@@ -149,7 +156,7 @@ def _base(policy: PolicyConfig) -> Rule:
     return Rule(
         low_samples=policy.low_samples,
         critical_samples=policy.critical_samples,
-        # Never slower than low itself: unknown must not allow more work than low would.
+        # Unknown must not allow work for longer than low does, so it never needs more samples than low.
         unknown_samples=min(policy.unknown_samples, policy.low_samples),
         good_samples=policy.good_samples,
         resume_after_s=policy.resume_after_s,

@@ -1,4 +1,4 @@
-"""How soon to look again: faster near a threshold, slower when nothing happens."""
+"""Computes the time until the next sample: short near a threshold, long while nothing changes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NEAR = 0.2  # of the band's width
 
 
 def period_s(config: SamplingConfig, rules: Rules, state: PolicyState) -> float:
-    """Seconds until the next sample."""
+    """Return the seconds until the next sample."""
     tracks = [(track, rule_of(rules, track)) for track in state.tracks.values()]
     if any(_counting(track) for track, _ in tracks):
         return config.fast_s
@@ -22,17 +22,19 @@ def period_s(config: SamplingConfig, rules: Rules, state: PolicyState) -> float:
 
 
 def waits(state: PolicyState) -> bool:
-    """True while time or further samples alone may change the state."""
+    """Return True while time alone, or further equal samples, may change the state."""
     return state.capped or any(track.goods or track.lows or track.criticals for track in state.tracks.values())
 
 
 def _counting(track: Track) -> bool:
-    # A silent source is not asked more often: three periods of silence are what makes it unknown, at a start too
-    # (upsd and its driver take their seconds after a boot).
+    """Return True while a track counts samples that may change its level soon."""
+    # A silent source is not sampled faster. It settles at unknown after some samples, three by default, and these must
+    # take three normal periods: after a boot, upsd and its driver need some seconds to start.
     return bool(track.fresh or track.lows or track.criticals) and not track.judged.unknown
 
 
 def _near(track: Track, rule: Rule) -> bool:
+    """Return True if the value is close to a limit of its band."""
     band, value = rule.band, track.reading.value
     if band is None or value is None or rule.only_claims:
         return False

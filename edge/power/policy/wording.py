@@ -1,4 +1,4 @@
-"""What the policy decided, in words for people: a stable code, a sentence with the numbers, the rule that ends it."""
+"""Explains the policy's state to people: a stable code, a reason with the numbers, and the rule that ends the state."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _VERDICTS = {
 
 
 class Wording(msgspec.Struct, frozen=True):
-    """Why a state is what it is."""
+    """The explanation of a state."""
 
-    code: str
-    reason: str
-    until: str
+    code: str  # stable, for programs
+    reason: str  # with the numbers
+    until: str  # what ends the state
 
 
 def explain(rules: Rules, state: PolicyState) -> Wording:
-    """The words for `state`: of the track that rules, or of the cap on flaps."""
+    """Return the explanation of `state`: of the track that decides, or of the limit on rises per hour."""
     if not state.tracks:
         return Wording("no-readings", "nothing has been read yet", "the first readings")
     if state.capped:
@@ -46,13 +46,13 @@ def explain(rules: Rules, state: PolicyState) -> Wording:
     summary = [track.reading for track in state.tracks.values() if _quantity(rules, track.reading).summary]
     shown = [_value(rules, reading) for reading in summary]
     vetoed = ceiling(worst, rule_of(rules, worst)) is Level.NORMAL and _value(rules, worst.reading) not in shown
-    reason = "; ".join(shown) or "no source objects"
+    reason = "; ".join(shown) or "no source reports bad power"
     ending = "; ".join(filter(None, (_leaves(rules, t) for t in by_ceiling[:3])))
     return Wording("normal", reason + (f"; no surplus: {_value(rules, worst.reading)}" if vetoed else ""), ending)
 
 
 def judged(state: PolicyState, readings: tuple[Reading, ...]) -> tuple[Reading, ...]:
-    """The readings with the verdict of their tracks, for people to look at; what decides nothing stays as it is."""
+    """Return the readings with the verdict of their tracks, for people. Readings that decide nothing do not change."""
     shown = []
     for reading in readings:
         track = state.tracks.get(f"{reading.source}/{reading.what}")
@@ -73,7 +73,7 @@ def _capped(rules: Rules, state: PolicyState) -> Wording:
 
 
 def _all_below(rules: Rules, state: PolicyState, below: list[Track]) -> Wording:
-    """The words of the worst track; each of the others has to end as well."""
+    """Return the explanation of the worst track. Its `until` also names up to two other tracks that must rise."""
     worst = _below_normal(rules, state, below[0])
     if below[0].fresh:
         return worst
@@ -97,10 +97,13 @@ def _below_normal(rules: Rules, state: PolicyState, track: Track) -> Wording:
         )
     if track.judged.unknown:
         return Wording(
-            f"{what}-unknown", f"{_name(reading)} is unknown: {reading.reason or 'stale'}", f"it is known{dwell}"
+            f"{what}-unknown",
+            f"{_name(reading)} is unknown: {reading.reason or 'its last value is too old'}",
+            f"it is known{dwell}",
         )
     if what == "window":
-        return Wording("window", "the time of day allows no more", f"the window ends{dwell}")
+        passed = f" and {duration(rule.resume_after_s)} have passed" if rule.resume_after_s else ""
+        return Wording("window", "a time window (power.policy.windows) allows no more", f"the window ends{passed}")
     suffix = "critical" if track.level is Level.CRITICAL else "low"
     if rule.band is not None and reading.verdict is not Verdict.LOW and reading.verdict is not Verdict.CRITICAL:
         return _band_words(rule.band, _value(rules, reading), track, suffix, dwell)
@@ -122,7 +125,7 @@ def _band_words(band: Band, value: str, track: Track, suffix: str, dwell: str) -
 
 
 def _leaves(rules: Rules, track: Track) -> str:
-    """What would end a good state."""
+    """Return what would end a good state, in words, or an empty string."""
     reading, rule = track.reading, rule_of(rules, track)
     if rule.band is not None and not rule.only_claims:
         worse = "rises to" if rule.band.worse_above else "falls to"

@@ -1,9 +1,9 @@
-"""How many workers a board is to run, decided by pure functions from backlog, learned costs and what is left.
+"""Decides how many workers a board runs, from backlog, learned costs and free resources. Pure functions.
 
-- `backlog`: what there is to do, a row for each kind of job
-- `board`: what the board has left, and what its workers do
-- `need`: how many workers the backlog asks for
-- `limits`: how many the board allows, and which limit is the nearest
-- `state`: what the rule remembers from one decision to the next
-- `decide`: previous state + need + limits + time -> how many, and why
+- `backlog`: the open jobs with their learned costs, a row for each kind and power class
+- `board`: free cores, memory and power of the board, and the states of its workers
+- `need`: computes how many workers the backlog needs
+- `limits`: computes how many workers the board allows, and which limit is the lowest
+- `state`: what one decision remembers for the next
+- `decide`: combines state, need, limits and time into the number of workers, with the reason
 """

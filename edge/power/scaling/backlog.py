@@ -1,4 +1,4 @@
-"""What there is to do: a row for each kind of job that has not ended."""
+"""Describes the open jobs of an entry of `workers:`, with a row for each kind and power class."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from edge.model import OpenJobs, Power
 
 
 def taken(entry: WorkerEntry, rows: Iterable[OpenJobs]) -> Iterator[OpenJobs]:
-    """The open jobs that the workers of `entry` take."""
+    """Yield the open jobs that the workers of `entry` take."""
     for row in rows:
-        mine = row.owner == entry.name if entry.kinds or row.owner else row.pool is entry.takes
-        if mine and row.power in entry.classes:
+        matches = row.owner == entry.name if entry.kinds or row.owner else row.pool is entry.takes
+        if matches and row.power in entry.classes:
             yield row
 
 
 def shared(entry: WorkerEntry, other: WorkerEntry) -> bool:
-    """True when both take some of the same jobs."""
+    """Return True if both entries take some of the same jobs."""
     if entry.kinds or other.kinds:
         return entry.name == other.name
     return entry.takes is other.takes and not set(entry.classes).isdisjoint(other.classes)
 
 
 class KindBacklog(msgspec.Struct, frozen=True, kw_only=True):
-    """The open jobs of one kind and power class, with what such a job is known to cost."""
+    """The open jobs of one kind and power class, with the learned costs of such a job. None: not learned yet."""
 
     kind: str
     power: Power = Power.NORMAL
-    queued: int = 0  # in a queue, in the hand of a worker, or due to be tried again
+    queued: int = 0  # in a queue, in the window of a worker, or due for another attempt
     running: int = 0
-    seconds: float | None = None  # of one job; None where it has not been learned
-    peak_bytes: int | None = None  # of a worker that runs it
-    watts: float | None = None  # of a worker that runs it
+    seconds: float | None = None  # that one job takes
+    peak_bytes: int | None = None  # memory of a worker that runs the job
+    watts: float | None = None  # of a worker that runs the job
 
     @property
     def jobs(self) -> int:
-        """Jobs that have not ended, those that run among them: a busy worker is needed, too."""
+        """Number of jobs that have not ended. Running jobs count too, because their workers are needed."""
         return self.queued + self.running
 
     def work_s(self, rule: ScaleConfig) -> float:
-        """Seconds of work of one body at a time."""
+        """Return the seconds of work that all jobs of this row take, one after another."""
         return self.jobs * (rule.guess_s if self.seconds is None else self.seconds)

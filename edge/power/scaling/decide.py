@@ -1,8 +1,8 @@
-"""The rule: previous state + backlog + what the board has left + time -> how many workers, and why.
+"""Decides from the previous state, the backlog, the free resources and the time how many workers run, and why.
 
-For any backlog the count changes at most `(N + 1) * (3600 / down_after_s + 1)` times an hour, N being the distance of
-the bounds: counts fall only `down_after_s` after the last change, and between two falls they can only rise. After the
-board took workers away, by want of memory or power, none is added for `down_after_s`, except for class `always`.
+For any backlog, the count changes at most `(N + 1) * (3600 / down_after_s + 1)` times an hour, where N is `max - min`.
+The reason: a count falls only `down_after_s` after the last change, and between two falls it can only rise. After a
+limit such as memory or power has lowered the count, it does not rise for `down_after_s`, except for class `always`.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from edge.power.scaling.state import ScaleState, remember
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """How many processes of the entry are to run."""
+    """The number of processes of the entry that must run."""
 
     wanted: int
     why: str  # one sentence
     state: ScaleState  # for the next decision
-    look_s: float | None = None  # monotonic: another decision may come out then; None: only when something changes
+    look_s: float | None = None  # monotonic time of the next decision; None if only a change can lead to another one
 
 
 class Hand(msgspec.Struct, frozen=True):
-    """A count that a person set; it ends by time."""
+    """A number of processes that a person set for a limited time."""
 
     count: int
     until_s: float  # monotonic
@@ -45,15 +45,15 @@ def decide(
     now_s: float,
     hand: Hand | None = None,
 ) -> Decision:
-    """The count of `rule` now.
+    """Return the number of processes of `rule` that must run now.
 
     Args:
-        rule: an entry of `workers:` that is scaled.
+        rule: a scaled entry of `workers:`.
         rows: the open jobs that its workers take.
-        board: what is left, and what its workers do.
-        state: of the decision before, or a new one.
+        board: free resources, and states of the workers.
+        state: from the previous decision, or a new one.
         now_s: monotonic seconds.
-        hand: what a person set, obeyed as far as the board allows.
+        hand: the number that a person set, or None. It is followed as far as the board allows.
     """
     asked = need(rule, rows, board, wanted=state.wanted)
     urgent_s = now_s if asked.urgent else state.urgent_s
@@ -73,7 +73,7 @@ def decide(
     if hand is not None and by_hand:
         return _by_hand(rule, board, state, hand, limit, now_s)
     if state.wanted > limit.count:
-        return _told(rule, board, _changed(state, limit.count, now_s, forced=True), limit.why)
+        return _decision(rule, board, _changed(state, limit.count, now_s, forced=True), limit.why)
     if count > state.wanted:
         return _up(rule, board, state, asked, limit, now_s)
     return _down(rule, board, state, asked, limit, now_s)
@@ -86,29 +86,29 @@ def _up(rule: WorkerEntry, board: Board, state: ScaleState, asked: Need, limit: 
         begins_s = max(begins_s, state.forced_s + rule.down_after_s)
     if begins_s <= now_s:
         why = limit.why if asked.count > limit.count else asked.why
-        return _told(rule, board, _changed(state, state.asked, now_s), why)
+        return _decision(rule, board, _changed(state, state.asked, now_s), why)
     if at_once > state.wanted:
         state = _changed(state, at_once, now_s)
-    why = f"{_asked(state.asked)}, and may start in {duration(begins_s - now_s)}"
-    return _told(rule, board, state, why, look_s=begins_s)
+    why = f"{_needed(state.asked)}, and may start in {duration(begins_s - now_s)}"
+    return _decision(rule, board, state, why, look_s=begins_s)
 
 
 def _down(rule: WorkerEntry, board: Board, state: ScaleState, asked: Need, limit: Limit, now_s: float) -> Decision:
     high = min(limit.count, max((state.asked, *(peak.count for peak in state.peaks))))
     why = limit.why if asked.count > limit.count else asked.why
     if state.asked == state.wanted:
-        return _told(rule, board, state, why)
+        return _decision(rule, board, state, why)
     falls_s = state.changed_s + rule.down_after_s if state.changed_s is not None else now_s
     if high < state.wanted and falls_s <= now_s:
         state = _changed(state, high, now_s)
         falls_s = now_s + rule.down_after_s
         if state.asked == state.wanted:
-            return _told(rule, board, state, why)
-    # The highest peak leaves the window next.
+            return _decision(rule, board, state, why)
+    # The count can fall when every peak that reaches the present count has left the window.
     leaves_s = [peak.until_s + rule.down_after_s for peak in state.peaks if peak.count >= state.wanted]
     look_s = max(falls_s, max(leaves_s, default=now_s))
-    why = f"{_asked(state.asked)}; the count stays for another {duration(look_s - now_s)}"
-    return _told(rule, board, state, why, look_s=look_s)
+    why = f"{_needed(state.asked)}; the count stays for another {duration(look_s - now_s)}"
+    return _decision(rule, board, state, why, look_s=look_s)
 
 
 def _by_hand(rule: WorkerEntry, board: Board, state: ScaleState, hand: Hand, limit: Limit, now_s: float) -> Decision:
@@ -116,11 +116,11 @@ def _by_hand(rule: WorkerEntry, board: Board, state: ScaleState, hand: Hand, lim
     if count != state.wanted:
         state = _changed(state, count, now_s)
     why = limit.why if hand.count > count else "set by hand"
-    return _told(rule, board, state, f"{why}, for another {duration(hand.until_s - now_s)}", look_s=hand.until_s)
+    return _decision(rule, board, state, f"{why}, for another {duration(hand.until_s - now_s)}", look_s=hand.until_s)
 
 
-def _asked(count: int) -> str:
-    return f"{count} {'is' if count == 1 else 'are'} asked for"
+def _needed(count: int) -> str:
+    return f"{count} {'is' if count == 1 else 'are'} needed"
 
 
 def _changed(state: ScaleState, wanted: int, now_s: float, *, forced: bool = False) -> ScaleState:
@@ -133,5 +133,5 @@ def _changed(state: ScaleState, wanted: int, now_s: float, *, forced: bool = Fal
     )
 
 
-def _told(rule: WorkerEntry, board: Board, state: ScaleState, why: str, *, look_s: float | None = None) -> Decision:
+def _decision(rule: WorkerEntry, board: Board, state: ScaleState, why: str, *, look_s: float | None = None) -> Decision:
     return Decision(state.wanted, f"{state.wanted} of {top(rule, board)}: {why}", state, look_s)

@@ -1,4 +1,4 @@
-"""How many workers the board allows, and which limit is the nearest."""
+"""Computes how many workers the board allows, and which limit is the lowest."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ _ORDINALS = ("one", "a second", "a third", "a fourth", "a fifth", "a sixth", "a 
 
 
 class Limit(msgspec.Struct, frozen=True):
-    """At most so many processes of the entry, and why no more."""
+    """The largest number of processes of the entry, and the reason why there may not be more."""
 
     count: int
     why: str
 
 
 def nearest(rule: WorkerEntry, rows: Sequence[KindBacklog], board: Board, *, urgent: int, wanted: int) -> Limit:
-    """The limit that binds, never below what `rule.min` promises.
+    """Return the lowest limit, but never less than `rule.min`.
 
     Args:
         rule: the entry that is scaled.
         rows: the open jobs that its workers take.
-        board: what is left.
-        urgent: processes that are needed for class `always`; it may run whenever power is not critical.
-        wanted: how many are wanted so far.
+        board: free resources of the board.
+        urgent: number of processes that class `always` needs. Low power does not limit these.
+        wanted: number of processes of the previous decision.
     """
     found = min(_limits(rule, rows, board, urgent, wanted), key=lambda limit: limit.count)
     return Limit(max(rule.min, found.count), found.why if found.count >= rule.min else f"min is {rule.min}")
 
 
 def top(rule: WorkerEntry, board: Board) -> int:
-    """The number beside the count, as in `2 of 4`."""
+    """Return the largest number of processes that this board ever runs: the second number in `2 of 4`."""
     return max(rule.min, min(rule.most, max(0, board.cores - board.fixed))) if rule.max == AUTO else rule.most
 
 

@@ -1,4 +1,4 @@
-"""How many workers the backlog asks for, before what the board allows."""
+"""Computes how many workers the backlog needs, before the limits of the board are applied."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from edge.power.scaling.board import Board
 
 
 class Need(msgspec.Struct, frozen=True):
-    """How many processes of the entry are wanted, and why. `urgent`: so many of them for class `always`."""
+    """The number of processes of the entry that the backlog needs, and the reason."""
 
     count: int
     why: str
-    urgent: int = 0
+    urgent: int = 0  # part of `count` that class `always` needs
 
 
 def need(rule: WorkerEntry, rows: Sequence[KindBacklog], board: Board, *, wanted: int) -> Need:
-    """The processes that `rows` ask for.
+    """Return the number of processes that `rows` need.
 
     Args:
         rule: the entry that is scaled.
-        rows: the open jobs that its workers take; those that power does not allow to run ask for nothing.
-        board: what its workers do.
-        wanted: how many are wanted so far.
+        rows: the open jobs that its workers take. Jobs that power does not allow now need no process.
+        board: states of the workers.
+        wanted: number of processes of the previous decision.
     """
     waiting = any(row.queued > 0 for row in rows)
     rows = [row for row in rows if row.power in ALLOWED[board.power] and row.jobs > 0]
@@ -47,11 +47,11 @@ def _by_work(rule: WorkerEntry, rows: Sequence[KindBacklog], board: Board, wante
     jobs, work_s = sum(row.jobs for row in rows), sum(row.work_s(rule) for row in rows)
     if not jobs:
         return 0, "no job waits"
-    # More workers than jobs would idle, however long the jobs are.
+    # With more workers than jobs, some workers would be idle, however long the jobs are.
     total = min(math.ceil(work_s / (rule.drain_target_s * rule.bodies)), math.ceil(jobs / rule.bodies))
     # Kinds that take no measurable time still need one worker.
     free = board.fixed + wanted - board.held
-    count = max(0, max(1, total) - board.fixed + board.held)  # a worker that holds a job is no capacity
+    count = max(0, max(1, total) - board.fixed + board.held)  # a worker whose job is held does not work on others
     why = f"{_jobs(jobs)} of {duration(work_s, fine=True)} of work, to be done in {duration(rule.drain_target_s)}"
     if count > wanted and rule.start_cost_s > 0 and free > 0:
         left_s = work_s - free * rule.bodies * rule.start_cost_s
@@ -73,7 +73,7 @@ def _by_tasks(rule: WorkerEntry, rows: Sequence[KindBacklog], board: Board, want
 
 
 def _urgent(rows: Sequence[KindBacklog], board: Board) -> int:
-    """Processes so that one of them is free for a job of class `always`, where held jobs stop all others."""
+    """Return the number of processes that leaves one free for class `always`, if a held job blocks every worker."""
     waits = any(row.power is Power.ALWAYS and row.queued > 0 for row in rows)
     if not waits or board.held == 0 or board.held < board.fixed + board.running:
         return 0

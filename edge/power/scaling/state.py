@@ -1,4 +1,4 @@
-"""What the rule remembers from one decision to the next. Times are monotonic seconds."""
+"""Records that one decision remembers for the next. Times are monotonic seconds."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ import msgspec
 
 
 class Peak(msgspec.Struct, frozen=True):
-    """A count that was asked for until `until_s`."""
+    """A number of processes that was needed until `until_s`."""
 
     until_s: float
     count: int
 
 
 class ScaleState(msgspec.Struct, frozen=True, kw_only=True):
-    """The count in force, and what was asked for of late."""
+    """The number of processes that must run, and the numbers that were needed recently."""
 
     wanted: int = 0
-    asked: int = 0  # by the last decision; it holds until the next one
-    peaks: tuple[Peak, ...] = ()  # what was asked for before, the highest first
-    changed_s: float | None = None
-    forced_s: float | None = None  # the board took workers away
-    above_s: float | None = None  # since when more is asked for than wanted
+    asked: int = 0  # number that was needed and allowed at the last decision
+    peaks: tuple[Peak, ...] = ()  # higher numbers that were needed before, the highest first
+    changed_s: float | None = None  # when `wanted` last changed
+    forced_s: float | None = None  # when a limit last lowered `wanted`
+    above_s: float | None = None  # since when `asked` is above `wanted`
     urgent_s: float | None = None  # when class `always` last needed a worker
 
 
 def remember(state: ScaleState, asked: int, *, now_s: float, window_s: float) -> tuple[Peak, ...]:
-    """The peaks of the last `window_s`, with what was asked for until now.
+    """Return the peaks of the last `window_s`, with the number that was needed until now.
 
-    A lower count that ended before a higher one says nothing, so the list falls and stays short.
+    A peak that ended before a higher one does not matter. So the counts in the list decrease, and it stays short.
     """
-    # A decision gives this sum as its next look. Comparing a difference could round to the other side of it.
+    # The decision names this same sum as its next time. A comparison by a difference could round to the other side.
     kept = [peak for peak in state.peaks if peak.until_s + window_s > now_s and peak.count > asked]
     if state.asked > asked:
         kept = [*(peak for peak in kept if peak.count > state.asked), Peak(now_s, state.asked)]

@@ -1,4 +1,4 @@
-"""What a sleep costs and saves: configured, else learned, else a default for a headless board."""
+"""Watts and seconds that a sleep costs and saves: configured, else learned, else a default for a headless board."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from edge.power.energy import calibration
 
 _BOOT_S = 90.0
 _IDLE_WATTS = 1.2
-#: Before the kernel, whose clock times the rest: boot loader and memory test.
+#: Duration of boot loader and memory test. They run before the kernel, and its clock does not count them.
 _FIRMWARE_S = 10.0
 
 
 class Costs(msgspec.Struct, frozen=True):
-    """Watts and seconds of a sleep."""
+    """Costs of a sleep in watts and seconds."""
 
     boot_s: float = _BOOT_S
     boot_watts: float = 3.0
@@ -27,20 +27,20 @@ class Costs(msgspec.Struct, frozen=True):
 
     @property
     def least_s(self) -> float | None:
-        """Shortest absence in seconds that saves energy, or None if a sleep never saves any."""
+        """Shortest absence, boot included, that saves energy, in seconds; None if a sleep never saves any."""
         gain = self.idle_watts - self.off_watts
         if gain <= 0:
             return None
         return max(self.boot_s, (self.boot_watts - self.off_watts) * self.boot_s / gain)
 
     def saved_j(self, ready_s: float) -> float:
-        """Joules saved by a sleep after which the board is ready again in `ready_s` seconds."""
+        """Return the joules that a sleep saves if the board is ready again `ready_s` seconds from now."""
         asleep_s = max(0.0, ready_s - self.boot_s)
         return self.idle_watts * ready_s - self.off_watts * asleep_s - self.boot_watts * (ready_s - asleep_s)
 
 
 def of(config: Config) -> Costs:
-    """The costs of this board."""
+    """Return the costs of this board."""
     sleep, rest, last = config.power.sleep, calibration.read(config.layout.calibration), read(config.layout.last_sleep)
     learned_s = None if last is None else last.boot_s
     idle = rest.idle_watts if rest is not None and rest.idle_watts > 0 else _IDLE_WATTS
@@ -53,13 +53,18 @@ def of(config: Config) -> Costs:
 
 
 def learned(before: float | None, took_s: float) -> float:
-    """Mean boot time in seconds after one more boot of `took_s` (kernel clock)."""
+    """Return the new mean boot time in seconds.
+
+    Args:
+        before: the mean before, or None if no boot was measured yet.
+        took_s: duration of the latest boot by the kernel's clock.
+    """
     took_s += _FIRMWARE_S
     return round(took_s if before is None else 0.7 * before + 0.3 * took_s, 1)
 
 
 def read(path: Path) -> LastSleep | None:
-    """Return the last sleep, or None if there is no file that can be read."""
+    """Return the record of the last sleep, or None if the file is missing or damaged."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=LastSleep)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -67,6 +72,6 @@ def read(path: Path) -> LastSleep | None:
 
 
 def write(path: Path, last: LastSleep) -> None:
-    """Keep it; durable on return. Raises OSError."""
+    """Write the record of the last sleep; it is durable on return. Raises OSError."""
     durable.make_folder(path.parent)
     durable.replace(path, msgspec.json.encode(last))

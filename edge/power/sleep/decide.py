@@ -1,4 +1,4 @@
-"""Whether the board is to sleep, until when, or why not. Pure functions: no clock and no file is read here."""
+"""Decides whether the board sleeps, until when, or why not. Pure functions, which read no clock and no file."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from edge.core.text import duration
 from edge.model import PowerState
 from edge.power.sleep.costs import Costs
 
-#: A sleep has to save so much more than it costs: what is configured or learned is not exact.
+#: A sleep must last this factor longer than the time that saves its costs, because the known costs are not exact.
 _MARGIN = 1.5
-#: Shorter ones are not worth the wear.
+#: Shortest sleep, in seconds. A shorter one is not worth the wear.
 SHORTEST_S = 300.0
 #: Earliest alarm, in seconds from now: the board needs this time to shut down.
 SOONEST_ALARM_S = 60.0
-#: States in which it may sleep, by `power.sleep.when`.
+#: Power states in which the board may sleep, by `power.sleep.when`.
 STATES: dict[str, tuple[PowerState, ...]] = {
     "never": (),
     "low": (PowerState.LOW,),
@@ -30,38 +30,38 @@ _ALLOWS = {
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """When the board is to be awake again: seconds from now, None where there is no such time or nobody knows."""
+    """Times at which the board must be awake, in seconds from now. None if there is no such time or it is not known."""
 
-    window_s: float | None = None  # the next window of `accept` begins
-    fixed_s: float | None = None  # `wake_at`
-    due_s: float | None = None  # a job or slot that may run then is due
-    power_s: float | None = None  # the hold time of normal power is over
-    plan_s: float | None = None  # the forecast says that there is something to run with
+    window_s: float | None = None  # begin of the next window of `accept`
+    fixed_s: float | None = None  # next time of day of `wake_at`
+    due_s: float | None = None  # when a job or slot is due that may run then
+    power_s: float | None = None  # when power is expected to be normal again, because the dwell time is over
+    plan_s: float | None = None  # when the forecast expects enough energy
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """What is known now."""
+    """Facts that the decision depends on."""
 
     state: PowerState
-    awake_s: float  # since the boot
-    busy: str = ""  # who works now
-    inside: bool = False  # of a window of `accept`; also where there are windows and nobody knows the time
-    plan: str | None = None  # what the planner wants: work, idle or sleep; None: there is no forecast
+    awake_s: float  # seconds since the boot
+    busy: str = ""  # a sentence about the worker that is busy, or "" if none is
+    inside: bool = False  # now is in a window of `accept`; also True if there are windows and the clock is not trusted
+    plan: str | None = None  # action of the plan: work, idle or sleep; None if no forecast is in force
     wanted: Wanted = Wanted()
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """What to do, and why."""
+    """The decision whether to sleep, with its reason."""
 
     sleep: bool
     why: str
-    alarm_s: float = 0.0  # seconds from now until the alarm rings
-    ready_s: float = 0.0  # seconds from now until the board is ready again
-    look_s: float | None = None  # seconds after which to decide again; None: when something changes
+    alarm_s: float = 0.0  # seconds from now until the alarm wakes the board
+    ready_s: float = 0.0  # seconds from now until the board has booted
+    look_s: float | None = None  # seconds until the next decision; None if only a change can lead to another one
 
 
 def decide(config: SleepConfig, costs: Costs, facts: Facts) -> Decision:
-    """Decide by power state, times and energy balance only. The gateway may still refuse."""
+    """Decide from power state, times and energy balance only. The gateway may still refuse the sleep."""
     if facts.state not in STATES[config.when]:
         return Decision(
             sleep=False, why=f"power is {facts.state}; power.sleep.when = {config.when}{_ALLOWS[config.when]}"
@@ -70,7 +70,7 @@ def decide(config: SleepConfig, costs: Costs, facts: Facts) -> Decision:
         return Decision(sleep=False, why=f"the plan is to {facts.plan}")
     left_s = config.min_awake_s - facts.awake_s
     if left_s > 0:
-        # The same words each time: a new reason is a line in the log.
+        # The text names no remaining time, because each new reason is a line in the log.
         why = f"awake for less than {duration(config.min_awake_s)} (power.sleep.min_awake_s)"
         return Decision(sleep=False, why=why, look_s=left_s)
     if facts.busy:
@@ -87,7 +87,7 @@ def least_s(costs: Costs) -> float | None:
 
 
 def _until(config: SleepConfig, costs: Costs, wanted: Wanted) -> Decision:
-    """Sleep until the first time at which the board is wanted, if that is worth while."""
+    """Decide to sleep until the first time at which the board must be awake, if such a sleep saves energy."""
     least = least_s(costs)
     if least is None:
         off, idle = costs.off_watts, costs.idle_watts

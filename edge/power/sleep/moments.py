@@ -1,4 +1,4 @@
-"""How long until a time of day, by the clock on the wall. Pure functions."""
+"""Computes the time until a local time of day. Pure functions."""
 
 from __future__ import annotations
 
@@ -12,20 +12,23 @@ MinuteAt = Callable[[float], float]
 
 
 def until(minute_at: MinuteAt, minute: int) -> float:
-    """Seconds until the clock shows `minute` of the day next, correct across a change of summer time; 0 to 25 hours."""
+    """Return the seconds until the local clock next shows `minute` of the day; 0 to 25 hours.
+
+    The result is correct across a change to or from daylight saving time.
+    """
     left_s = ((minute - minute_at(0.0)) % _DAY_MIN) * 60
-    # Where clocks are changed in between, that is an hour off.
+    # If the clock changes in between, this is wrong by the size of the change.
     off_min = (minute - minute_at(left_s) + _DAY_MIN / 2) % _DAY_MIN - _DAY_MIN / 2
     return max(0.0, left_s + off_min * 60)
 
 
 def inside(windows: Sequence[AcceptConfig], minute: float) -> bool:
-    """True in one of the windows."""
+    """Return True if `minute` of the day is in one of the windows."""
     return any(_holds(*window.minutes, minute) for window in windows)
 
 
 def next_window(windows: Sequence[AcceptConfig], minute_at: MinuteAt) -> float | None:
-    """Seconds until the next window begins; None where there is none."""
+    """Return the seconds until the next window begins, or None if there are no windows."""
     return min((until(minute_at, window.minutes[0]) for window in windows), default=None)
 
 

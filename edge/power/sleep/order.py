@@ -1,4 +1,4 @@
-"""The order to go down and sleep, from the sleeper to the governor."""
+"""Holds the record by which the sleeper orders the governor to shut down and sleep."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SleepOrder:
-    """For the governor: go down now.
+    """Orders the governor to shut down now.
 
-    The governor calls `objection` until it stops the first unit; an answer that is not empty cancels the sleep.
+    The governor calls `objection` until it stops the first unit. An answer that is not empty cancels the sleep.
     """
 
     reason: str
-    alarm_s: float | None  # None: a UPS switches the power back on
-    wake_at: float | None  # seconds since the epoch; None where the clock cannot be trusted
+    alarm_s: float | None  # seconds from now, or None if a UPS switches the power back on
+    wake_at: float | None  # when the board will be ready, in epoch seconds; None if the clock is not plausible
     objection: Callable[[], str] = lambda: ""

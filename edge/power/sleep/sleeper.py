@@ -1,6 +1,6 @@
-"""Lets the board sleep: asks the gateway, and returns an order; the governor then shuts down as for critical power.
+"""Lets the board sleep: gets the agreement of the gateway, and returns an order to shut down.
 
-Belongs to the governor's loop, which calls `turn`. Where `power.sleep.when` is `never` there is none.
+The governor then shuts the board down in the same way as at critical power.
 """
 
 from __future__ import annotations
@@ -19,28 +19,30 @@ from edge.core import clock, durable
 from edge.core.host import boot_id, process_alive
 from edge.core.text import duration, when
 from edge.model import ALLOWED, Action, LastSleep, Plan, Power, PowerStatus, SleepAnswer, SleepAsk
-from edge.power.sleep import busy, costs, means, moments
+from edge.power.sleep import costs, means, moments, worker_activity
 from edge.power.sleep.decide import STATES, Decision, Facts, Wanted, decide, least_s
 from edge.power.sleep.light import LightSleep
 from edge.power.sleep.order import SleepOrder
 
 #: Longest time between two decisions while power allows a sleep.
 _LOOK_S = 60.0
-#: A gateway answers within this time, or the board stays awake.
+#: Longest wait for the answer of the gateway. Without an answer the board stays awake.
 _ANSWER_S = 15.0
-#: Seconds until the next question if the gateway's refusal gave no time.
+#: Seconds until the next question if the refusal of the gateway names no time.
 _REFUSED_S = 120.0
-#: After a sleep that was not carried out.
+#: Seconds until the next decision after a sleep that was not carried out.
 _AGAIN_S = 600.0
-#: While a boot is timed.
+#: Seconds between two looks while the duration of the boot is measured.
 _BOOT_LOOK_S = 5.0
+#: If no worker is connected after this time, the boot is not measured.
 _LONGEST_BOOT_S = 600.0
 
 
 class Sleeper:
-    """Decides by what the governor reported, and asks the gateway, which knows the jobs and who uses the board.
+    """Decides from the report of the governor, and asks the gateway, which knows the jobs and the users of the board.
 
-    `now_s` is monotonic, in seconds since the boot; times of the wall clock are seconds since 1970.
+    Belongs to the thread of the governor's loop, which calls `turn`. If `power.sleep.when` is `never`, the governor has
+    no sleeper. `now_s` is monotonic time in seconds since the boot; times of the wall clock are seconds since 1970.
     """
 
     def __init__(
@@ -50,12 +52,12 @@ class Sleeper:
         *,
         minute_of: Callable[[float], float],
     ) -> None:
-        """Make the folders, and take back what an earlier governor left. Raises OSError.
+        """Make the folders, remove the question of an earlier governor, and end its light sleep. Raises OSError.
 
         Args:
-            config: of the board.
+            config: the configuration of the board.
             log: writes one line.
-            minute_of: minutes of the local day at a time of the wall clock.
+            minute_of: returns the minute of the local day for a time of the wall clock.
         """
         self._config, self._sleep, self._layout, self._log = config, config.power.sleep, config.layout, log
         self._minute_of = minute_of
@@ -66,34 +68,39 @@ class Sleeper:
         self._costs = costs.of(config)
         self._light = LightSleep(self._layout, log)
         self._light.off()
-        self._boot_s: float | None = None  # learned mean, with this boot
+        self._boot_s: float | None = None  # mean duration of a boot, this one included; None until it is measured
         self._ask: SleepAsk | None = None
         self._asked_s = 0.0
-        self._due_s: float | None = None  # of a job, as the gateway said it
-        self._look_s = 0.0  # monotonic time of the next look; 0: at once; inf: when power changes
-        self._idle_since: float | None = None  # monotonic; of a node, whose workers have no job since then
+        self._due_s: float | None = None  # seconds until a job is due, from the answer of the gateway
+        self._look_s = 0.0  # monotonic time of the next decision; 0: at once; inf: when power changes
+        self._idle_since: float | None = None  # on a node: monotonic time since which no worker has had a job
         self._ordered = False
         self._reason = ""
 
     @property
     def why(self) -> str:
-        """Why the board is awake; empty before the first look."""
+        """The reason why the board is awake, or "" before the first decision."""
         return self._reason
 
     def changed(self) -> None:
-        """The gateway answered, or took its answer back: look at once."""
+        """Decide at the next turn. The governor calls it when the gateway has changed or removed its answer."""
         self._look_s = 0.0
 
     def wait_s(self, now_s: float) -> float | None:
-        """Seconds until the next turn is due, or None if nothing is due until power changes."""
+        """Return the seconds until the next turn is due, or None if none is due until power changes."""
         return None if self._look_s == math.inf else max(0.0, self._look_s - now_s)
 
     def turn(self, now_s: float, power: PowerStatus) -> SleepOrder | None:
-        """Look whether the board is to sleep; returns an order when everybody agrees."""
+        """Decide whether the board sleeps. Return an order once the gateway agrees, else None.
+
+        Args:
+            now_s: monotonic seconds since the boot.
+            power: the latest report of the governor.
+        """
         if self._ordered:
-            if power.code != "sleep":  # it was given up, or only rehearsed
+            if power.code != "sleep":  # the sleep was cancelled, or `power.critical.dry_run` is set
                 self._ordered = False
-                self._drop()
+                self._withdraw_question()
                 self._look_s = now_s + _AGAIN_S
             return None
         self._learn(now_s)
@@ -110,9 +117,9 @@ class Sleeper:
         if not decision.sleep:
             self._stay(decision.why)
             return None
-        return self._agreed(now_s, power, decision)
+        return self._request(now_s, power, decision)
 
-    # --- inside -----------------------------------------------------------------------------------------------
+    # --- internal ---------------------------------------------------------------------------------------------
 
     def _facts(self, now_s: float, power: PowerStatus) -> Facts:
         wall = time.time()
@@ -120,7 +127,7 @@ class Sleeper:
         windows, fixed = self._sleep.accept, self._sleep.wake_at
         planned = _plan_of(power, wall)
         wanted = Wanted(due_s=self._due_s)
-        inside = bool(windows) and not trusted  # it may be expected now
+        inside = bool(windows) and not trusted  # without a trusted clock, now may be in a window
         if trusted:
 
             def minute_at(later_s: float) -> float:
@@ -140,23 +147,26 @@ class Sleeper:
         return Facts(
             power.state,
             awake_s=now_s,  # the monotonic clock begins at the boot
-            busy=busy.who(self._layout) or self._rested(now_s),
+            busy=worker_activity.running_job(self._layout) or self._node_busy(now_s),
             inside=inside,
             # The plan assumes that a sleep costs a boot. Light sleep costs none, so an idle plan allows it.
-            plan=None if planned is None or (planned.action is Action.IDLE and self._lightly) else planned.action,
+            plan=None if planned is None or (planned.action is Action.IDLE and self._light_only) else planned.action,
             wanted=wanted,
         )
 
     @property
-    def _lightly(self) -> bool:
-        """True where the board stays on while it sleeps."""
+    def _light_only(self) -> bool:
+        """True if the board stays on while it sleeps."""
         return self._sleep.wake == "light" or bool(means.obstacle(self._config.power))
 
-    def _rested(self, now_s: float) -> str:
-        """A node has no gateway to ask; it is not idle before its workers had nothing to do for `quiet_s`."""
+    def _node_busy(self, now_s: float) -> str:
+        """Return why a node counts as busy, or "" if it is idle or the board is no node.
+
+        A node has no gateway to ask. It counts as idle once its workers have had no job for `quiet_s`.
+        """
         if self._asks_gateway:
             return ""
-        if busy.who(self._layout):
+        if worker_activity.running_job(self._layout):
             self._idle_since = None
             return ""
         self._idle_since = now_s if self._idle_since is None else self._idle_since
@@ -164,12 +174,12 @@ class Sleeper:
             return ""
         return f"its workers have been idle for less than {duration(self._sleep.quiet_s)} (power.sleep.quiet_s)"
 
-    def _agreed(self, now_s: float, power: PowerStatus, decision: Decision) -> SleepOrder | None:
-        """Ask the gateway, or go once it has agreed."""
-        obstacle, light = means.obstacle(self._config.power), self._lightly
+    def _request(self, now_s: float, power: PowerStatus, decision: Decision) -> SleepOrder | None:
+        """Ask the gateway. Once it has agreed, start light sleep or return the order to shut down."""
+        obstacle, light = means.obstacle(self._config.power), self._light_only
         if self._asks_gateway:
             if self._ask is None or self._ask.light is not light:
-                self._question(now_s, power, decision, light=light)
+                self._send_question(now_s, power, decision, light=light)
                 return None
             answer = self._answer()
             if answer is None:
@@ -207,7 +217,7 @@ class Sleeper:
             durable.replace_volatile(self._layout.sleep_awake, f"{wake_at or 0:.0f}\n".encode())
         return SleepOrder(f"goes to sleep{at}: {decision.why}", alarm_s, wake_at, self._objection)
 
-    def _question(self, now_s: float, power: PowerStatus, decision: Decision, *, light: bool) -> None:
+    def _send_question(self, now_s: float, power: PowerStatus, decision: Decision, *, light: bool) -> None:
         classes: tuple[Power, ...] = ALLOWED[power.state]
         ask = SleepAsk(
             os.urandom(4).hex(),
@@ -226,7 +236,7 @@ class Sleeper:
         self._ask, self._asked_s, self._look_s = ask, now_s, now_s + _ANSWER_S
 
     def _answer(self) -> SleepAnswer | None:
-        """The answer to the last question; None while there is none that counts."""
+        """Return the answer of the present gateway to the last question, or None if there is none."""
         try:
             found = msgspec.json.decode(self._layout.sleep_answer.read_bytes(), type=SleepAnswer)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
@@ -236,8 +246,8 @@ class Sleeper:
         return found if process_alive(found.pid) else None
 
     def _objection(self) -> str:
-        """Why the board is not to sleep any more."""
-        if why := busy.who(self._layout):
+        """Return why the board must stay awake after all, or "" if it may sleep."""
+        if why := worker_activity.running_job(self._layout):
             return why
         if not self._asks_gateway:
             return ""
@@ -247,39 +257,39 @@ class Sleeper:
         return "" if answer.agreed else answer.why
 
     def _stay(self, why: str) -> None:
-        """Stay awake, and say why where it is news."""
+        """Stay awake, and log the reason if it is another one than before."""
         self._light.off()
         if why != self._reason:
             self._log(f"stays awake: {why}")
         self._reason = why
-        self._drop()
+        self._withdraw_question()
 
-    def _drop(self) -> None:
-        """Take the question back: the gateway takes jobs again."""
+    def _withdraw_question(self) -> None:
+        """Remove the question, so that the gateway takes jobs again."""
         self._ask, self._due_s = None, None
         for path in (self._layout.sleep_ask, self._layout.sleep_awake):
             with suppress(OSError):
                 path.unlink(missing_ok=True)
 
     def _learn(self, now_s: float) -> None:
-        """Learn how long a boot takes: until a worker was first seen, as the monotonic clock begins with the boot."""
-        if self._boot_s is None and now_s < _LONGEST_BOOT_S and busy.connected(self._layout):
+        """Learn the duration of the boot. The monotonic clock starts with it; it ends when a worker is connected."""
+        if self._boot_s is None and now_s < _LONGEST_BOOT_S and worker_activity.connected(self._layout):
             last = costs.read(self._layout.last_sleep)
             self._boot_s = costs.learned(None if last is None else last.boot_s, now_s)
             boot_s = self._sleep.boot_s or self._boot_s
             self._costs = msgspec.structs.replace(self._costs, boot_s=boot_s)
 
     def _remember(self, wall: float, wake_at: float) -> None:
-        """Write down that the board goes: one small file for each sleep."""
+        """Record that the board goes to sleep: one small durable write for each sleep."""
         last = costs.read(self._layout.last_sleep)
         boot_s = self._boot_s or (None if last is None else last.boot_s)
         try:
             costs.write(self._layout.last_sleep, LastSleep(round(wall, 1), round(wake_at, 1), boot_id(), boot_s))
-        except OSError as err:  # it learns nothing from this one
+        except OSError as err:  # the board sleeps all the same; only the record is lost
             self._log(f"{self._layout.last_sleep}: {err.strerror or err}")
 
 
 def _plan_of(power: PowerStatus, wall: float) -> Plan | None:
-    """The plan that counts now; None: there is none, or it leaves the fixed thresholds in force."""
+    """Return the plan that is valid now, or None if there is none or the fixed thresholds are in force."""
     plan = power.plan
     return plan if plan is not None and plan.floor_percent is not None and wall < plan.until else None

@@ -1,4 +1,4 @@
-"""Whether the wall clock can be right: a board without an RTC wakes in the past."""
+"""Checks whether the wall clock can be right: the clock of a board without an RTC starts in the past."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from edge.power.inputs.source import FoundSource, PowerSourceConfig
 
 
 class ClockConfig(PowerSourceConfig, frozen=True, tag="clock"):
-    """Whether the wall clock can be right."""
+    """Checks whether the wall clock can be right."""
 
     probe_rank: ClassVar[int] = 80
 
-    earliest_year: Annotated[int, Meta(ge=1971, le=2100), about("a clock before it was not set since the boot")] = (
-        EARLIEST_YEAR
-    )
-    require_sync: Annotated[bool, about("true: low until a time server has set it")] = False
+    earliest_year: Annotated[
+        int, Meta(ge=1971, le=2100), about("a clock that shows an earlier year has not been set since the boot")
+    ] = EARLIEST_YEAR
+    require_sync: Annotated[bool, about("true: power is low until a time server has set the clock")] = False
 
     def quantities(self, power: PowerConfig) -> tuple[Quantity, ...]:
-        """Seconds since 1970: no quantity of a day."""
+        """Return the quantity `clock`, in seconds since 1970. It is no part of the summary of a day."""
         return (
             Quantity(
                 what="clock",
@@ -42,17 +42,20 @@ class ClockConfig(PowerSourceConfig, frozen=True, tag="clock"):
         )
 
     def open(self, layout: Layout, notify: Callable[[], None]) -> Clock:
-        """The source."""
+        """Open the source."""
         return Clock(self)
 
     @classmethod
     def probe(cls, root: Path) -> Iterator[FoundSource]:
-        """Every board has a clock."""
+        """Yield the clock, which every board has."""
         yield FoundSource(cls())
 
 
 class Clock:
-    """Reads `clock` (seconds since 1970): low before `earliest_year`, or unsynchronised where that is required."""
+    """Reads `clock` (seconds since 1970).
+
+    It is low before `earliest_year`. With `require_sync` it is also low while the clock is not synchronised.
+    """
 
     def __init__(
         self,
@@ -65,14 +68,14 @@ class Clock:
         self._wall, self._sync = wall, sync
 
     def read(self, now: float) -> tuple[Reading, ...]:
-        """What the wall clock says, and whether to believe it."""
+        """Return the time of the wall clock, with a verdict on whether it can be right."""
         seconds = self._wall()
         try:
             year = time.gmtime(seconds).tm_year
         except (OverflowError, OSError, ValueError):
             return (unknown(self.name, "clock", f"absurd ({seconds})", "s"),)
         if year < self.earliest_year:
-            reason = f"the clock says {year}, before {self.earliest_year}: it was not set since the boot"
+            reason = f"the clock shows {year}, before {self.earliest_year}: it has not been set since the boot"
             return (known(self.name, "clock", seconds, "s", verdict=Verdict.LOW, reason=reason),)
         try:
             synced = self._sync()
@@ -86,4 +89,4 @@ class Clock:
         return (known(self.name, "clock", seconds, "s", verdict=verdict, reason="not synchronised"),)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: the source holds nothing open."""

@@ -1,4 +1,4 @@
-"""A value that somebody publishes by MQTT: a sensor of Home Assistant, a meter, the surplus of the house's panels."""
+"""Reads a value that is published by MQTT: a sensor of Home Assistant, a meter, the surplus of the house's panels."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from edge.power.inputs.source import PowerSourceConfig
 if TYPE_CHECKING:
     from edge.mqtt.connection import Connection, Received
 
-#: Units and what is plausible where the record gives no bounds.
+#: Unit, and smallest and largest plausible value if the record sets no bounds.
 _PLAUSIBLE = {
     "solar_watts": ("W", -1e6, 1e6),
     "charge": ("%", 0.0, 100.0),
@@ -34,7 +34,7 @@ _PLAUSIBLE = {
     "battery_watts": ("W", -1e6, 1e6),
 }
 _MAX_BYTES = 16_384
-#: What Home Assistant publishes of a sensor that it has lost.
+#: Values that Home Assistant publishes for a sensor that it has lost.
 _LOST = frozenset({"unavailable", "unknown", "none", ""})
 
 
@@ -58,16 +58,14 @@ class MqttSourceConfig(PowerSourceConfig, frozen=True, tag="mqtt"):
         Meta(ge=1, le=86_400),
         about("a value older than this is unknown; choose more than the time between two messages"),
     ] = 300.0
-    retained: Annotated[
-        bool, about("true: also believe what the MQTT broker had kept from before, which may be of any age")
-    ] = False
+    retained: Annotated[bool, about("true: also use the retained message, which may be of any age")] = False
     broker: Annotated[
         MqttBroker | None,
         about("another MQTT broker; null: that of the section mqtt", example={"host": "homeassistant.local"}),
     ] = None
 
     def check(self, key: str) -> None:
-        """Raise ConfigError where there is no MQTT broker, or bounds that cross."""
+        """Raise ConfigError if there is no MQTT broker, if `scale` is 0, or if `low` is not below `high`."""
         if self.scale == 0:
             raise ConfigError(f"{key}.scale", self.scale, "0 makes every value 0")
         if self.broker is None:
@@ -77,21 +75,21 @@ class MqttSourceConfig(PowerSourceConfig, frozen=True, tag="mqtt"):
             raise ConfigError(f"{key}.low", self.low, f"must be below {key}.high ({high:g})")
 
     def beside(self, mqtt: MqttConfig) -> Self:
-        """The same with the MQTT broker of the section `mqtt`, where it names no other one."""
+        """Return the same record; if it names no MQTT broker, it gets that of the section `mqtt`."""
         return self if self.broker is not None else msgspec.structs.replace(self, broker=mqtt.broker)
 
     def absolute(self, base: Path) -> Self:
-        """The same record with relative paths taken from `base`."""
+        """Return the same record with relative paths resolved against `base`."""
         return self if self.broker is None else msgspec.structs.replace(self, broker=self.broker.absolute(base))
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """(low, high) of what is plausible."""
+        """(smallest, largest) plausible value."""
         _, low, high = _PLAUSIBLE.get(self.tells, ("", 0.0, 1.0))
         return (low if self.low is None else self.low), (high if self.high is None else self.high)
 
     def quantities(self, power: PowerConfig) -> tuple[Quantity, ...]:
-        """The one that it tells; a message holds until it is too old."""
+        """Return the quantity that `tells` names. A message counts as new until it is older than `max_age_s`."""
         found: dict[str, Quantity] = {
             "solar_watts": solar_watts(power),
             "charge": charge(power),
@@ -105,54 +103,56 @@ class MqttSourceConfig(PowerSourceConfig, frozen=True, tag="mqtt"):
         return (quantity.decides(msgspec.structs.replace(quantity.criterion, holds_s=self.max_age_s)),)
 
     def open(self, layout: Layout, notify: Callable[[], None]) -> MqttSource:
-        """The source."""
+        """Open the source."""
         return MqttSource(self, notify=notify)
 
 
-class _Said(msgspec.Struct, frozen=True):
-    """The last message: its value, or why it has none, and when it came (monotonic)."""
+class _Message(msgspec.Struct, frozen=True):
+    """The last message: its value, or the reason why it has none."""
 
-    at: float
+    at: float  # when it came, by CLOCK_MONOTONIC
     value: float | None
     fault: str = ""
 
 
 class MqttSource:
-    """Reads the value of the last message, as old as it is. Messages come on the connection's thread.
+    """Reads the value of the last message, with its age.
 
-    `notify` is called for the first value after none: between two of them the next sample is early enough.
+    The governor's thread reads. Messages arrive on the connection's thread. That thread calls `notify` only when a
+    value comes after a time without one; any other value can wait for the next sample.
     """
 
     def __init__(self, record: MqttSourceConfig, *, notify: Callable[[], None] = lambda: None) -> None:
         self.name, self._record, self._notify = record.label, record, notify
         self._unit = _PLAUSIBLE.get(record.tells, ("", 0.0, 1.0))[0]
         self._lock = threading.Lock()
-        self._said: _Said | None = None
-        self._read: tuple[_Said, float] | None = None  # the message that was read last, and when it came by that clock
+        self._last: _Message | None = None
+        # The message that was read last, and when it came by the clock of `read`.
+        self._read: tuple[_Message, float] | None = None
         self._jump = JumpCheck()
         self._connection: Connection | None = None
 
     def read(self, now: float) -> tuple[Reading, ...]:
-        """The value of now; the first read connects, in the background."""
+        """Return the value of the last message. The first read starts to connect in the background."""
         if self._connection is None:
             self._connection = self._connect()
         with self._lock:
-            said = self._said
+            last = self._last
         record = self._record
-        if said is None:
+        if last is None:
             return (self._unknown(f"{self._connection.why or 'nothing was published yet'}"),)
-        if self._read is None or self._read[0] is not said:
-            self._read = said, now - (time.monotonic() - said.at)
+        if self._read is None or self._read[0] is not last:
+            self._read = last, now - (time.monotonic() - last.at)
         age_s = max(0.0, now - self._read[1])
-        if said.value is None:
-            return (self._unknown(said.fault, age_s),)
+        if last.value is None:
+            return (self._unknown(last.fault, age_s),)
         if age_s > record.max_age_s:
-            why = f"nothing for {age_s:.0f} s, max_age_s is {record.max_age_s:g}"
+            why = f"no message for {age_s:.0f} s, max_age_s is {record.max_age_s:g}"
             lost = f" ({self._connection.why})" if self._connection.why else ""
             return (self._unknown(f"{why}{lost}", age_s),)
-        if record.tells == "charge" and (doubt := self._jump.check(now, said.value)):
+        if record.tells == "charge" and (doubt := self._jump.check(now, last.value)):
             return (self._unknown(doubt, age_s),)
-        return (known(self.name, record.tells, said.value, self._unit, age_s=age_s),)
+        return (known(self.name, record.tells, last.value, self._unit, age_s=age_s),)
 
     def close(self) -> None:
         """Disconnect; a later read connects again."""
@@ -160,40 +160,41 @@ class MqttSource:
         if connection is not None:
             connection.close()
         with self._lock:
-            self._said = None
+            self._last = None
 
     # ---- on the connection's thread ----
 
     def up(self) -> None:
-        """The broker sends what is published from now on."""
+        """Do nothing: the MQTT broker now sends each new message."""
 
     def down(self) -> None:
-        """The last value stays until it is too old."""
+        """Do nothing: the last value stays until it is too old."""
 
     def confirmed(self, topic: str) -> None:
-        """Nothing is published."""
+        """Do nothing: this client publishes nothing."""
 
     def received(self, message: Received) -> None:
         """Keep the value of a message."""
         if message.topic != self._record.topic or (message.retained and not self._record.retained):
             return
         try:
-            said = _Said(time.monotonic(), self._value(message.payload))
+            last = _Message(time.monotonic(), self._value(message.payload))
         except BadPayload as err:
-            said = _Said(time.monotonic(), None, str(err))
+            last = _Message(time.monotonic(), None, str(err))
         with self._lock:
-            first = self._said is None or self._said.value is None
-            self._said = said
-        if first and said.value is not None:
+            first = self._last is None or self._last.value is None
+            self._last = last
+        if first and last.value is not None:
             self._notify()
 
     # ---- inside ----
 
     def _value(self, payload: bytes) -> float:
+        """Return the value of a message, scaled. Raises BadPayload."""
         record = self._record
         found = value(payload, record.json_path or "")
         if found is None or (isinstance(found, str) and found.strip().lower() in _LOST):
-            raise BadPayload(f"its publisher says {found or 'nothing'}")
+            raise BadPayload(f"its publisher has no value ({found or 'nothing'})")
         if record.tells == "supply":
             return float(switch(found))
         result = number(found) * record.scale
@@ -206,7 +207,7 @@ class MqttSource:
         return unknown(self.name, self._record.tells, f"{self._record.topic}: {why}", self._unit, age_s=age_s)
 
     def _connect(self) -> Connection:
-        from edge.mqtt.connection import Connection  # with paho: only where such a source is read
+        from edge.mqtt.connection import Connection  # imports paho, so only a board with such a source loads it
 
         record = self._record
         if record.broker is None:
@@ -224,6 +225,6 @@ class MqttSource:
 
 
 def _note(name: str, line: str) -> None:
-    """One line in the governor's journal."""
+    """Write one line to the governor's journal."""
     sys.stderr.write(f"edge power: {name}: MQTT broker {line}\n")
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Any UPS that Network UPS Tools know, asked through `upsc`."""
+"""Reads any UPS that Network UPS Tools (NUT) supports, by running its program `upsc`."""
 
 from __future__ import annotations
 
@@ -22,43 +22,43 @@ from edge.power.inputs.quantity import CONDITION, DISCHARGING, LOW_BATTERY, RUNT
 from edge.power.inputs.reading import Reading, Unreadable, Verdict, known, unknown
 from edge.power.inputs.source import FoundSource
 
-#: Words of `ups.status` that need no note of their own: supply and battery are judged elsewhere, the rest is harmless.
+#: Words of `ups.status` that `condition` does not report: some count for supply or battery, the rest is harmless.
 _HARMLESS = frozenset({"OL", "OB", "LB", "HB", "RB", "CHRG", "DISCHRG", "TRIM", "BOOST", "FSD", "ECO"})
-#: Words that forbid surplus, with what they mean. A word that is not known forbids it as well.
+#: Words that forbid surplus, and their meaning. An unknown word forbids surplus, too.
 _MEANINGS = {
-    "BYPASS": "the bypass is active, no battery stands behind the supply",
+    "BYPASS": "the bypass is active, so no battery backs the supply",
     "CAL": "the UPS calibrates its battery by draining it",
     "TEST": "the UPS tests its battery",
     "OVER": "the UPS is overloaded",
     "ALARM": "the UPS has an alarm",
     "OFF": "the output of the UPS is off",
 }
-#: The driver has lost the UPS, or has not reached it yet: whatever stands beside is of before.
+#: With one of these words the driver has lost the UPS, or has not reached it yet. All other values are old then.
 _NO_CONTACT = frozenset({"COMMBAD", "NOCOMM", "WAIT"})
-#: `battery.runtime.low` of a UPS that does not tell it: the default of most drivers.
+#: The `battery.runtime.low` of a UPS that does not report it: the default of most drivers.
 _RUNTIME_LOW_S = 120.0
-#: Charge and runtime above which the word LB is not believed by itself.
+#: From this charge and this runtime on, both together contradict the word LB.
 _FAR_PERCENT, _FAR_S = 70.0, 600.0
 
 
 class NutConfig(BatteryConfig, frozen=True, tag="nut"):
-    """Any UPS that Network UPS Tools know, asked by `upsc`."""
+    """Any UPS that Network UPS Tools supports, read with `upsc`."""
 
     ups: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]+@[A-Za-z0-9_.:\[\]-]+$")] = "ups@localhost"
     upsc: str = "upsc"
     timeout_s: Annotated[float, Meta(gt=0, le=60), about("longest wait for an answer")] = 5.0
 
     def quantities(self, power: PowerConfig) -> tuple[Quantity, ...]:
-        """Supply, charge, volts, and what the UPS says of itself."""
+        """Return supply, battery and status of the UPS."""
         return supply(power), LOW_BATTERY, CONDITION, charge(power), self.volts_quantity(), RUNTIME, DISCHARGING
 
     def open(self, layout: Layout, notify: Callable[[], None]) -> Nut:
-        """The source."""
+        """Open the source."""
         return Nut(self)
 
     @classmethod
     def probe(cls, root: Path) -> Iterator[FoundSource]:
-        """Each UPS of an upsd on this board."""
+        """Yield each UPS that the upsd of this board lists."""
         if not shutil.which("upsc"):
             return
         try:
@@ -72,12 +72,12 @@ class NutConfig(BatteryConfig, frozen=True, tag="nut"):
 
 
 class Nut:
-    """Reads `supply`, `low_battery`, `condition`, `charge` (%), `volts`, `runtime` (s) and `watts` of one UPS.
+    """Reads `supply`, `low_battery`, `condition`, `charge` (%), `volts`, `runtime` (s), `watts` and `discharging`.
 
-    On battery with a low battery (OB and LB) is critical, and so is a UPS that is ordered down by its primary (FSD),
-    as upsmon has it; a runtime of `battery.runtime.low` or less on battery counts as LB.
-    LB is low, not critical, while both charge and runtime are far from it. A calibration is never critical. upsd's own
-    "Data stale" is unknown; the policy takes that for low after "on battery".
+    All are of one UPS. As in upsmon, a low battery while on battery (OB and LB) is critical, and so is a UPS whose
+    primary host orders its shutdown (FSD). On battery, a runtime of `battery.runtime.low` or less counts as LB. While
+    both charge and runtime are far from low, LB is low and not critical. A calibration is never critical. If upsd
+    reports "Data stale", the readings are unknown; the policy counts that as low if the UPS was on battery before.
     """
 
     def __init__(self, record: NutConfig) -> None:
@@ -86,7 +86,7 @@ class Nut:
         self._jump, self._supply = JumpCheck(), SupplyCheck()
 
     def read(self, now: float) -> tuple[Reading, ...]:
-        """What upsd says now."""
+        """Return the readings from the values that upsd reports now."""
         ups = self._record.ups
         try:
             answer = self._command.ask(now)
@@ -117,11 +117,11 @@ class Nut:
         return tuple(reading for reading in readings if reading is not None)
 
     def close(self) -> None:
-        """Stop an upsc that hangs."""
+        """Kill an upsc that still runs."""
         self._command.close()
 
     def _supplied(self, now: float, status: frozenset[str], charge: float | None) -> Reading:
-        """Whether power comes from outside: by OL and OB, unless something beside them says otherwise."""
+        """Return the supply: by OL (on line) and OB (on battery), unless another word or the charge contradicts."""
         words, ups = " ".join(sorted(status)), self._record.ups
         if ("OL" in status) is ("OB" in status):
             return unknown(self.name, "supply", f"{ups}: ups.status is {words!r}, neither OL nor OB")
@@ -129,14 +129,14 @@ class Nut:
             self._supply.lost()
             return known(self.name, "supply", 0.0, reason=words)
         if "OFF" in status:
-            reason = f"{ups}: OL and OFF contradict each other: its output is off, and yet there is power ({words})"
+            reason = f"{ups}: OL and OFF contradict each other: the output is off, but this board has power ({words})"
             return unknown(self.name, "supply", reason)
         if "CAL" in status:
             self._supply.lost()
             return known(self.name, "supply", 1.0, reason=words)
         discharging = "DISCHRG" in status and "CHRG" not in status
         report = "OL and DISCHRG" if discharging else words
-        # A driver that hangs, or a UPS that notices late, says OL CHRG after the plug was pulled.
+        # If the driver hangs, or the UPS notices the loss late, the status stays OL CHRG after the plug was pulled.
         charging = "CHRG" in status
         present, reason = self._supply.present(now, charge, discharging=discharging, status=report, charging=charging)
         if present is None:
@@ -144,6 +144,7 @@ class Nut:
         return known(self.name, "supply", float(present), reason=reason or words)
 
     def _low_battery(self, status: frozenset[str], short: str, full: str, *, on_battery: bool) -> Reading:
+        """Return `low_battery`. `short` is the text of `_short_runtime`, and `full` that of `_far_from_low`."""
         words = " ".join(sorted(status))
         if "FSD" in status:
             reason = f"forced shutdown ({words})"
@@ -151,7 +152,7 @@ class Nut:
         if "LB" not in status and not short:
             return known(self.name, "low_battery", 0.0)
         if "LB" in status and full:
-            # Some models say LB the moment mains is lost: two of their own numbers against one word.
+            # Some models report LB as soon as the mains is lost. Two numbers of the UPS count for more than one word.
             return known(self.name, "low_battery", 1.0, verdict=Verdict.LOW, reason=f"LB contradicts {full} ({words})")
         critical = on_battery and "CAL" not in status
         reason = f"battery low ({words})" if "LB" in status else f"{short} ({words})"
@@ -159,7 +160,7 @@ class Nut:
         return known(self.name, "low_battery", 1.0, verdict=verdict, reason=reason)
 
     def _condition(self, status: frozenset[str], values: Mapping[str, str]) -> Reading:
-        """What the UPS says of itself beside supply and battery."""
+        """Return the condition of the UPS: what its status reports in addition to supply and battery."""
         words = " ".join(sorted(status))
         notes = [f"{word}: {_MEANINGS.get(word, 'not known')}" for word in sorted(status - _HARMLESS)]
         if not notes and not ("OL" in status and "DISCHRG" in status):
@@ -170,7 +171,7 @@ class Nut:
         return known(self.name, "condition", 0.0, verdict=verdict, reason="; ".join(notes) or words)
 
     def _short_runtime(self, values: Mapping[str, str], runtime: Reading | None) -> str:
-        """Why the time that is left is too short, or an empty string."""
+        """Return the reason why the runtime that is left is too short, or an empty string if it is not."""
         if runtime is None or runtime.value is None:
             return ""
         low = self._number(values, "battery.runtime.low", "runtime", "s", 1e7)
@@ -180,7 +181,7 @@ class Nut:
         return f"on battery for {runtime.value:.0f} s more, low is {limit_s:.0f} s"
 
     def _far_from_low(self, values: Mapping[str, str], percent: Reading | None, runtime: Reading | None) -> str:
-        """Charge and runtime in words when both are far from low, or an empty string. One alone does not count."""
+        """Return charge and runtime in words if both are far from low, else an empty string."""
         if percent is None or percent.value is None or runtime is None or runtime.value is None:
             return ""
         low = self._number(values, "battery.charge.low", "charge", "%", 100.0)
@@ -192,7 +193,7 @@ class Nut:
         return f"a charge of {percent.value:g} % and a runtime of {runtime.value:.0f} s"
 
     def _number(self, values: Mapping[str, str], key: str, what: str, unit: str, high: float) -> Reading | None:
-        """The number of `key`; None where the UPS does not tell it."""
+        """Return the reading of the number `key`, or None if the UPS does not report it."""
         if key not in values:
             return None
         text, ups = values[key], self._record.ups
@@ -214,10 +215,13 @@ class Nut:
         *,
         confirmed: bool,
     ) -> Reading:
-        """The charge, or the reason not to believe it; `confirmed`: something else says that the battery is low."""
+        """Return the charge, or an unknown reading with the reason not to believe it.
+
+        `confirmed` is True if another value of the UPS also shows that the battery is low.
+        """
         ups, percent = self._record.ups, min(value, 100.0)
         if percent == 0 and not confirmed:
-            reason = f"{ups}: exactly 0 % is more often a bad bus than an empty one"
+            reason = f"{ups}: exactly 0 % is more often a bad bus than an empty battery"
             return unknown(self.name, "charge", reason, "%")
         if "CAL" in status:
             return unknown(self.name, "charge", f"{ups}: {percent:g} % while {_MEANINGS['CAL']} (CAL)", "%")
@@ -235,7 +239,7 @@ class Nut:
 
 
 def _chemistry(text: str) -> Chemistry | None:
-    """The chemistry that `battery.type` names."""
+    """Return the chemistry that `battery.type` names, or None if it names none that is known."""
     plain = re.sub(r"[^a-z]", "", text.lower())
     if plain.startswith(("lifepo", "lfp")):
         return "lifepo4"

@@ -1,4 +1,4 @@
-"""A GPIO that tells of supply or battery: edge-driven, and read again at each sample."""
+"""Reads a GPIO pin that reports the supply or the battery: at each edge at once, and again at each sample."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from edge.power.inputs.source import PowerSourceConfig
 
 
 class PinConfig(PowerSourceConfig, frozen=True, tag="pin"):
-    """A GPIO that tells of the supply or the battery; its edges are obeyed at once."""
+    """A GPIO pin that reports the supply or the battery; each edge takes effect at once."""
 
-    pin: Annotated[Pin, about("a number of GPIO, or GPIO6, BOARD31, J8:31", example=6)]
+    pin: Annotated[Pin, about("a GPIO number, or a name such as GPIO6, BOARD31, J8:31", example=6)]
     tells: Annotated[
         Literal["supply", "low_battery", "critical_battery"], about("supply, low_battery or critical_battery")
     ] = "supply"
@@ -29,35 +29,35 @@ class PinConfig(PowerSourceConfig, frozen=True, tag="pin"):
     pull: Annotated[Literal["none", "up", "down"], about("none, up or down")] = "none"
     via: Annotated[
         Literal["gpiozero", "kernel"],
-        about("or kernel: by /dev/gpiochip, without the 2000 wake-ups a second of gpiozero's lgpio"),
+        about("gpiozero or kernel; kernel uses /dev/gpiochip, without the 2000 wake-ups a second of gpiozero's lgpio"),
     ] = "gpiozero"
     bounce_s: Annotated[float, Meta(ge=0, le=5)] = 0.01
 
     def check(self, key: str) -> None:
-        """Raise ConfigError where there is no such pin."""
+        """Raise ConfigError if there is no such pin."""
         try:
             gpio_number(self.pin)
         except ValueError as err:
             raise ConfigError(f"{key}.pin", self.pin, f"expected {ALLOWED}") from err
 
     def owns(self) -> tuple[tuple[str, str, str], ...]:
-        """Its line."""
+        """Return the GPIO line, which only one source may read."""
         return (("pin", "pin", str(gpio_number(self.pin))),)
 
     def quantities(self, power: PowerConfig) -> tuple[Quantity, ...]:
-        """Supply or low battery: debounced and edge-driven, a pin is believed at once."""
+        """Return supply and low battery. The line is debounced, so the first sample counts."""
         return supply(power, at_once=True), LOW_BATTERY.decides(AT_ONCE)
 
     def open(self, layout: Layout, notify: Callable[[], None]) -> PinSource:
-        """The source."""
+        """Open the source."""
         return PinSource(self, notify=notify)
 
 
 class PinSource:
-    """Reads `supply` (1: power from outside) or `low_battery` (1: the board says so) from one pin.
+    """Reads `supply` (1: power from outside) or `low_battery` (1: the battery is low) from one pin.
 
-    `notify` is called at each edge from another thread: it must only wake somebody up. A pin has one
-    owner: one that the kernel holds (gpio-charger) is unknown here.
+    `notify` is called at each edge, from another thread, and must not block. A pin can have only one owner: if a kernel
+    driver such as gpio-charger holds it, the reading is unknown.
     """
 
     def __init__(self, record: PinConfig, *, notify: Callable[[], None] = lambda: None) -> None:
@@ -65,7 +65,7 @@ class PinSource:
         self._line: Line | None = None
 
     def read(self, now: float) -> tuple[Reading, ...]:
-        """The level of now."""
+        """Return the reading of the pin's current level. Opens the line if it is not open."""
         record = self._record
         what = "supply" if record.tells == "supply" else "low_battery"
         try:
@@ -84,7 +84,7 @@ class PinSource:
         return (known(self.name, what, 1.0, verdict=verdict, reason=f"GPIO {record.pin} is {record.active}"),)
 
     def close(self) -> None:
-        """Let the pin go."""
+        """Release the pin."""
         line, self._line = self._line, None
         if line is not None:
             line.close()

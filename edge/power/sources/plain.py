@@ -1,4 +1,4 @@
-"""A wall plug that nothing measures."""
+"""Reports a wall plug without a sensor as always good."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from edge.power.inputs.source import PowerSourceConfig
 
 
 class PlainConfig(PowerSourceConfig, frozen=True, tag="plain"):
-    """A wall plug that nothing measures: always good."""
+    """A wall plug without a sensor: always good."""
 
     def quantities(self, power: PowerConfig) -> tuple[Quantity, ...]:
-        """The supply: plenty with the first sample, as there is nothing to wait for."""
+        """Return the supply. It means surplus from the first sample on, because later samples are the same."""
         return (supply(power).decides(Criterion(good_samples=1, claims_surplus=True, vetoes_surplus=True)),)
 
     def open(self, layout: Layout, notify: Callable[[], None]) -> Plain:
-        """The source."""
+        """Open the source."""
         return Plain(self)
 
 
 class Plain:
-    """Reads `supply` as more than enough, always: what a board is when no source is configured."""
+    """Always reads `supply` as surplus. A board without configured sources has this one."""
 
     quiet = True
 
@@ -32,9 +32,9 @@ class Plain:
         self.name = record.label
 
     def read(self, now: float) -> tuple[Reading, ...]:
-        """The supply."""
+        """Return the supply, which is always good."""
         reason = "plain supply configured: always good"
         return (known(self.name, "supply", 1.0, verdict=Verdict.SURPLUS, reason=reason),)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: the source holds nothing open."""

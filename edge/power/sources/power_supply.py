@@ -1,4 +1,4 @@
-"""Batteries and mains as the kernel shows them in `/sys/class/power_supply`."""
+"""Reads batteries and mains from the kernel's folder `/sys/class/power_supply`."""
 
 from __future__ import annotations
 
@@ -32,33 +32,35 @@ class PowerSupplyConfig(BatteryConfig, frozen=True, tag="power_supply"):
     probe_rank: ClassVar[int] = 10
 
     root: Path = Path("/sys/class/power_supply")
-    device: Annotated[str | None, about("one of them by name; null: all")] = None
+    device: Annotated[str | None, about("name of the only supply to read; null: all of them")] = None
     frozen_after_s: Annotated[
-        float, Meta(ge=0, le=604_800), about("a value that never moves this long is not believed; 0: always")
+        float,
+        Meta(ge=0, le=604_800),
+        about("a value that has not changed for this long is not believed; 0: it is always believed"),
     ] = 21_600.0
 
     def quantities(self, power: PowerConfig) -> tuple[Quantity, ...]:
-        """Charge, volts and supply."""
+        """Return charge and volts of the batteries, the supply, and whether a battery is discharging."""
         return charge(power), self.volts_quantity(), supply(power), DISCHARGING
 
     def open(self, layout: Layout, notify: Callable[[], None]) -> PowerSupply:
-        """The source."""
+        """Open the source."""
         return PowerSupply(self)
 
     @classmethod
     def probe(cls, root: Path) -> Iterator[FoundSource]:
-        """One source for everything in the kernel's folder."""
+        """Yield one source for all supplies in the kernel's folder, if there are any."""
         path = root / "sys/class/power_supply"
         if nodes := [folder.name for folder in sysfs.folders(path)]:
             yield FoundSource(cls(root=path), note=f"kernel power supplies: {', '.join(nodes)}")
 
 
 class PowerSupply:
-    """Reads `charge` (%), `volts`, `watts` of each battery and one `supply` (1: power from outside).
+    """Reads `charge` (%), `volts`, `watts` and `discharging` of each battery, and one `supply` (1: power from outside).
 
-    `device` limits it to one folder under `root`. Without any mains node, `supply` is taken from a
-    battery's `status`; where that is Unknown too (MAX17040 gauges never know) nothing is said of it.
-    Batteries of a mouse or keyboard (`scope` Device) do not count.
+    A node is a folder of one battery or mains under `root`; `device` limits the source to one node. Without a mains
+    node, `supply` follows the `status` of the batteries. If that is Unknown too, as it always is with MAX17040 gauges,
+    no `supply` is reported. Batteries of a mouse or keyboard (`scope` Device) are ignored.
     """
 
     def __init__(self, record: PowerSupplyConfig) -> None:
@@ -67,11 +69,11 @@ class PowerSupply:
         self._jumps: dict[str, JumpCheck] = {}
         self._frozen: dict[str, FrozenCheck] = {}
         self._supplies: dict[str, SupplyCheck] = {}
-        self._labels: dict[str, str] = {}  # battery -> name of its readings; one that vanishes stays in here
-        self._mains = False  # has been seen
+        self._labels: dict[str, str] = {}  # node of a battery -> source name of its readings; a vanished node stays
+        self._mains = False  # True once a mains node has been seen
 
     def read(self, now: float) -> tuple[Reading, ...]:
-        """Everything the nodes say now."""
+        """Return the current readings of all nodes."""
         batteries: list[Path] = []
         mains: list[Path] = []
         device = self._record.device
@@ -104,29 +106,29 @@ class PowerSupply:
         return (*readings, *gone, *self._supply(now, mains, batteries, charges))
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: the source holds nothing open."""
 
     def _gone(self, reason: object) -> tuple[Reading, ...]:
-        """Nothing is there: what was reported before is unknown; where nothing ever was, the source itself."""
+        """Return the readings if there is no node: what was reported before is unknown, else the source itself."""
         readings = [unknown(label, "charge", reason, "%") for label in self._labels.values()]
         readings += [unknown(self.name, "supply", reason)] if self._mains else []
         return tuple(readings) or (unknown(self.name, "source", reason),)
 
     def _name(self, batteries: list[Path]) -> None:
-        """Give each battery the name of its readings; one in the place of one that vanished takes over that name."""
+        """Give each battery the source name of its readings. A new node takes over the name of a vanished one."""
         present = {battery.name for battery in batteries}
         vanished = sorted(self._labels.keys() - present)
         several = len(batteries) > 1 or bool(self._labels)
         for battery in batteries:
             if battery.name in self._labels:
                 continue
-            if vanished:  # a driver that is bound again may number its node anew
+            if vanished:  # after a driver is bound again, the node of the same battery may have another number
                 self._labels[battery.name] = self._labels.pop(vanished.pop(0))
             else:
                 self._labels[battery.name] = f"{self.name}:{battery.name}" if several else self.name
 
     def _battery(self, now: float, folder: Path) -> list[Reading]:
-        """The readings of one battery; the first is its charge."""
+        """Return the readings of one battery; the first one is its charge."""
         source = self._labels[folder.name]
         with suppress(Unreadable):
             if sysfs.text(folder / "present") == "0":
@@ -161,9 +163,9 @@ class PowerSupply:
         return readings
 
     def _charge(self, folder: Path) -> tuple[float, int]:
-        """(percent, raw number). Raises Unreadable."""
+        """Return (percent, raw number). Raises Unreadable."""
         if (folder / "capacity").exists():
-            raw = sysfs.integer(folder / "capacity", 0, 120)  # MAX17040 gauges go some points over 100
+            raw = sysfs.integer(folder / "capacity", 0, 120)  # MAX17040 gauges may report some points over 100
             return min(float(raw), 100.0), raw
         for quantity in ("energy", "charge"):
             if (folder / f"{quantity}_now").exists():
@@ -175,6 +177,7 @@ class PowerSupply:
         raise Unreadable(f"{folder}: no capacity, energy_now or charge_now")
 
     def _contradiction(self, folder: Path, percent: float, volts: float | None, status: str) -> str:
+        """Return why charge and volts cannot both be right, or an empty string."""
         if volts is None:
             return ""
         return self._record.contradiction(
@@ -182,28 +185,28 @@ class PowerSupply:
         )
 
     def _comparable(self, folder: Path, volts: float | None) -> bool:
-        """True where the volts mean some percent of charge."""
+        """Return True if the volts can be compared with a charge."""
         reported = _CHEMISTRY.get(_text(folder / "technology"))
         return volts is not None and self._record.charge_by_volts(volts, reported=reported) is not None
 
     def _believed(
         self, now: float, folder: Path, percent: float, raw: tuple[int, int | None], status: str, *, supported: bool
     ) -> Reading:
-        """The charge, or the reason not to believe it."""
+        """Return the charge, or an unknown reading with the reason not to believe it."""
         source = self._labels[folder.name]
         if percent == 0 and raw[1] is None:
-            # More often a bad bus than an empty battery; volts beside it would tell.
+            # A charge of 0 is more often a bad bus than an empty battery. Only volts could tell them apart.
             return unknown(source, "charge", f"{folder}: exactly 0 % and no volts to confirm it", "%")
         jump = self._jumps.setdefault(folder.name, JumpCheck()).check(now, percent, supported=supported)
         still = self._frozen.setdefault(folder.name, FrozenCheck(self._record.frozen_after_s)).check(now, raw)
         if percent >= 95 or status in {"Full", "Not charging"}:
-            still = ""  # a full battery on mains may well stand still for days
+            still = ""  # the charge of a full battery on mains may stay the same for days
         if doubt := jump or still:
             return unknown(source, "charge", f"{folder}: {doubt}", "%")
         return known(source, "charge", percent, "%")
 
     def _watts(self, folder: Path, source: str, millivolts: int | None, status: str) -> Reading | None:
-        """Watts out of the battery (positive: discharging), where the node tells."""
+        """Return the watts out of the battery (positive while it discharges), or None if the node has no such value."""
         try:
             if (folder / "power_now").exists():
                 watts = abs(sysfs.integer(folder / "power_now", -(10**10), 10**10)) / 1e6
@@ -218,10 +221,11 @@ class PowerSupply:
     def _supply(
         self, now: float, mains: list[Path], batteries: list[Path], charges: dict[str, float | None]
     ) -> list[Reading]:
+        """Return the reading of the supply, or an empty list if no node reports one."""
         online: list[int] = []
         for folder in mains:
             try:
-                online.append(sysfs.integer(folder / "online", 0, 2))  # 2: programmable, as USB-PD says it
+                online.append(sysfs.integer(folder / "online", 0, 2))  # 2: online and programmable (USB-PD)
             except Unreadable as err:
                 return [unknown(self.name, "supply", err)]
         status = {battery.name: _text(battery / "status") for battery in batteries}
@@ -254,7 +258,7 @@ class PowerSupply:
 
 
 def _text(path: Path) -> str:
-    """The text of a node, or an empty string where it says nothing."""
+    """Return the text of a file of a node, or an empty string if it cannot be read."""
     try:
         return sysfs.text(path)
     except Unreadable:

@@ -1,4 +1,4 @@
-"""The battery as psutil sees it: a second opinion beside the kernel's own files."""
+"""Reads the battery through psutil, as a check of the source `power_supply`, which reads the kernel's own files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge.power.inputs.source import PowerSourceConfig
 
 
 class Battery(Protocol):
-    """What psutil answers, in the parts that are used; it types none of them, and `None` is an answer."""
+    """The used part of the answer of psutil, which has no types for it. psutil may also return None in its place."""
 
     @property
     def percent(self) -> object:
@@ -22,33 +22,33 @@ class Battery(Protocol):
 
     @property
     def secsleft(self) -> int | None:
-        """Seconds left; negative: unknown or unlimited."""
+        """Seconds until the battery is empty; negative if the time is unknown or unlimited."""
 
     @property
     def power_plugged(self) -> bool | None:
-        """Whether power comes from outside; None: unknown."""
+        """True while power comes from outside, or None if that is unknown."""
 
 
 def _sensors_battery() -> Battery | None:
-    import psutil  # only a board that configures this source pays for it
+    import psutil  # only a board that configures this source loads it
 
     return psutil.sensors_battery()
 
 
 class PsutilBatteryConfig(PowerSourceConfig, frozen=True, tag="psutil_battery"):
-    """The battery as psutil sees it: a second opinion, not the main one."""
+    """The battery as psutil reports it: a check of `power_supply`, not a replacement."""
 
     def quantities(self, power: PowerConfig) -> tuple[Quantity, ...]:
-        """Charge, supply and the time that is left."""
+        """Return charge, supply and remaining runtime."""
         return charge(power), supply(power), RUNTIME
 
     def open(self, layout: Layout, notify: Callable[[], None]) -> PsutilBattery:
-        """The source."""
+        """Open the source."""
         return PsutilBattery(self)
 
 
 class PsutilBattery:
-    """Reads `charge` (%), `supply` and `runtime` (s) from psutil, which answers None on many boards."""
+    """Reads `charge` (%), `supply` and `runtime` (s) from psutil. On many boards psutil finds no battery."""
 
     def __init__(
         self, record: PsutilBatteryConfig, *, sensors: Callable[[], Battery | None] = _sensors_battery
@@ -57,10 +57,10 @@ class PsutilBattery:
         self._jump, self._supply = JumpCheck(), SupplyCheck()
 
     def read(self, now: float) -> tuple[Reading, ...]:
-        """What psutil says now."""
+        """Return the readings from what psutil reports now."""
         try:
             battery = self._sensors()
-        except Exception as err:  # psutil raises whatever its parsing of /sys trips over
+        except Exception as err:  # psutil may raise any error while it parses /sys
             return (unknown(self.name, "charge", f"psutil: {type(err).__name__}: {err}", "%"),)
         if battery is None:
             return (unknown(self.name, "charge", "psutil sees no battery", "%"),)
@@ -72,13 +72,13 @@ class PsutilBattery:
         return tuple(readings)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: the source holds nothing open."""
 
     def _plugged(self, now: float, *, plugged: bool, charge: float | None) -> Reading:
         if not plugged:
             self._supply.lost()
             return known(self.name, "supply", 0.0)
-        present, reason = self._supply.present(now, charge, discharging=False, status="psutil says plugged in")
+        present, reason = self._supply.present(now, charge, discharging=False, status="psutil reports plugged in")
         return unknown(self.name, "supply", reason) if present is None else known(self.name, "supply", 1.0)
 
     def _charge(self, now: float, percent: object) -> Reading:

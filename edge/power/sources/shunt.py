@@ -1,4 +1,4 @@
-"""A shunt monitor (INA219, 226, 260, 3221 ...) through the kernel's hwmon: volts, amps and true watts."""
+"""Reads volts, amps and watts of a shunt monitor (INA219, INA226, INA260, INA3221) from the kernel's hwmon files."""
 
 from __future__ import annotations
 
@@ -28,51 +28,53 @@ class ShuntConfig(BatteryConfig, frozen=True, tag="shunt"):
     probe_rank: ClassVar[int] = 30
 
     root: Path = Path("/sys/class/hwmon")
-    chip: Annotated[str | None, about("by the name of its kind, such as ina219; null: the first ina*")] = None
+    chip: Annotated[str | None, about("name of the chip, such as ina219; null: the first ina*")] = None
     device: Annotated[
         Annotated[str, Meta(pattern=r"^[A-Za-z0-9:._-]{1,64}$")] | None,
-        about("by its address, where there are two of one kind, such as 1-0041"),
+        about("bus address of the chip, such as 1-0041, if there are two chips of the same name"),
     ] = None
     channel: Annotated[int, Meta(ge=1, le=3)] = 1
     shunt_milliohm: Annotated[
         Annotated[float, Meta(gt=0, le=10_000)] | None,
-        about("as printed on the board (Waveshare: 100); null: the kernel's idea of it"),
+        about("as printed on the board (Waveshare: 100); null: the value that the driver uses"),
     ] = None
     measures: Annotated[
         Literal["board", "battery"] | None,
-        about("what flows through it: all that the board draws, or what goes in and out of the battery; "
-              "null: the battery where `cells` or `volts` is given"),
+        about("board: all the current that the board draws flows through the shunt; battery: the current into and "
+              "out of the battery; null: battery if `cells` or `volts` is set, else board"),
     ] = None  # fmt: skip
     current: Annotated[
         Literal["discharge_positive", "charge_positive"],
-        about("the sign while the battery is drained, as the board is wired: discharge_positive or charge_positive"),
+        about("discharge_positive or charge_positive: when the current is positive, as the shunt is wired"),
     ] = "discharge_positive"
     frozen_after_s: Annotated[
-        float, Meta(ge=0, le=604_800), about("values that never move this long are not believed; 0: always")
+        float,
+        Meta(ge=0, le=604_800),
+        about("values that have not changed for this long are not believed; 0: they are always believed"),
     ] = 900.0
 
     @property
     def of_battery(self) -> bool:
-        """True for a shunt between battery and board: it measures charging as well."""
+        """True for a shunt between battery and board, which also measures the charging."""
         return self.measures == "battery" if self.measures else self.volts_limits() is not None
 
     def owns(self) -> tuple[tuple[str, str, str], ...]:
-        """Its channel: read twice, its watts would count twice."""
+        """Return the channel. If two sources read the same channel, its watts would count twice."""
         return (("channel", "channel of a shunt monitor", f"{self.root} {self.chip} {self.device} {self.channel}"),)
 
     def quantities(self, power: PowerConfig) -> tuple[Quantity, ...]:
-        """Volts, and amps and watts of the board or of the battery."""
+        """Return volts, and amps and watts of the board or of the battery."""
         if self.of_battery:
             return self.volts_quantity(), BATTERY_AMPS, BATTERY_WATTS, DISCHARGING
         return self.volts_quantity(), AMPS, WATTS
 
     def open(self, layout: Layout, notify: Callable[[], None]) -> Shunt:
-        """The source."""
+        """Open the source."""
         return Shunt(self)
 
     @classmethod
     def probe(cls, root: Path) -> Iterator[FoundSource]:
-        """Each channel of each chip, told apart by address where there are several."""
+        """Yield each channel of each chip. Chips of the same name get different source names by their addresses."""
         path = root / "sys/class/hwmon"
         chips: list[tuple[Path, str, str | None]] = []
         for folder in sysfs.folders(path):
@@ -99,12 +101,13 @@ class ShuntConfig(BatteryConfig, frozen=True, tag="shunt"):
 class Shunt:
     """Reads volts, amps and watts of one channel.
 
-    Of the board: `amps` and `watts`, which are booked to the jobs that run. Of the battery: `battery_amps` and
-    `battery_watts`, positive out of the battery.
+    A shunt in the board's supply reports `amps` and `watts`, which are booked to the jobs that run. A shunt of the
+    battery reports `battery_amps` and `battery_watts`, which are positive while the battery discharges, and
+    `discharging`.
 
-    The driver assumes a shunt of 10 milliohm where the device tree does not say otherwise; many boards
-    carry 100, and every current is then ten times wrong. Give `shunt_milliohm` as printed on the board:
-    where the driver calculates with another, amps and watts are unknown.
+    The driver assumes a shunt of 10 milliohm unless the device tree has another value. Many boards have 100 milliohm,
+    and then every current is wrong by a factor of ten. `shunt_milliohm` is the value that is printed on the board. If
+    the driver calculates with another value, amps and watts are unknown.
     """
 
     def __init__(self, record: ShuntConfig) -> None:
@@ -116,7 +119,7 @@ class Shunt:
         )
 
     def read(self, now: float) -> tuple[Reading, ...]:
-        """What the chip says now."""
+        """Return the readings from what the chip measures now."""
         try:
             folder = sysfs.hwmon(self._record.root, self._chip, device=self._record.device)
         except Unreadable as err:
@@ -131,13 +134,14 @@ class Shunt:
         return readings
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: the source holds nothing open."""
 
     def _is_3221(self, folder: Path) -> bool:
         return (folder / "shunt1_resistor").exists()
 
     def _volts(self, folder: Path) -> Reading:
-        # An ina2xx has the shunt's own millivolts in in0 and the bus in in1; an ina3221 the buses in in1 to in3.
+        # An ina2xx has the voltage across the shunt in in0 and the bus voltage in in1. An ina3221 has the bus voltages
+        # of its channels in in1 to in3.
         channel = self._record.channel if self._is_3221(folder) else 1
         try:
             millivolts = sysfs.integer(folder / f"in{channel}_input", 0, 100_000)
@@ -164,7 +168,7 @@ class Shunt:
         return known(self.name, self._amps_name, sign * milliamps / 1000, "A", reason=note)
 
     def _watts(self, folder: Path, volts: Reading, amps: Reading) -> Reading:
-        """Watts with the sign of the current: `power1_input` has none."""
+        """Return the watts. Those of a battery get the sign of the current, because `power1_input` has no sign."""
         if amps.value is None:
             return unknown(self.name, self._watts_name, amps.reason, "W")
         try:
@@ -180,11 +184,11 @@ class Shunt:
             watts = -watts
         elif amps.value < 0 and self._record.measures is None:
             reason = (
-                f"{folder}: {amps.value:g} A flow backwards: a battery that is charged (`measures: battery`), or a "
-                "shunt the other way round (`current: charge_positive`)"
+                f"{folder}: {amps.value:g} A flow backwards: either a battery is being charged (`measures: battery`), "
+                "or the shunt is the other way round (`current: charge_positive`)"
             )
             return unknown(self.name, self._watts_name, reason, "W")
-        # What is in the board's supply only ever flows to the board, whichever way the shunt is soldered.
+        # In the board's supply, current flows only to the board, so the sign only shows how the shunt is soldered.
         return known(self.name, self._watts_name, watts, "W", reason=amps.reason)
 
 

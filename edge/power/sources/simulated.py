@@ -1,4 +1,4 @@
-"""Power that is only played: set live by a file, by a script of states, or by a sun that never rests."""
+"""Plays simulated power: a state set by a file, a script of states, or a solar day that repeats."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edge.power.inputs.quantity import AT_ONCE, Quantity, charge, solar_watts
 from edge.power.inputs.reading import Reading, Unreadable, Verdict, known, unknown
 from edge.power.inputs.source import PowerSourceConfig
 
-#: How a person says a state, and what that is as a verdict.
+#: The verdict of a simulated reading, by the name of the state.
 VERDICTS = {
     "surplus": Verdict.SURPLUS,
     "normal": Verdict.OK,
@@ -31,14 +31,14 @@ Played = Literal["surplus", "normal", "low", "critical", "unknown"]
 
 
 class SimulatedStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A state and how long it lasts."""
+    """One step of the script: a state and its duration."""
 
     for_s: Annotated[float, Meta(gt=0)]
     state: Played
 
 
 class SimulatedConfig(PowerSourceConfig, frozen=True, tag="simulated"):
-    """Power that is only played, for trying things out: by `edge power simulate`, a script or a solar day."""
+    """Simulated power, for trying things out: set by `edge power simulate`, a script or a solar day."""
 
     script: Annotated[
         tuple[SimulatedStep, ...],
@@ -52,12 +52,12 @@ class SimulatedConfig(PowerSourceConfig, frozen=True, tag="simulated"):
     resume_after_s: Annotated[float, Meta(ge=0, le=86_400), about("how long it must be good before work goes on")] = 0.0
 
     def check(self, key: str) -> None:
-        """Raise ConfigError where a script and a solar day are both asked for."""
+        """Raise ConfigError if both a script and a solar day are configured."""
         if self.script and self.day_s:
             raise ConfigError(f"{key}.day_s", self.day_s, f"give either this or {key}.script")
 
     def quantities(self, power: PowerConfig) -> tuple[Quantity, ...]:
-        """The state that is played, believed with the first sample; or charge and sun of a solar day."""
+        """Return the simulated state, which counts from the first sample on, and charge and watts of the solar day."""
         criterion = msgspec.structs.replace(
             AT_ONCE, critical_samples=1, good_samples=1, resume_after_s=self.resume_after_s
         )
@@ -70,24 +70,25 @@ class SimulatedConfig(PowerSourceConfig, frozen=True, tag="simulated"):
         return played, charge(power), solar_watts(power)
 
     def open(self, layout: Layout, notify: Callable[[], None]) -> Simulated:
-        """The source."""
+        """Open the source."""
         return Simulated(self, live=layout.simulated)
 
 
 class Simulated:
     """Reads `simulated`, or `charge` and `solar_watts` of a battery under a solar day of `day_s` seconds.
 
-    What stands in `live` (written by `edge power simulate`) comes before script and sun; without any of
+    The state in the file `live`, which `edge power simulate` writes, comes before script and solar day. Without any of
     them the state is `start`. Script and day begin with the first read.
     """
 
     def __init__(self, record: SimulatedConfig, *, live: Path) -> None:
         self.name, self._record, self._live = record.label, record, live
         self._began: float | None = None
-        self.quiet = not record.script and not record.day_s  # then only the file changes it, and that is watched
+        # Without script and day only the file changes the state, and the governor watches the file.
+        self.quiet = not record.script and not record.day_s
 
     def read(self, now: float) -> tuple[Reading, ...]:
-        """What is played now."""
+        """Return the readings of the simulated power now."""
         self._began = now if self._began is None else self._began
         if self._live.exists():
             try:
@@ -99,11 +100,11 @@ class Simulated:
         if self._record.day_s:
             return self._sun(elapsed_s / self._record.day_s % 1.0)
         if self._record.script:
-            return (self._state(self._scripted(elapsed_s), "as the script has it"),)
+            return (self._state(self._scripted(elapsed_s), "from the script"),)
         return (self._state(self._record.start, "as configured"),)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: the source holds nothing open."""
 
     def _state(self, state: str, reason: str) -> Reading:
         if state not in VERDICTS:
@@ -122,7 +123,10 @@ class Simulated:
         return script[-1].state
 
     def _sun(self, day: float) -> tuple[Reading, ...]:
-        """Sun from 6 to 18 o'clock, a battery that is emptiest at half past seven and full at dusk."""
+        """Return the readings at a time of the solar day, which runs from 0 to 1.
+
+        The sun shines from 6:00 to 18:00. The battery is emptiest at 7:30 and full at 19:30.
+        """
         watts = max(0.0, 60.0 * math.sin(2 * math.pi * (day - 0.25)))
         percent = 57.0 - 43.0 * math.cos(2 * math.pi * (day - 0.3125))
         return (

@@ -1,4 +1,4 @@
-"""The temperature of the SoC from the kernel's thermal zone."""
+"""Reads the temperature of the SoC from the kernel's thermal zone."""
 
 from __future__ import annotations
 
@@ -31,26 +31,28 @@ class TemperatureConfig(PowerSourceConfig, frozen=True, tag="temperature"):
     pause_c: Annotated[Celsius, about("at or above: only jobs of class `always` start")] = 80.0
     resume_c: Annotated[Celsius, about("at or below: work goes on")] = 70.0
     frozen_after_s: Annotated[
-        float, Meta(ge=0, le=604_800), about("a value that never moves this long is not believed; 0: always")
+        float,
+        Meta(ge=0, le=604_800),
+        about("a value that has not changed for this long is not believed; 0: it is always believed"),
     ] = 0.0
 
     def check(self, key: str) -> None:
-        """Raise ConfigError where the two limits cross."""
+        """Raise ConfigError if `resume_c` is not below `pause_c`."""
         if not self.resume_c < self.pause_c:
             raise ConfigError(f"{key}.resume_c", self.resume_c, f"must be below {key}.pause_c ({self.pause_c:g})")
 
     def quantities(self, power: PowerConfig) -> tuple[Quantity, ...]:
-        """Degrees Celsius, worse above."""
+        """Return the quantity `temperature` in degrees Celsius; high values are bad."""
         criterion = Criterion(band=Band(self.pause_c, self.resume_c, worse_above=True), resume_after_s=0.0)
         return (Quantity(what="temperature", unit="C", criterion=criterion),)
 
     def open(self, layout: Layout, notify: Callable[[], None]) -> Temperature:
-        """The source."""
+        """Open the source."""
         return Temperature(self)
 
     @classmethod
     def probe(cls, root: Path) -> Iterator[FoundSource]:
-        """The first thermal zone of a processor."""
+        """Yield the first thermal zone of a processor, if there is one."""
         for folder in sysfs.folders(root / "sys/class/thermal"):
             try:
                 kind = sysfs.text(folder / "type")
@@ -62,14 +64,14 @@ class TemperatureConfig(PowerSourceConfig, frozen=True, tag="temperature"):
 
 
 class Temperature:
-    """Reads `temperature` in degrees Celsius; exactly 0 is a dead sensor, not a frosty one."""
+    """Reads `temperature` in degrees Celsius. Exactly 0 counts as a dead sensor and is unknown."""
 
     def __init__(self, record: TemperatureConfig) -> None:
         self.name, self.path = record.label, record.path
         self._frozen = FrozenCheck(record.frozen_after_s)
 
     def read(self, now: float) -> tuple[Reading, ...]:
-        """The temperature of now."""
+        """Return the current temperature."""
         try:
             millis = sysfs.integer(self.path, -40_000, 150_000)
         except Unreadable as err:
@@ -80,4 +82,4 @@ class Temperature:
         return (known(self.name, "temperature", millis / 1000, "C"),)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: the source holds nothing open."""

@@ -1,4 +1,4 @@
-"""The board's own detector of a sagging supply, by the one way that is configured."""
+"""Reads the board's own detector of undervoltage, in one of three ways."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ class UndervoltageConfig(PowerSourceConfig, frozen=True, tag="undervoltage"):
     vcgencmd: str = "vcgencmd"
 
     def quantities(self, power: PowerConfig) -> tuple[Quantity, ...]:
-        """The alarm, and the firmware's four bits of now where it tells them."""
+        """Return the quantity `undervoltage`, and `throttled`: the four bits of the firmware for the current state."""
         return undervoltage(power), Quantity(what="throttled")
 
     def open(self, layout: Layout, notify: Callable[[], None]) -> Undervoltage:
-        """The source."""
+        """Open the source."""
         return Undervoltage(self)
 
     @classmethod
     def probe(cls, root: Path) -> Iterator[FoundSource]:
-        """The best of the three ways that this board has, or a note that it has none."""
+        """Yield the best of the three ways that this board has, or a note that it has none."""
         hwmon = root / "sys/class/hwmon"
         throttled = root / "sys/devices/platform/soc/soc:firmware/get_throttled"
         try:
@@ -59,9 +59,10 @@ class UndervoltageConfig(PowerSourceConfig, frozen=True, tag="undervoltage"):
 
 
 class Undervoltage:
-    """Reads `undervoltage` (1: now under about 4.63 V); by get_throttled also `throttled` (its four bits of now).
+    """Reads `undervoltage` (1: the supply is under about 4.63 V now).
 
-    Zero boards and some Compute Modules have no detector: that is unknown, not fine.
+    With `get_throttled` or `vcgencmd` it also reads `throttled`, the four bits for the current state. Zero boards and
+    some Compute Modules have no detector. Their reading is unknown, and not good.
     """
 
     def __init__(self, record: UndervoltageConfig) -> None:
@@ -69,7 +70,7 @@ class Undervoltage:
         self._command = Command([record.vcgencmd, "get_throttled"])
 
     def read(self, now: float) -> tuple[Reading, ...]:
-        """What the detector says of now, not of the time since the boot."""
+        """Return the current state of the detector. Its bits for the time since the boot are not used."""
         via = self._record.via
         try:
             if via == "hwmon":
@@ -83,7 +84,7 @@ class Undervoltage:
         return self._reading(bits & _NOW), known(self.name, "throttled", bits & 0xF, reason=_words(bits))
 
     def close(self) -> None:
-        """Stop a vcgencmd that hangs."""
+        """Kill a vcgencmd that still runs."""
         self._command.close()
 
     def _alarm(self) -> int:

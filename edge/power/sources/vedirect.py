@@ -1,4 +1,4 @@
-"""A Victron charger or battery monitor on its VE.Direct port: text frames at 19200 8N1, about one a second."""
+"""Reads a Victron charger or battery monitor on its VE.Direct port: a text frame about each second, 19200 baud 8N1."""
 
 from __future__ import annotations
 
@@ -34,11 +34,12 @@ from edge.power.inputs.reading import Reading, Unreadable, Verdict, known, unkno
 from edge.power.inputs.source import FoundSource
 
 _END = b"\r\nChecksum\t"
-#: A frame is made of nothing but these lines; the value of the last one, Checksum, is a single byte of any value.
+#: A frame consists only of such lines. The last line, Checksum, has a single byte of any value.
 _LINES = re.compile(rb"(?:\r\n[A-Za-z0-9#]{1,9}\t[\x20-\x7e]{0,40})+")
-#: Where blocks of a frame begin: chargers send one with PID, battery monitors another one with H1.
+#: First lines of a frame: chargers send frames that begin with PID; battery monitors also send frames with H1.
 _STARTS = re.compile(rb"\r\n(?:PID|H1)\t")
-#: Answers of the HEX protocol are not in the sum. Some end without a newline, or with a byte that is none.
+#: Answers of the HEX protocol are not part of the checksum. Some end without a newline, or with another byte in its
+#: place.
 _HEX_MESSAGE = re.compile(rb":[0-9A-F]+[^\x20-\x7e\r\t]?")
 _LONGEST = 8192
 _PHASES = {
@@ -55,7 +56,7 @@ _EMPTY_ALARMS = 1 | 4
 
 
 class Number(msgspec.Struct, frozen=True):
-    """A field of a frame: what it is, and what is plausible in our unit."""
+    """A numeric field of a frame: its quantity, the divisor that gives our unit, and the plausible range."""
 
     key: str
     what: str
@@ -69,9 +70,9 @@ _NUMBERS = (
     Number("V", "volts", "V", 1000.0, 0.5, 100.0),
     Number("I", "amps", "A", 1000.0, -1000.0, 1000.0),
     Number("PPV", "solar_watts", "W", 1.0, 0.0, 50_000.0),
-    Number("P", "battery_watts", "W", -1.0, -50_000.0, 50_000.0),  # theirs is positive while charging
+    Number("P", "battery_watts", "W", -1.0, -50_000.0, 50_000.0),  # the field is positive while charging
     Number("SOC", "charge", "%", 10.0, 0.0, 100.0),  # in per mille
-    Number("TTG", "runtime", "s", 1 / 60, 0.0, 1e8),  # in minutes; -1: for ever
+    Number("TTG", "runtime", "s", 1 / 60, 0.0, 1e8),  # in minutes; -1 means infinite
 )
 
 
@@ -83,23 +84,23 @@ class VeDirectConfig(BatteryConfig, frozen=True, tag="vedirect"):
     device: Path = Path("/dev/ttyUSB0")
 
     def owns(self) -> tuple[tuple[str, str, str], ...]:
-        """Its port: two readers would each get a part of the frames."""
+        """Return the serial port. If two sources read the same port, each would get only a part of the frames."""
         return (("device", "serial port", str(self.device)),)
 
     def quantities(self, power: PowerConfig) -> tuple[Quantity, ...]:
-        """Of a charger its phase and the sun, of a monitor its charge and alarm, of both the battery's volts."""
+        """Return the quantities of chargers (phase, solar watts) and of monitors (charge, alarm), with the volts."""
         return (
             self.volts_quantity(), AMPS, solar_watts(power), PHASE, charge(power), RUNTIME, LOW_BATTERY, CONDITION,
             BATTERY_WATTS, DISCHARGING,
         )  # fmt: skip
 
     def open(self, layout: Layout, notify: Callable[[], None]) -> VeDirect:
-        """The source."""
+        """Open the source."""
         return VeDirect(self)
 
     @classmethod
     def probe(cls, root: Path) -> Iterator[FoundSource]:
-        """Each cable of Victron's own."""
+        """Yield a source for each USB cable that Victron makes."""
         cables = [path for path in sysfs.folders(root / "dev/serial/by-id") if "VE_Direct" in path.name]
         for number, path in enumerate(cables, 1):
             name = None if number == 1 else f"vedirect{number}"
@@ -107,14 +108,14 @@ class VeDirectConfig(BatteryConfig, frozen=True, tag="vedirect"):
 
 
 class Frames:
-    """Cuts a byte stream into frames whose bytes sum up to 0 modulo 256."""
+    """Cuts a byte stream into frames. The sum of all bytes of a good frame is 0 modulo 256."""
 
     def __init__(self) -> None:
         self._buffer = b""
         self.bad = 0
 
     def feed(self, data: bytes) -> Iterator[dict[str, str]]:
-        """The good frames that are complete with `data`; a bad one is counted and dropped."""
+        """Add `data`, and yield the fields of each good frame that is now complete. Count and drop bad frames."""
         self._buffer = (self._buffer + data)[-_LONGEST:]
         while (at := self._buffer.find(_END)) >= 0 and len(self._buffer) > at + len(_END):
             cut = at + len(_END) + 1
@@ -122,14 +123,14 @@ class Frames:
             if (fields := _frame(raw)) is not None:
                 yield fields
             else:
-                self.bad += 1  # the first one after opening is nearly always cut
+                self.bad += 1  # normal for the first frame after the port is opened, whose beginning is missing
 
 
 def _frame(raw: bytes) -> dict[str, str] | None:
-    """The fields of the frame that `raw` ends with, or None where its sum is wrong wherever it may begin.
+    """Return the fields of the frame at the end of `raw`, or None if no possible beginning gives a good checksum.
 
-    What comes before the first line is no part of a frame: a HEX message, or noise. A frame whose end was lost stands
-    before the next one, which begins at its own first line.
+    Bytes before the first line are a HEX message or noise, and belong to no frame. If the end of a frame was lost,
+    `raw` has that frame and then a complete one, which begins at its own first line.
     """
     body, checksum = raw[:-1], raw[-1:]
     for text in dict.fromkeys((body, _HEX_MESSAGE.sub(b"", body))):
@@ -145,34 +146,35 @@ def _frame(raw: bytes) -> dict[str, str] | None:
 class VeDirect:
     """Reads `volts` and `amps` of the battery.
 
-    Of a charger also `solar_watts`, `condition` and `phase` (absorption and float say surplus); of a battery monitor
-    `charge`, `runtime`, `low_battery`, `condition` and `battery_watts`.
+    A charger also has `solar_watts`, `condition` and `phase` (absorption and float mean surplus). A battery monitor
+    also has `charge`, `runtime`, `low_battery`, `condition`, `battery_watts` and `discharging`.
 
-    The port is drained at each read and not in between, so that a frame a second costs no wake-ups; the
-    age of a reading is therefore an upper bound: the time since the read before.
+    Bytes are taken from the port at each read only, so a frame each second costs no wake-ups. The age of a reading is
+    therefore an upper bound: the time since the read before.
     """
 
-    #: The kernel keeps 4096 bytes of a port; a charger sends about 200 a second.
+    #: The kernel buffers 4096 bytes of a port, and a charger sends about 200 bytes a second.
     max_period_s = 15.0
 
     def __init__(self, record: VeDirectConfig, *, stale_s: float = 30.0) -> None:
         self.name, self._record, self._stale_s = record.label, record, stale_s
         self._fd: int | None = None
         self._frames = Frames()
-        self._fields: dict[str, tuple[str, float]] = {}  # field -> its text, and when it came at the earliest
-        self._drained: float | None = None
+        self._fields: dict[str, tuple[str, float]] = {}  # field -> its text, and the earliest time at which it came
+        self._drained: float | None = None  # time of the last read
         self._jump = JumpCheck()
-        self._reported: dict[str, str] = {}  # quantities that decide and were reported, with their units
+        self._reported: dict[str, str] = {}  # quantities that were reported, with their units
 
     def read(self, now: float) -> tuple[Reading, ...]:
-        """The newest numbers, each with its age."""
+        """Return the newest values, each with its age."""
         bad, device = self._frames.bad, self._record.device
         try:
             arrived = self._drain()
         except Unreadable as err:
             self.close()
             return self._nothing(err)
-        # Somewhere since the last drain; a first drain finds what the driver kept since it was opened.
+        # These bytes came at some time since the last read. At the first read, the driver has only what came since the
+        # port was opened.
         came = self._drained if self._drained is not None else now
         for frame in self._frames.feed(arrived):
             self._fields |= {key: (text, came) for key, text in frame.items()}
@@ -188,7 +190,7 @@ class VeDirect:
         return readings
 
     def close(self) -> None:
-        """Let the port go; the next read opens it anew."""
+        """Close the port. The next read opens it again."""
         fd, self._fd = self._fd, None
         if fd is not None:
             with suppress(OSError):
@@ -197,7 +199,10 @@ class VeDirect:
         self._fields, self._drained = {}, None
 
     def _nothing(self, reason: object, age_s: float = 0.0) -> tuple[Reading, ...]:
-        """Everything that was reported before is unknown; where nothing ever was, the source itself."""
+        """Return unknown readings: of `volts`, and of the charge and the phase if they were reported before.
+
+        If neither charge nor phase was reported before, the source itself is unknown, too.
+        """
         known_of = {what: unit for what, unit in self._reported.items() if what in {"charge", "phase"}}
         return tuple(
             unknown(self.name, what, reason, unit, age_s=age_s)
@@ -205,6 +210,7 @@ class VeDirect:
         )
 
     def _drain(self) -> bytes:
+        """Return the bytes that have arrived. Opens the port if it is not open. Raises Unreadable."""
         device = self._record.device
         try:
             if self._fd is None:
@@ -216,7 +222,7 @@ class VeDirect:
                 except BlockingIOError:
                     return data
                 if not chunk:
-                    # A tty with VMIN 0 says so when it is empty; one whose device is gone says it too.
+                    # A tty with VMIN 0 returns no bytes when it is empty, but also when its device was removed.
                     if not device.exists():
                         raise Unreadable(f"{device}: unplugged")
                     return data
@@ -239,7 +245,10 @@ class VeDirect:
         return fd
 
     def _field(self, key: str, now: float) -> tuple[str, float] | None:
-        """(text, age) of a field; None where no frame has it any more: a good frame without it says nothing of it."""
+        """Return (text, age) of a field, or None if no recent frame had it.
+
+        A device may send its fields in several frames, so a single frame without the field proves nothing.
+        """
         if key not in self._fields or now - self._fields[key][1] > self._stale_s:
             return None
         text, came = self._fields[key]
@@ -261,11 +270,11 @@ class VeDirect:
         if percent is not None and amps is not None and amps.value is not None:
             yield known(self.name, "discharging", float(amps.value < 0), age_s=amps.age_s)
         yield from self._alarm(now)
-        if "phase" in self._reported or "CS" in self._fields or "PPV" in self._fields:  # a monitor has no phase
+        if "phase" in self._reported or "CS" in self._fields or "PPV" in self._fields:  # battery monitors have no phase
             yield self._phase(now)
 
     def _number(self, number: Number, now: float) -> Reading | None:
-        """One number; None where the frames do not have it, or say that there is none."""
+        """Return the reading of one number, or None if the frames do not have it or report it as infinite."""
         field, device = self._field(number.key, now), self._record.device
         if field is None:
             if number.what == "charge" and "charge" in self._reported:
@@ -285,7 +294,10 @@ class VeDirect:
         return known(self.name, what, value, unit, age_s=age_s)
 
     def _doubts(self, now: float, percent: float, volts: float | None, amps: Reading | None) -> tuple[str, str]:
-        """(how charge and volts contradict each other, why the charge is doubted by its past); empty where not."""
+        """Return two reasons not to believe the charge: a contradiction with the volts, and a doubt from its past.
+
+        Each is an empty string if there is no such reason.
+        """
         meant, contradiction = None, ""
         if volts is not None and (self._record.cells or self._record.volts):
             charging = None if amps is None or amps.value is None else amps.value > 0
@@ -294,7 +306,10 @@ class VeDirect:
         return contradiction, self._jump.check(now, percent, supported=meant is not None and not contradiction)
 
     def _alarm(self, now: float) -> Iterator[Reading]:
-        """Alarm of a monitor and error of a charger: an empty battery is low, anything else forbids surplus."""
+        """Yield the readings of a monitor's alarm and a charger's error.
+
+        An alarm about an empty battery makes power low. Any other alarm or error forbids surplus.
+        """
         alarm, error = self._field("Alarm", now), self._field("ERR", now)
         notes = []
         if alarm is not None:
@@ -308,7 +323,7 @@ class VeDirect:
             else:
                 yield known(self.name, "low_battery", 0.0, age_s=alarm[1])
         if error is not None and not re.fullmatch(r"0{1,3}", error[0]):
-            # Some errors leave the phase as it is: a charger that is too hot may still say float.
+            # Some errors do not change the phase: a charger that is too hot may still report float.
             notes.append(f"charger error (ERR {error[0][:20]})")
         ages = [field[1] for field in (alarm, error) if field is not None]
         if notes:
@@ -318,11 +333,12 @@ class VeDirect:
             yield known(self.name, "condition", 1.0, verdict=Verdict.SURPLUS, reason=reason, age_s=max(ages))
 
     def _phase(self, now: float) -> Reading:
+        """Return the phase of a charger."""
         device = self._record.device
         text, age_s = self._field("CS", now) or ("", 0.0)
         phase = int(text) if re.fullmatch(r"[0-9]{1,3}", text) else None
         if phase not in _PHASES:
-            reason = f"charger state {text[:20]!r} is not one we know" if text else "no charger state in the frames"
+            reason = f"charger state {text[:20]!r} is not known" if text else "no charger state in the frames"
             return unknown(self.name, "phase", f"{device}: {reason}", age_s=age_s)
         if phase == 2:
             error, _ = self._field("ERR", now) or ("?", 0.0)

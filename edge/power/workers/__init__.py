@@ -1,9 +1,9 @@
-"""The workers of scaled entries: which run, which are to run, and who is asked to start them.
+"""Decides which workers of the scaled entries of `workers:` run, and requests their start.
 
-- `by_hand`: counts that a person set, kept over restarts and ended by time
-- `decided`: reads what the scaler wrote
-- `living`: what the workers say of themselves
-- `left`: the memory and the watts that are left for further workers
-- `roster`: the names of one entry's processes: who is started, who retires, who crashes again and again
-- `scaler`: runs the rule for each scaled entry and writes what it decides
+- `by_hand`: numbers of workers that a person set for a time; they are kept over restarts
+- `decided`: reads the scaler's last decision
+- `living`: reads the status of the workers that run
+- `left`: measures what is left for more workers: cores, memory and watts
+- `roster`: chooses by name which processes of an entry start and which retire; finds those that keep crashing
+- `scaler`: applies the rule of scaling to each entry, and writes the decisions
 """

@@ -1,4 +1,4 @@
-"""Counts that a person set: a small durable file that outlives restarts and power cuts, each ended by time."""
+"""Numbers of workers that a person set for a time. A small durable file keeps them over restarts and power cuts."""
 
 from __future__ import annotations
 
@@ -15,33 +15,36 @@ from edge.core.host import boot_id
 
 
 class ByHand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """So many processes of an entry for `for_s` seconds, as far as the board allows."""
+    """A number of processes for one entry, for `for_s` seconds. The board's limits still apply."""
 
     count: int
     for_s: float
-    wall: float  # when it was asked for, by the wall clock
-    monotonic: float  # and by the clock of that boot
+    wall: float  # when it was set, by the wall clock
+    monotonic: float  # the same time by the monotonic clock of that boot
     boot_id: str
 
     @property
     def left_s(self) -> float:
-        """Seconds to go; not above 0 when it is over."""
+        """The seconds that are left; 0 or negative once the time is over."""
         return left_s(self.for_s, wall=self.wall, monotonic=self.monotonic, boot=self.boot_id)
 
 
 def current(path: Path) -> Mapping[str, ByHand]:
-    """What is in force, by entry. A file that cannot be read sets nothing: the rule decides."""
+    """Return the numbers in force, by entry. If the file cannot be read, there are none and the rule decides."""
     return {name: each for name, each in _read(path).items() if each.left_s > 0}
 
 
 def put(path: Path, entry: str, count: int, *, for_s: float) -> None:
-    """Set a count from now on; durable on return. Raises StorageError."""
+    """Set the number of processes of an entry from now on; it is durable on return. Raises StorageError."""
     each = ByHand(count, for_s, time.time(), time.monotonic(), boot_id())
     _write(path, {**current(path), entry: each})
 
 
 def take_away(path: Path, entry: str) -> bool:
-    """Leave the entry to the rule again; durable on return. False when nothing was set. Raises StorageError."""
+    """Let the rule decide about an entry again; this is durable on return.
+
+    Returns False if no number was set. Raises StorageError.
+    """
     found = dict(current(path))
     if found.pop(entry, None) is None:
         return False
@@ -50,7 +53,10 @@ def take_away(path: Path, entry: str) -> bool:
 
 
 def forget(path: Path) -> None:
-    """Remove counts that are over: in a later boot, with a clock in the past, they would count. Raises StorageError."""
+    """Remove the numbers whose time is over. Raises StorageError.
+
+    If they stayed, they would be in force again in a later boot whose clock is in the past.
+    """
     found = current(path)
     if len(found) < len(_read(path)):
         _write(path, found)

@@ -1,4 +1,4 @@
-"""What the governor decided about the workers, for those who read its file."""
+"""Reads the governor's last decision about the number of workers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _decode = msgspec.json.Decoder(ScalingStatus).decode
 
 
 def decided(path: Path) -> ScalingStatus | None:
-    """The last decision of this boot; None where there is none, or it cannot be read."""
+    """Return the last decision of this boot, or None if there is none that can be read."""
     try:
         status = _decode(path.read_bytes())
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):

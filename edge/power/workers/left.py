@@ -1,4 +1,4 @@
-"""What the board has left for further workers: cores, memory and watts."""
+"""Measures what the board has left for more workers: cores, memory and watts."""
 
 from __future__ import annotations
 
@@ -9,26 +9,39 @@ from pathlib import Path
 from edge.config.power import PowerConfig
 from edge.model import Reading
 
-#: A battery counts for so much power as it could give for this long.
+#: The stored energy counts as the power that the battery could deliver evenly for this time.
 _LASTS_S = 3600.0
 
 
 def cores() -> int:
-    """The CPUs that this process may use."""
+    """Return the number of CPUs that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def memory_bytes(meminfo: Path = Path("/proc/meminfo"), group: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """Memory that may still be used, by the kernel and by the limit of a container; None where neither tells."""
+    """Return the bytes of memory that may still be used, or None if they are not known.
+
+    Args:
+        meminfo: the kernel's report of the available memory.
+        group: the control group whose limit applies too, such as that of a container.
+    """
     found = [each for each in (_available(meminfo), _below_limit(group)) if each is not None]
     return min(found, default=None)
 
 
 def watts(readings: Sequence[Reading], config: PowerConfig, *, pause_percent: float | None = None) -> float | None:
-    """Watts that the board could draw on top of what it draws now; None where that is not known, or from the mains.
+    """Return the watts that the board could draw in addition to its present draw.
 
-    What the sun gives now, and what the battery above the pause threshold could give for an hour, less what is drawn.
-    `pause_percent` stands in place of the threshold of `config`.
+    These are the watts of the panels now, plus the watts that the battery could deliver for an hour until it reaches
+    the pause threshold, minus the watts that the board draws.
+
+    Args:
+        readings: the current readings.
+        config: the section `power` of `edge.yaml`.
+        pause_percent: the pause threshold to use in place of the configured one.
+
+    Returns:
+        None if this is not known, or while there is a supply from outside.
     """
     values = {reading.what: reading.value for reading in readings if reading.value is not None}
     draws, sun, charge = values.get("watts"), values.get("solar_watts"), values.get("charge")
@@ -51,9 +64,9 @@ def _available(meminfo: Path) -> int | None:
 
 
 def _below_limit(group: Path) -> int | None:
-    """What a limit on this control group, that of a container, leaves; None: there is none."""
+    """Return the bytes that the memory limit of the control group leaves, or None if it has no limit."""
     try:
         limit = (group / "memory.max").read_text().strip()
         return max(0, int(limit) - int((group / "memory.current").read_text()))
-    except (OSError, ValueError):  # `max`: no limit
+    except (OSError, ValueError):  # ValueError: the text `max`, which means no limit
         return None

@@ -1,4 +1,4 @@
-"""What the workers say of themselves, read when the governor decides about them."""
+"""Reads the status files of the workers that run, for the governor's decision."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _decode = msgspec.json.Decoder(WorkerStatus).decode
 
 
 def living(layout: Layout) -> dict[str, WorkerStatus]:
-    """The workers that live, by name; a frozen one counts as held."""
+    """Return the status of each worker whose process lives, by name. A frozen worker counts as held."""
     found = dict[str, WorkerStatus]()
     for path in sorted(layout.run.glob("worker-*.json")):
         status = _read(path)

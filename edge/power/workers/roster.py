@@ -1,4 +1,4 @@
-"""The processes of one scaled entry by name: who is started, who retires, who crashes again and again."""
+"""Chooses by name which processes of a scaled entry start and which retire, and finds those that keep crashing."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from collections.abc import Iterator, Mapping
 from edge.config.workers import WorkerEntry, instance
 from edge.model import WorkerState, WorkerStatus
 
-#: A worker that ended so often within `_WINDOW_S` without being told to crashes again and again.
+#: A worker whose process ended this often within `_WINDOW_S`, without being asked to, keeps crashing.
 _CRASHES = 3
 _WINDOW_S = 300.0
-#: One that is not there this long after it was asked for does not get ready. A task module may take a minute to import.
+#: A worker that has been missing for this long will not get ready. A task module may take a minute to import.
 _LATE_S = 120.0
-#: A worker that is missing is asked for again after this time ...
+#: The start of a missing worker is requested again after this time.
 _AGAIN_S = 30.0
-#: ... and one that fails after this, so that a broken board does not drain its battery.
+#: The same for a failing worker. The time is long, so that failing starts do not drain the battery.
 _FAILING_AGAIN_S = 300.0
 
 _BUSY = (WorkerState.RUNNING, WorkerState.HELD)
 
 
 class Process:
-    """What is known of one worker that is to run: whether it can be counted on."""
+    """The record of one worker that should run: whether it lives, and how often it crashed."""
 
     def __init__(self) -> None:
         self.pid = 0
-        self.crashes: list[float] = []
-        self.missing_s: float | None = None  # since when it does not live
-        self.asked_s: float | None = None  # when it was asked for last
+        self.crashes: list[float] = []  # times of the crashes within `_WINDOW_S`
+        self.missing_s: float | None = None  # time since which the worker is missing; None while it lives
+        self.asked_s: float | None = None  # time of the last request to start it
 
     def see(self, pid: int | None, now_s: float) -> None:
-        """Note whether it lives now, and as which process."""
+        """Record the process id of the worker, or None if the worker does not live."""
         self.crashes = [at for at in self.crashes if now_s - at < _WINDOW_S]
         if self.pid and pid != self.pid:
             self.crashes.append(now_s)
@@ -41,40 +41,46 @@ class Process:
             self.missing_s = now_s
 
     def failing(self, now_s: float) -> bool:
-        """True while it cannot be counted on."""
+        """Return True if the worker is missing for too long or keeps crashing, so that it is no capacity for jobs."""
         late = self.missing_s is not None and now_s - self.missing_s >= _LATE_S
         return late or len(self.crashes) >= _CRASHES
 
 
 class Roster:
-    """Belongs to the governor's loop. Times are monotonic seconds."""
+    """Holds the names of the processes of one entry that should run. `living` is the status of all workers that live.
+
+    Belongs to the governor's thread. Times are monotonic seconds.
+    """
 
     def __init__(self, entry: WorkerEntry, living: Mapping[str, WorkerStatus]) -> None:
-        """Go on with the processes that live, of an earlier governor of this boot."""
+        """Begin with the processes of the entry that live. An earlier governor of this boot wanted them."""
         self._entry = entry
-        mine = (instance(entry, number) for number in range(1, entry.most + 1))
-        self._processes = {name: Process() for name in mine if name in living}
+        instances = (instance(entry, number) for number in range(1, entry.most + 1))
+        self._processes = {name: Process() for name in instances if name in living}
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The processes that are to run."""
+        """The names of the processes that should run."""
         return tuple(self._processes)
 
     def see(self, living: Mapping[str, WorkerStatus], now_s: float) -> None:
-        """Take in which workers live."""
+        """Record which processes live."""
         for name, process in self._processes.items():
             process.see(living[name].pid if name in living else None, now_s)
 
     def running(self, living: Mapping[str, WorkerStatus]) -> tuple[str, ...]:
-        """Those of `names` that live."""
+        """Return those of `names` that live."""
         return tuple(name for name in self._processes if name in living)
 
     def failing(self, now_s: float) -> tuple[str, ...]:
-        """Those of `names` that are no capacity."""
+        """Return those of `names` that keep crashing or do not get ready, and so are no capacity for jobs."""
         return tuple(name for name, process in self._processes.items() if process.failing(now_s))
 
     def resize(self, count: int, living: Mapping[str, WorkerStatus], now_s: float) -> None:
-        """Have `count` names. Those that do nothing go first, and come back first while they still live."""
+        """Change the number of names to `count`.
+
+        Processes without a job are removed first. When names are added, a process that still lives comes first.
+        """
         while len(self._processes) > count:
             del self._processes[min(self._processes, key=lambda name: self._worth(name, living, now_s))]
         while len(self._processes) < count:
@@ -83,7 +89,7 @@ class Roster:
             self._processes[name] = Process()
 
     def to_start(self, living: Mapping[str, WorkerStatus], now_s: float) -> Iterator[str]:
-        """Those that are to be asked for now; each counts as asked for."""
+        """Yield the names whose start must be requested now. Each one that is yielded counts as requested."""
         for name, process in self._processes.items():
             again_s = _FAILING_AGAIN_S if process.failing(now_s) else _AGAIN_S
             if name not in living and (process.asked_s is None or now_s - process.asked_s >= again_s):
@@ -91,7 +97,7 @@ class Roster:
                 yield name
 
     def _worth(self, name: str, living: Mapping[str, WorkerStatus], now_s: float) -> tuple[bool, bool, bool, int]:
-        """What is lost with a worker, the least first."""
+        """Return a sort key: the process with the smallest key is removed first."""
         status = living.get(name)
         busy = status is not None and status.state in _BUSY
         return (

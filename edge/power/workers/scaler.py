@@ -1,8 +1,8 @@
-"""Runs the rule for each scaled entry of `workers:`, and writes which workers are to run.
+"""Applies the rule of scaling to each scaled entry of `workers:`, and writes which workers should run.
 
-Whoever keeps the processes (`edge up`, systemd, the container's `run`) starts those that are asked for in
-`run/scaling/start/`. A worker that is not in `run/scaling/workers.json` any more ends by itself between two jobs, so
-no body is interrupted.
+The scaler requests a start with a file in `run/scaling/start/`. The supervisor of the processes (`edge up`, systemd, or
+the container's `run`) then starts the worker. A worker that is no longer named in `run/scaling/workers.json` ends by
+itself between two jobs, so no body is interrupted.
 """
 
 from __future__ import annotations
@@ -42,40 +42,44 @@ from edge.power.workers import by_hand, left
 from edge.power.workers.living import living
 from edge.power.workers.roster import Process, Roster
 
-#: Decisions that are remembered of each entry.
+#: Number of decisions of each entry that are kept in the status.
 STEPS = 20
-#: Shortest time between two files that differ in words alone. Each wakes all who watch.
+#: Shortest time between two writes of the status if only its sentences changed. Each write wakes all its readers.
 _WORDS_S = 5.0
-#: Time to the next look without news: the first while a worker is to start or an urgent job waits, else while jobs run.
+#: Time until the next turn if nothing happens before: `_SOON_S` while a worker should start or an urgent job waits,
+#: `_WORKING_S` while there are jobs that may run.
 _SOON_S, _WORKING_S = 2.0, 10.0
 
 
 class _Entry:
-    """One scaled entry and what is remembered of it."""
+    """The state of one scaled entry between two turns."""
 
     def __init__(self, entry: WorkerEntry, living: Mapping[str, WorkerStatus], now_s: float) -> None:
         self.entry = entry
         self.roster = Roster(entry, living)
         count = len(self.roster.names)
-        # Those of an earlier governor were wanted until now.
+        # The processes that an earlier governor started count as wanted until now.
         self.state = ScaleState(wanted=count, asked=count, changed_s=now_s if count else None)
         self.steps: deque[ScaleStep] = deque(maxlen=STEPS)
         self.decision: Decision | None = None
 
 
 class Scaler:
-    """Belongs to the governor's loop, which calls `turn`. Without scaled entries there is none."""
+    """Decides about the scaled entries of a board. The governor's loop calls `turn`, on the governor's thread.
+
+    Without scaled entries the governor has no scaler. All times are monotonic seconds.
+    """
 
     def __init__(self, config: Config, log: Callable[[str], None]) -> None:
-        """Make the folders. Raises OSError."""
+        """Make the folders, and remove old requests to start workers. Raises OSError."""
         self._config, self._layout, self._log = config, config.layout, log
         _, self._cpu_watts = calibration.watts(config)
         for folder in (self._layout.starts, config.backlog.parent):
             folder.mkdir(parents=True, exist_ok=True)
         for path in self._layout.starts.iterdir():
-            path.unlink(missing_ok=True)  # nobody asks for these any more
+            path.unlink(missing_ok=True)  # a request of an earlier governor
         now_s, found = time.monotonic(), living(self._layout)
-        #: Workers that always run, by name.
+        #: Workers that are not scaled and always run, by name.
         self._fixed = {entry.name: (entry, Process()) for entry in config.workers if not entry.scaled}
         self._entries = [_Entry(entry, found, now_s) for entry in config.scaled]
         self._power: PowerState | None = None
@@ -84,23 +88,23 @@ class Scaler:
         self._written_s = -math.inf
 
     def changed(self) -> None:
-        """There is another backlog, or a person set a count: the next turn decides anew."""
+        """Make the next turn decide anew. Call it when the backlog changed, or when a person set a number."""
         self._due_s = None
 
     def wait_s(self, now_s: float) -> float | None:
-        """Seconds until the next turn is due; None: nothing is due until something happens."""
+        """Return the seconds until the next turn is due, or None if nothing is due until something happens."""
         if self._due_s is None:
             return 0.0
         return None if self._due_s == math.inf else max(0.0, self._due_s - now_s)
 
     def turn(self, now_s: float, power: PowerStatus) -> None:
-        """Decide for each entry if something is due or has happened."""
+        """Decide about each entry if a turn is due, if something changed, or if the power state changed."""
         moved = power.state is not self._power
         if not moved and self._due_s is not None and now_s < self._due_s:
             return
         self._power = power.state
         rows, found, hands = self._rows(), living(self._layout), by_hand.current(self._layout.scale_by_hand)
-        # After power fell, workers take a moment until they hold their jobs: look once more.
+        # After power fell, workers need a moment until they hold their jobs. So look at them once more.
         dues = [now_s + _SOON_S] if moved else []
         for name, (_, process) in self._fixed.items():
             process.see(found[name].pid if name in found else None, now_s)
@@ -116,7 +120,7 @@ class Scaler:
     # --- inside -----------------------------------------------------------------------------------------------
 
     def _rows(self) -> tuple[OpenJobs, ...]:
-        """The open jobs as the gateway (on a node the worker) wrote them; none while that does not live."""
+        """Return the open jobs as the gateway (on a node, a worker) wrote them; none if the writer does not live."""
         try:
             backlog = msgspec.json.decode(self._config.backlog.read_bytes(), type=Backlog)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
@@ -132,12 +136,12 @@ class Scaler:
         power: PowerStatus,
         now_s: float,
     ) -> list[float]:
-        """Decide for one entry; returns when to look again."""
+        """Decide about one entry. Returns the times at which to decide again."""
         entry = each.entry
         each.roster.see(found, now_s)
-        mine = [status for status in found.values() if self._shares(entry, status.name)]
-        backlog = _backlog(entry, rows, mine, cpu_watts=self._cpu_watts)
-        board = self._board(each, mine, found, power, now_s)
+        sharing = [status for status in found.values() if self._shares(entry, status.name)]
+        backlog = _backlog(entry, rows, sharing, cpu_watts=self._cpu_watts)
+        board = self._board(each, sharing, found, power, now_s)
         by_person = hands.get(entry.name)
         hand = None if by_person is None else Hand(by_person.count, now_s + by_person.left_s)
         decision = decide(entry, backlog, board, each.state, now_s=now_s, hand=hand)
@@ -146,39 +150,40 @@ class Scaler:
             self._log(f"workers {entry.name}: {decision.why}")
         each.state, each.decision = decision.state, decision
         each.roster.resize(decision.wanted, found, now_s)
-        self._ask(each, found, now_s)
+        self._request_starts(each, found, now_s)
         missing = len(each.roster.running(found)) < decision.wanted
         urgent = any(row.power is Power.ALWAYS and row.queued for row in backlog) and power.state is PowerState.LOW
         dues = [] if decision.look_s is None else [decision.look_s]
         if missing or urgent:
             dues.append(now_s + _SOON_S)
-        elif any(row.power in ALLOWED[power.state] for row in backlog):  # a worker may crash, which nobody reports
+        elif any(row.power in ALLOWED[power.state] for row in backlog):  # nothing reports the crash of a worker
             dues.append(now_s + _WORKING_S)
         return dues
 
     def _shares(self, entry: WorkerEntry, worker: str) -> bool:
-        """True for a worker of this entry, and for one of another that takes the same jobs."""
+        """Return True for a worker of this entry, and for a worker of another entry that takes the same jobs."""
         other = entry_of(worker, self._config.planned(io=True))
         return other is not None and (other.name == entry.name or shared(entry, other))
 
     def _board(
         self,
         each: _Entry,
-        mine: list[WorkerStatus],
+        sharing: list[WorkerStatus],
         found: Mapping[str, WorkerStatus],
         power: PowerStatus,
         now_s: float,
     ) -> Board:
+        """Return the state of the board for the decision about one entry. `sharing` are the workers for its jobs."""
         names, failing = each.roster.names, each.roster.failing(now_s)
         running = [name for name in each.roster.running(found) if name not in failing]
-        retiring = [status for status in mine if self._is_of(each.entry, status.name) and status.name not in names]
-        others = [status for status in mine if not self._is_of(each.entry, status.name)]
+        retiring = [status for status in sharing if self._is_of(each.entry, status.name) and status.name not in names]
+        of_others = [status for status in sharing if not self._is_of(each.entry, status.name)]
         return Board(
             cores=left.cores(),
-            fixed=self._count_fixed(each.entry, others, now_s),
+            fixed=self._count_fixed(each.entry, of_others, now_s),
             running=len(running),
             failing=len(failing),
-            held=sum(status.state is WorkerState.HELD for status in mine if status not in retiring),
+            held=sum(status.state is WorkerState.HELD for status in sharing if status not in retiring),
             memory_left_bytes=left.memory_bytes(),
             watts_left=left.watts(
                 power.readings,
@@ -189,17 +194,21 @@ class Scaler:
             power=power.state,
         )
 
-    def _count_fixed(self, entry: WorkerEntry, others: list[WorkerStatus], now_s: float) -> int:
-        """Other workers for the same jobs. A listed one counts before it has started, unless it crashes in a loop."""
+    def _count_fixed(self, entry: WorkerEntry, of_others: list[WorkerStatus], now_s: float) -> int:
+        """Count the workers of other entries for the same jobs.
+
+        A worker that always runs counts even before it has started, unless it is failing.
+        """
         listed = [process for other, process in self._fixed.values() if shared(entry, other)]
-        unlisted = sum(status.name not in self._fixed for status in others)
+        unlisted = sum(status.name not in self._fixed for status in of_others)
         return unlisted + sum(not process.failing(now_s) for process in listed)
 
     def _is_of(self, entry: WorkerEntry, worker: str) -> bool:
+        """Return True if `worker` is the name of a process of this scaled entry."""
         return worker.startswith(f"{entry.name}-") and entry_of(worker, (entry,)) is not None
 
-    def _ask(self, each: _Entry, found: Mapping[str, WorkerStatus], now_s: float) -> None:
-        """Ask whoever keeps the processes to start those that are missing, and no others."""
+    def _request_starts(self, each: _Entry, found: Mapping[str, WorkerStatus], now_s: float) -> None:
+        """Request the start of the processes that are missing, and withdraw the requests for all others."""
         names = each.roster.names
         for path in self._layout.starts.iterdir():
             if self._is_of(each.entry, path.name) and path.name not in names:
@@ -213,8 +222,8 @@ class Scaler:
     def _write(
         self, found: Mapping[str, WorkerStatus], hands: Mapping[str, by_hand.ByHand], now_s: float
     ) -> list[float]:
-        """Write what was decided if it is news; returns when to look again."""
-        entries = tuple(self._told(each, found, hands, now_s) for each in self._entries)
+        """Write the decisions if they changed. Returns the times at which to write or try again."""
+        entries = tuple(self._reported(each, found, hands, now_s) for each in self._entries)
         before = self._written.entries if self._written is not None else ()
         if entries == before:
             return []
@@ -231,9 +240,10 @@ class Scaler:
         self._written, self._written_s = status, now_s
         return []
 
-    def _told(
+    def _reported(
         self, each: _Entry, found: Mapping[str, WorkerStatus], hands: Mapping[str, by_hand.ByHand], now_s: float
     ) -> ScaledWorkers:
+        """Return the report on one entry for `run/scaling/workers.json`."""
         decision, by_person = each.decision, hands.get(each.entry.name)
         return ScaledWorkers(
             each.entry.name,
@@ -254,11 +264,12 @@ def _without_words(entry: ScaledWorkers) -> ScaledWorkers:
 def _backlog(
     entry: WorkerEntry, rows: tuple[OpenJobs, ...], workers: list[WorkerStatus], *, cpu_watts: float
 ) -> list[KindBacklog]:
-    """The rows that the workers of `entry` take, with how many of the jobs run."""
+    """Return the rows of jobs that the workers of `entry` take, with the number of jobs that run."""
     running = [job.task for worker in workers for job in worker.running]
     found = list[KindBacklog]()
     for row in taken(entry, rows):
-        # Nobody tells the power class of a running job: of a kind with several classes, the first row counts them all.
+        # The status of a worker has no power class for a running job. If a kind has several classes, its running jobs
+        # therefore count in its first row, as far as that row has jobs.
         runs = min(row.jobs, running.count(row.kind) - sum(each.running for each in found if each.kind == row.kind))
         found.append(
             KindBacklog(

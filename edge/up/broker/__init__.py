@@ -1,11 +1,11 @@
-"""The private RabbitMQ of `edge up`: made, started, checked, repaired.
+"""Runs the private RabbitMQ of `edge up`: makes, starts, checks and repairs it.
 
-- `broker`: keeps it running, restarts it on request, sets a dead store aside
+- `broker`: keeps it running, restarts it on request, and replaces a store that does not work
 - `node`: one RabbitMQ node with its own ports, cookie and store
-- `rabbitmq`: where RabbitMQ is installed, and its settings
-- `ports`: finds free ports and checks whether a broker answers
-- `check`: whether every queue answers: `python -m edge.up.broker.check`
-- `declare`: makes the queues: `python -m edge.up.broker.declare`
-- `restart_requests`: the folder in which gateway and workers ask for a restart
-- `last_words`: why a broker did not start, from its output
+- `rabbitmq`: finds the installed RabbitMQ, and makes its settings
+- `ports`: finds free ports, and checks whether a broker answers
+- `check`: checks that every queue answers: `python -m edge.up.broker.check`
+- `declare`: declares the queues: `python -m edge.up.broker.declare`
+- `restart_requests`: watches the folder in which gateway and workers request a restart
+- `last_words`: finds in the output of RabbitMQ why it did not start
 """

@@ -1,4 +1,4 @@
-"""The broker of `edge up`: starts it on a working store, restarts it when it ends or its queues are dead."""
+"""Runs the broker of `edge up`: starts it on a working store, and restarts it if it ends or its queues do not work."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from edge.up.part import RESTART, STEADY_S, Part, PartMisconfigured, at_once
 from edge.up.settings import overrides
 
 BROKER_S = 90.0  # a Pi Zero boots RabbitMQ in about a minute
-#: A big store needs longer, and must not be taken for a damaged one.
+#: A large store needs longer to start, and must not count as damaged.
 OLD_STORE_S = 300.0
 EPMD_S = 60.0
-#: Shortest time between two restarts that a process asked for.
+#: Shortest time between two requested restarts.
 _RESTART_REQUESTED = Backoff(first_s=15.0, most_s=3600.0, factor=4.0)
-CALM_S = 120.0  # a restart helped if no request came for this long; then the pauses begin anew
-#: Failed starts in a row after which the store of a broker that once ran counts as damaged.
+CALM_S = 120.0  # if no request came for this time, the last restart helped, and the pauses start again at the shortest
+#: Number of failed starts in a row after which the store of a broker that once ran counts as damaged.
 TRIES = 3
 ROOM_BYTES = 32 << 20
 
 
 class StoreSilent(StackError):
-    """The broker came up, and a queue of its store answers nothing."""
+    """The broker has started, but a queue of its store does not answer."""
 
 
 class Broker:
-    """Runs port mapper and broker, and decides when the broker's store is replaced. Belongs to the event loop."""
+    """Runs port mapper and broker, and decides when the store of the broker is replaced. Belongs to the event loop."""
 
     def __init__(
         self, layout: Layout, node: PrivateNode, lines: StackLog, *, env: Mapping[str, str], hurry: asyncio.Event
@@ -53,14 +53,17 @@ class Broker:
             lines=lines,
             grace_s=30.0,
             last_words=node.last_words,
-            insist_s=1.0,  # a virtual machine that boots forgets the first
+            insist_s=1.0,  # the Erlang virtual machine misses a SIGTERM while it boots
         )
-        self.ready_s = 0.0  # seconds that the start took, with all repairs
+        self.ready_s = 0.0  # duration of the start, repairs included
 
     async def start(self) -> None:
-        """Start the broker and check that every queue answers; a store that does not work is replaced.
+        """Start the broker, and check that every queue answers. A store that does not work is replaced.
 
-        The node must be prepared. Waits while the disk is full. Raises StackError.
+        The node must be prepared. The call waits while the disk is full.
+
+        Raises:
+            StackError: the broker does not start, and a new store does not help.
         """
         started = time.monotonic()
         node, say = self._node, self._lines.say
@@ -85,14 +88,14 @@ class Broker:
         say(f"broker ready after {self.ready_s:.1f} s")
 
     async def keep(self) -> None:
-        """Restart it for ever, whenever it ends or a process requests it."""
-        complaints = RestartRequests(self._folder)
+        """Restart the broker whenever it ends or a process requests it. Runs until it is cancelled."""
+        requests = RestartRequests(self._folder)
         restarts, restarted_at = 0, float("-inf")
         pauses = RESTART.pauses()
         try:
             while True:
                 began = time.monotonic()
-                why = await self._trouble(complaints)
+                why = await self._reason(requests)
                 now = time.monotonic()
                 if self.part.running:
                     if now - restarted_at > CALM_S:
@@ -105,30 +108,30 @@ class Broker:
                 self._lines.say(f"{why}; starting it again{f' in {pause_s:.0f} s' if pause_s else ''}")
                 await self._pause(pause_s)
                 if self.part.running:
-                    if not complaints.standing():
+                    if not requests.standing():
                         self._lines.say("the broker works again by itself")
                         continue
                     restarts += 1
-                await self._restart(complaints)
+                await self._restart(requests)
                 restarted_at = time.monotonic()
         finally:
-            complaints.close()
+            requests.close()
 
-    async def _trouble(self, complaints: RestartRequests) -> str:
-        """Wait until the broker has ended or a restart is requested; return the reason."""
+    async def _reason(self, requests: RestartRequests) -> str:
+        """Wait until the broker has ended or a restart is requested, and return the reason."""
         ended = asyncio.create_task(self.part.end())
-        asked = asyncio.create_task(complaints.wait())
+        requested = asyncio.create_task(requests.wait())
         try:
-            await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({ended, requested}, return_when=asyncio.FIRST_COMPLETED)
             if ended.done():
                 return f"broker {ended.result()}"
-            return f"the broker's queues are dead: {await asked}"
+            return f"the broker's queues do not work: {await requested}"
         finally:
             ended.cancel()
-            asked.cancel()
+            requested.cancel()
 
     async def _pause(self, seconds: float) -> None:
-        """Wait `seconds`, or until a running broker ends: that is more urgent than a request."""
+        """Wait for `seconds`. If a running broker ends, return at once, because that is more urgent than a request."""
         if not self.part.running:
             await asyncio.sleep(seconds)
             return
@@ -136,16 +139,16 @@ class Broker:
             async with asyncio.timeout(seconds):
                 await self.part.end()
 
-    async def _restart(self, complaints: RestartRequests) -> None:
-        """Restart it until every queue answers, with a new store if nothing else helps."""
+    async def _restart(self, requests: RestartRequests) -> None:
+        """Restart the broker until every queue answers, with a new store if nothing else helps."""
         began = time.monotonic()
         failed = 0
         while True:
             await self._wait_for_space()
             try:
-                if complaints.standing():
+                if requests.standing():
                     durable.replace_volatile(self._answer, f"{time.monotonic_ns()}\n".encode())
-                complaints.clear()
+                requests.clear()
                 await self.part.stop(self._hurry)
                 await self._try_store()
                 break
@@ -163,17 +166,17 @@ class Broker:
             pause_s = RESTART.pause_s(failed)
             self._lines.say(f"{why}; trying again in {pause_s:g} s")
             await asyncio.sleep(pause_s)
-        complaints.clear()  # requests from before the restart
+        requests.clear()  # they were written before the restart
         self._lines.say(f"broker is back after {time.monotonic() - began:.1f} s")
 
     async def _wait_for_space(self) -> None:
-        """Wait until the disk has room: on a full one the broker would damage its store further."""
+        """Wait until the disk has room. On a full disk the broker would damage its store further."""
         pauses = RESTART.pauses()
-        said = False
+        logged = False
         while not durable.has_free_space(self._node.base, ROOM_BYTES):
-            if not said:
+            if not logged:
                 self._lines.say("the broker waits for room on the disk")
-            said = True
+            logged = True
             await asyncio.sleep(next(pauses))
 
     async def _try_store(self) -> None:
@@ -182,46 +185,53 @@ class Broker:
             await self._make_store()
         self._node.listen(self._node.ports.amqp)
         await self.part.start(timeout_s=OLD_STORE_S)
-        if problem := await self._ask("edge.up.broker.check", bad=QueueSilent.exit_code):
+        if problem := await self._run_check("edge.up.broker.check", bad=QueueSilent.exit_code):
             raise StoreSilent(problem)
 
     async def _make_store(self) -> None:
-        """Make a store with its queues, durable before any job comes.
+        """Make a store with its queues, and make it durable before any job comes.
 
-        It uses a port that gateway and workers do not know. They would declare the same queues at the same time, and
-        RabbitMQ may then leave one without a leader.
+        The broker uses a port that gateway and workers do not know. Otherwise they would declare the same queues at the
+        same time, and RabbitMQ may then leave a queue without a leader.
         """
-        self._lines.say("first start: the broker makes its queues, then starts once more to have them safe on disk")
+        self._lines.say("first start: the broker makes its queues, then restarts so that they are safe on the disk")
         (port,) = free_ports(1)
         self._node.listen(port)
         await self.part.start(timeout_s=BROKER_S)
-        if problem := await self._ask("edge.up.broker.declare", port=port):
+        if problem := await self._run_check("edge.up.broker.declare", port=port):
             raise StackError(problem)
         await self.part.stop(self._hurry)
         self._node.settle()
 
     async def _replace_store(self, why: StackError) -> None:
-        """Set the store aside and start on a new one, which the gateway fills from its ledger.
+        """Set the store aside, and start on a new one, which the gateway fills from its ledger.
 
-        If that fails too, or is interrupted, the old store is put back; after a failure `why` is raised.
+        If that fails too, or is interrupted, the old store is put back. After a failure, `why` is raised.
         """
         if not self._node.settled:
             raise why
         self._lines.say(f"the broker's store does not work: {why}")
         await self.part.stop(self._hurry)
-        aside = given(self._node.set_aside(str(why)), "the store that was put aside")
+        aside = given(self._node.set_aside(str(why)), "the store that was set aside")
         self._lines.say(f"it is kept as {aside.name}; a new one gets every open job of the ledger")
         try:
             await self._try_store()
-        except BaseException as err:  # a Ctrl-C too
+        except BaseException as err:  # also a Ctrl-C
             await self.part.stop(self._hurry)
             self._node.put_back(aside)
             if isinstance(err, StackError):
                 raise why from None
             raise
 
-    async def _ask(self, module: str, *, bad: int | None = None, port: int | None = None) -> str:
-        """Run a check program. Return its last line if it ended with code `bad` (None: any but 0), else nothing."""
+    async def _run_check(self, module: str, *, bad: int | None = None, port: int | None = None) -> str:
+        """Run a module as a program, and return the last line of its errors if it failed, else "".
+
+        Args:
+            module: name of the module.
+            bad: the only exit code that counts as failed, or None if every code but 0 does. The last line of another
+                failure is logged.
+            port: port of the broker, if it is not the configured one.
+        """
         argv = [sys.executable, "-m", module]
         env = {**self._env, **overrides(None, port)}
         done = await asyncio.to_thread(
@@ -229,8 +239,8 @@ class Broker:
         )
         if done.returncode == 0:
             return ""
-        said = (done.stderr.splitlines() or [f"{module} ended with {done.returncode}"])[-1]
+        problem = (done.stderr.splitlines() or [f"{module} ended with {done.returncode}"])[-1]
         if bad in (None, done.returncode):
-            return said
-        self._lines.say(said)
+            return problem
+        self._lines.say(problem)
         return ""

@@ -1,7 +1,7 @@
-"""`python -m edge.up.broker.check`: exits with 3 when a queue does not answer, so the broker's store is damaged.
+"""Checks that every queue answers: `python -m edge.up.broker.check` exits with 3 if the store of the broker is damaged.
 
-A board's unit runs it after each start of the broker and before the worker's: a queue that lost its leader in a power
-cut accepts declares and answers nothing for ever.
+On an appliance, a unit runs it after each start of the broker and before the start of the worker. A queue that lost its
+leader in a power cut accepts declarations, but never answers anything else.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from edge.broker.topology import check_queues
 from edge.config import load
 from edge.core.errors import EdgeError, QueueSilent
 
-#: A Pi Zero's first answer after a boot takes seconds.
+#: Limit for each answer. On a Pi Zero, the first answer after a boot takes seconds.
 ANSWER_S = 30.0
 
 if __name__ == "__main__":
@@ -22,5 +22,5 @@ if __name__ == "__main__":
         check_queues(config.broker, more=known_queues(config), timeout_s=ANSWER_S)
     except EdgeError as err:
         sys.stderr.write(f"broker check: {err}\n")
-        # A broker that is away or refuses us says nothing about its store.
+        # If the broker is away or refuses the connection, nothing is known about its store.
         sys.exit(err.exit_code if isinstance(err, QueueSilent) else 1)

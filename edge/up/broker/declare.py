@@ -1,4 +1,4 @@
-"""`python -m edge.up.broker.declare`: makes the queues, in its own process so that the supervisor loads no kombu."""
+"""Declares the queues: `python -m edge.up.broker.declare`, a separate process so that `edge up` does not load kombu."""
 
 from __future__ import annotations
 

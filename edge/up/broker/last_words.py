@@ -1,4 +1,4 @@
-"""Finds in RabbitMQ's output why it did not start, as one line."""
+"""Finds the one line in the output of RabbitMQ that tells why it did not start."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ _TAIL_BYTES = 65_536
 
 
 def last_words(console: str) -> str:
-    """The line of RabbitMQ's output that tells a person why it ended; empty when none does.
+    """Return the line of RabbitMQ's output that tells why it ended, or "" if there is none.
 
-    Order of preference: the first error it logged while it prepared (a bad key, a name in use; later ones are
-    suggestions and consequences), the reason of the failed boot, the last line with words in it.
+    The first of these that exists is returned:
+    - the first error that it logged during preparation, such as a bad key or a name in use (later errors are
+      suggestions and consequences)
+    - the reason of the failed boot
+    - the last line with words in it
     """
     lines = [(level, text) for level, text in map(_split, console.splitlines()) if _WORDS.search(text)]
     errors = [text for level, text in lines if level == "error" and not text.startswith((_FAILED, _STARTUP))]
@@ -26,13 +29,13 @@ def last_words(console: str) -> str:
     reason = console.partition(_STARTUP)[2].partition("\n\n")[0]
     if reason:
         words = re.sub(r"\s+", "", reason)
-        # The cause is the innermost error; what is around it only names supervisors.
+        # The cause is the innermost error. The terms around it only name supervisors.
         return words[max(words.rfind("{error,"), 0) :][:_WIDTH]
     return lines[-1][1][:_WIDTH] if lines else ""
 
 
 def read_tail(path: Path) -> str:
-    """The end of a file that may be missing, as text."""
+    """Return the last 64 KiB of a file as text, or "" if it cannot be read."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - _TAIL_BYTES))

@@ -1,4 +1,4 @@
-"""A private RabbitMQ node: its own ports, cookie, password and store, beside any system broker."""
+"""Runs a private RabbitMQ node with its own ports, cookie, password and store, independent of a system broker."""
 
 from __future__ import annotations
 
@@ -20,17 +20,25 @@ from edge.up.child import Child
 
 
 class Unwritable(StackError):
-    """A file that the broker needs to start cannot be written; the sentence names it."""
+    """A file that the broker needs for its start cannot be written. The message names the file."""
 
 
 class PrivateNode:
     """One private broker, with its whole state under `base`.
 
-    `start`, `stop` and `kill` belong to one thread, best the main one: the kernel ends the broker with
-    the thread that started it.
+    `start`, `stop` and `kill` belong to one thread, best the main thread, because the kernel kills the broker when the
+    thread that started it ends.
     """
 
     def __init__(self, base: Path, ports: NodePorts, *, user: str = "edge", server: Path | None = None) -> None:
+        """Describe the node; nothing is started.
+
+        Args:
+            base: folder for its whole state.
+            ports: its ports.
+            user: name of its only user.
+            server: path of another rabbitmq-server than the installed one.
+        """
         self.base = base.absolute()
         self.ports = ports
         self.user = user
@@ -41,32 +49,32 @@ class PrivateNode:
 
     @property
     def password_file(self) -> Path:
-        """Holds the password of `user`; made at the first start, mode 0600."""
+        """Path of the file with the password of `user`. It is made at the first start, with mode 0600."""
         return self.base / "password"
 
     @property
     def log(self) -> Path:
-        """The broker's own log."""
+        """Path of the broker's own log."""
         return self.base / "log" / f"{rabbitmq.NODE_NAME}.log"
 
     @property
     def console(self) -> Path:
-        """What the broker printed since its last start."""
+        """Path of the file with the output of the broker since its last start."""
         return self.base / "log" / "console.log"
 
     @property
     def epmd_console(self) -> Path:
-        """What Erlang's port mapper printed since its last start."""
+        """Path of the file with the output of Erlang's port mapper since its last start."""
         return self.base / "log" / "epmd.log"
 
     @property
     def store(self) -> Path:
-        """Queues, users and messages."""
+        """Folder with queues, users and messages."""
         return self.base / "store"
 
     @property
     def config(self) -> BrokerConfig:
-        """How to reach this node."""
+        """Settings for a connection to this node."""
         return BrokerConfig(host=LOOPBACK, port=self.ports.amqp, user=self.user, password_file=self.password_file)
 
     @property
@@ -76,35 +84,40 @@ class PrivateNode:
 
     @property
     def running(self) -> bool:
-        """True while the broker's process lives."""
+        """True while the process of the broker runs."""
         return self._broker is not None and self._broker.exit_code is None
 
     @property
     def pid(self) -> int:
-        """Process id of the broker; 0 when it was not started."""
+        """Process id of the broker, or 0 if it was not started."""
         return self._broker.pid if self._broker else 0
 
     @property
     def epmd_answers(self) -> bool:
-        """True when Erlang's port mapper accepts connections."""
+        """True if Erlang's port mapper accepts connections."""
         return accepts(self.ports.epmd)
 
     @property
     def answers(self) -> bool:
-        """True when the broker speaks AMQP."""
+        """True if the broker answers an AMQP greeting."""
         return speaks_amqp(self._port, timeout_s=0.5)
 
     def listen(self, port: int) -> None:
-        """Let the broker speak AMQP at `port` from its next start on: its own, or one that nobody else knows."""
+        """Let the broker listen on `port` from its next start on: its usual port, or one that no other process knows.
+
+        Raises:
+            Unwritable: the settings cannot be written.
+        """
         self._port = port
         with self._named():
             self._write()
 
     def start(self, *, timeout_s: float = 90.0) -> None:
-        """Bring the node up and return once it answers AMQP.
+        """Start the node, and return when it answers AMQP.
 
-        Raises StackError, with nothing left running: a port in use, a missing program, a broker that
-        died or stayed silent for `timeout_s`.
+        Raises:
+            StackError: a port is in use, a program is missing, or the broker ended or did not answer for `timeout_s`.
+                Nothing is left running.
         """
         if self.running:
             return
@@ -114,12 +127,12 @@ class PrivateNode:
         try:
             self._await(self.launch_epmd(), lambda: self.epmd_answers, deadline)
             self._await(self.launch_broker(), lambda: self.answers, deadline)
-        except BaseException:  # a Ctrl-C during the wait too
+        except BaseException:  # also a Ctrl-C during the wait
             self.kill()
             raise
 
     def prepare(self) -> None:
-        """Check programs and ports, and write password, cookie and settings; raises StackError."""
+        """Check programs and ports, and write password, cookie and settings. Raises StackError."""
         rabbitmq.find_server(self._server)
         rabbitmq.find_epmd()
         self.ports.check_free()
@@ -127,7 +140,7 @@ class PrivateNode:
             self._write()
 
     def launch_epmd(self) -> Child:
-        """Start Erlang's port mapper in the foreground: ours alone, and no daemon that stays behind."""
+        """Start a port mapper of Erlang for this node only, in the foreground, so that no daemon stays behind."""
         port = str(self.ports.epmd)
         self._epmd = self._launch(
             [str(rabbitmq.find_epmd()), "-address", LOOPBACK, "-port", port, "-relaxed_command_check"],
@@ -136,19 +149,19 @@ class PrivateNode:
         return self._epmd
 
     def launch_broker(self) -> Child:
-        """Start the broker, which needs the port mapper; it answers some seconds later."""
+        """Start the broker, which needs the port mapper. It answers some seconds later."""
         self._broker = self._launch([str(rabbitmq.find_server(self._server))], self.console)
         return self._broker
 
     def stop(self, *, grace_s: float = 30.0) -> None:
-        """End the broker cleanly, then its port mapper; does nothing when it is not running."""
+        """Stop the broker cleanly, then its port mapper. Nothing happens if they do not run."""
         for child in self.children:
             child.end(grace_s)
             child.close()
         self._broker = self._epmd = None
 
     def kill(self) -> None:
-        """SIGKILL both, as a crash would."""
+        """Kill broker and port mapper at once, like a crash."""
         for child in self.children:
             child.kill()
             child.wait()
@@ -156,21 +169,24 @@ class PrivateNode:
         self._broker = self._epmd = None
 
     def last_words(self) -> str:
-        """Why the broker ended, as far as it said so, and the log to read on."""
+        """Return why the broker ended, according to its output, with the path of the log."""
         words = last_words(read_tail(self.console)) or last_words(read_tail(self.log)) or "it printed nothing"
         return f"{words} (log: {self.log if self.log.exists() else self.console})"
 
     @property
     def settled(self) -> bool:
-        """True once this store has been through `settle`."""
+        """True if `settle` has marked this store as durable."""
         return (self.store / "settled").exists()
 
     def settle(self) -> None:
-        """Mark a new store as durable: its queues were declared and the broker was stopped cleanly. Raises StackError.
+        """Make a new store durable, and mark it. The queues must be declared and the broker must be stopped cleanly.
 
-        RabbitMQ 3.10 writes the tables of a new queue late, and never syncs them: when it is killed in its
-        first second a queue comes back without a leader, and whoever consumes from it waits for ever.
-        A clean stop writes them; the sync keeps them from a power cut.
+        RabbitMQ 3.10 writes the tables of a new queue late, and never syncs them. If it is killed in its first second,
+        a queue comes back without a leader, and its consumers wait for ever. A clean stop writes the tables, and the
+        sync protects them from a power cut.
+
+        Raises:
+            StackError: the store cannot be synced or marked.
         """
         sync = ["sync", "-f", str(self.store)]
         done = subprocess.run(sync, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
@@ -182,9 +198,18 @@ class PrivateNode:
             raise StackError(f"the broker's new store cannot be made safe: {err.strerror}") from err
 
     def set_aside(self, why: str) -> Path | None:
-        """Move the store away with a note, never deleting it, so that the next start makes a new one; None: no store.
+        """Rename the store, so that the next start makes a new one, and add a note with the reason.
 
-        The folder is numbered, for a board's clock may have been wrong each time.
+        The new name has a number instead of a date, because the clock of the board may be wrong.
+
+        Args:
+            why: the reason, for the note.
+
+        Returns:
+            The new path of the store, or None if there is no store.
+
+        Raises:
+            Unwritable: the store cannot be renamed or the note not written.
         """
         if not self.store.exists():
             return None
@@ -198,14 +223,14 @@ class PrivateNode:
         return aside
 
     def put_back(self, aside: Path) -> None:
-        """Put a store back that was set aside; the new one, which failed too, is kept as `store.no-better-N`."""
+        """Put back a store that was set aside. The new store, which failed too, is kept as `store.no-better-N`."""
         self.store.rename(self._unused("store.no-better"))
         aside.rename(self.store)
         durable.sync_folder(self.base)
 
     @contextmanager
     def _named(self) -> Iterator[None]:
-        """Raise Unwritable with a path for an OSError in the block: errors of a full disk do not name the file."""
+        """Turn an OSError in the block into Unwritable with a path, because errors of a full disk name no file."""
         try:
             yield
         except OSError as err:
@@ -218,7 +243,7 @@ class PrivateNode:
         return path
 
     def _write(self) -> None:
-        """Password, cookie and settings, each durable before Erlang reads it."""
+        """Write password, cookie and settings. Each is durable before Erlang reads it."""
         etc = self.base / "etc"
         for folder in (self.store, self.base / "log", etc / "conf.d", self.base / "generated" / "schema"):
             durable.make_folder(folder, mode=0o700)
@@ -230,7 +255,7 @@ class PrivateNode:
             password = secrets.token_urlsafe(24)
             durable.replace(self.password_file, f"{password}\n".encode(), mode=0o600)
         cookie = self.base / ".erlang.cookie"
-        # Erlang never syncs the cookie it makes: after a power cut it is empty and the node does not boot.
+        # Erlang never syncs a cookie that it makes. After a power cut it could be empty, and the node would not boot.
         if not cookie.exists() or cookie.stat().st_size < 20:
             cookie.unlink(missing_ok=True)
             durable.replace(cookie, secrets.token_hex(20).upper().encode(), mode=0o400)
@@ -245,7 +270,7 @@ class PrivateNode:
             return Child(argv, env=rabbitmq.environment(self.base, self.ports), cwd=self.base, output=output)
 
     def _await(self, child: Child, ready: Callable[[], bool], deadline: float) -> None:
-        """Return when `ready()`; raise StackError when `child` ends or the deadline passes."""
+        """Wait until `ready()` is true. Raises StackError if `child` ends or the deadline passes."""
         delay = 0.02
         while not ready():
             left = deadline - time.monotonic()

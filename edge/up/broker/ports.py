@@ -1,4 +1,4 @@
-"""Finds free ports and checks whether a broker answers on one."""
+"""Finds free ports, and checks whether a broker answers on a port."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CONNECTION_START = struct.pack(">HH", 10, 10)
 
 @dataclass(frozen=True)
 class NodePorts:
-    """The three ports a private broker listens on, all on loopback."""
+    """The three ports of a private broker, all on loopback."""
 
     amqp: int
     distribution: int
@@ -30,18 +30,18 @@ class NodePorts:
 
     @classmethod
     def from_amqp(cls, port: int) -> NodePorts:
-        """The usual three: `broker.port` and the two after it."""
+        """Return the usual ports: `broker.port` and the two after it."""
         return cls(port, port + 1, port + 2)
 
     def check_free(self) -> None:
-        """Raise StackError naming the first port that is taken and the key it comes from."""
+        """Check that all three ports are free. Raises StackError with the first one that is not, and its key."""
         check_free(LOOPBACK, self.amqp, key="broker.port")
         check_free(LOOPBACK, self.distribution, key="broker.port + 1, Erlang distribution")
         check_free(LOOPBACK, self.epmd, key="broker.port + 2, Erlang port mapper")
 
 
 def check_free(host: str, port: int, *, key: str) -> None:
-    """Raise StackError when nothing of ours could listen on `port`, naming `key`."""
+    """Check that a program of ours can listen on `port`. Raises StackError, which names `key`, if it cannot."""
     if not 1 <= port <= 65535:
         raise StackError(f"port {port} ({key}): expected 1 to 65535")
     try:
@@ -53,10 +53,10 @@ def check_free(host: str, port: int, *, key: str) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return different free ports that the kernel never uses for outgoing connections.
+    """Return `count` different free ports that the kernel does not use for outgoing connections.
 
-    Otherwise a client that tries again and again to reach a stopped server could get the server's port for its own end,
-    connect to itself, and keep the server from starting.
+    With another port, a client that repeatedly tries to reach a stopped server could get the server's port for its own
+    end. It would connect to itself, and the server could not start.
     """
     first = int(_OUTGOING.read_text().split()[0])
     with ExitStack() as servers:
@@ -69,7 +69,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def accepts(port: int, *, timeout_s: float = 1.0) -> bool:
-    """True when something accepts connections on loopback `port`."""
+    """Return True if a program accepts connections on `port` of loopback."""
     try:
         socket.create_connection((LOOPBACK, port), timeout_s).close()
     except OSError:
@@ -78,9 +78,9 @@ def accepts(port: int, *, timeout_s: float = 1.0) -> bool:
 
 
 def speaks_amqp(port: int, *, timeout_s: float = 2.0) -> bool:
-    """True when a broker on `port` answers the AMQP 0-9-1 greeting with Connection.Start.
+    """Return True if a broker on `port` of loopback answers the AMQP 0-9-1 greeting with Connection.Start.
 
-    An open port is not enough: a half-booted broker accepts connections and closes them again.
+    An open port is no proof, because a broker accepts connections and closes them again while it boots.
     """
     try:
         with socket.create_connection((LOOPBACK, port), timeout_s) as sock:

@@ -1,4 +1,4 @@
-"""Where RabbitMQ is installed, and the settings a private node of ours runs with."""
+"""Finds the installed RabbitMQ, and makes the settings of a private node."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from edge.core.errors import StackError
 from edge.up.broker.ports import LOOPBACK, NodePorts
 
-NODE_NAME = "edge@localhost"  # pinned: the store's folder is named after it, a host can be renamed
-#: Debian's own start script; the one on its PATH insists on the user `rabbitmq`.
+NODE_NAME = "edge@localhost"  # fixed, because the folder of the store has this name, and a host can be renamed
+#: Start script of Debian's package. The script in the PATH runs RabbitMQ as the user `rabbitmq` only.
 DEBIAN_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 _MIB = 1 << 20
 DISK_LIMIT_BYTES = 200 * _MIB
@@ -18,7 +18,11 @@ _YEAR_MS = 365 * 86_400_000
 
 
 def find_server(override: Path | None = None) -> Path:
-    """The script that starts RabbitMQ; raises StackError saying how to install it."""
+    """Return the script that starts RabbitMQ. Raises StackError, which tells how to install it, if there is none.
+
+    Args:
+        override: another script to use.
+    """
     if override is not None:
         found = override if os.access(override, os.X_OK) else None
         missing = f"rabbitmq-server: no program at {override}"
@@ -32,7 +36,7 @@ def find_server(override: Path | None = None) -> Path:
 
 
 def find_epmd() -> Path:
-    """Erlang's port mapper; raises StackError saying how to install it."""
+    """Return Erlang's port mapper. Raises StackError, which tells how to install it, if there is none."""
     found = shutil.which("epmd", path=os.environ.get("PATH", os.defpath) + ":/usr/bin:/usr/lib/erlang/bin")
     if found is None:
         raise StackError("epmd (Erlang) is not installed: apt install rabbitmq-server")
@@ -40,24 +44,25 @@ def find_epmd() -> Path:
 
 
 def memory_limit_bytes() -> int:
-    """What the broker may allocate before it holds publishers: 40 % of the memory, 192 MiB to 1 GiB."""
+    """Return the memory that the broker may use before it blocks publishers: 40 % of all memory, 192 MiB to 1 GiB."""
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return min(max(total * 2 // 5, 192 * _MIB), 1024 * _MIB)
 
 
 def conf(*, port: int, user: str, password: str) -> str:
-    """`rabbitmq.conf`, understood by 3.10 and by 4.0."""
+    """Return the text of `rabbitmq.conf`, which is valid for 3.10 and for 4.0."""
     settings = {
         "listeners.tcp.1": f"{LOOPBACK}:{port}",
         "default_user": user,
         "default_pass": password,
         f"loopback_users.{user}": "true",
-        # A job may hold its message for the longest night; the default closes the channel after 30 min. It goes by the
-        # wall clock (seen on 3.10), and a board without one jumps from 1970 to the present while a job runs.
+        # A message may stay unacknowledged for a whole night, but the default closes the channel after 30 min. The
+        # timeout uses the wall clock (seen on 3.10), and a board without a battery-backed clock may jump from 1970 to
+        # the present while a job runs.
         "consumer_timeout": 200 * _YEAR_MS,
         "raft.wal_max_size_bytes": 16 * _MIB,
         "vm_memory_high_watermark.absolute": memory_limit_bytes(),
-        # The default, rss, starts a program every second.
+        # The default, `rss`, starts a program every second.
         "vm_memory_calculation_strategy": "allocated",
         "disk_free_limit.absolute": DISK_LIMIT_BYTES,
         "collect_statistics_interval": 60_000,
@@ -70,13 +75,13 @@ def conf(*, port: int, user: str, password: str) -> str:
 
 
 def environment(base: Path, ports: NodePorts) -> dict[str, str]:
-    """The whole environment of the node: nothing of the system broker's or the caller's leaks in."""
+    """Return the whole environment of the node. It has no variable of the system broker, and only the caller's PATH."""
     etc = base / "etc"
     return {
         "PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin:/usr/bin:/sbin:/bin",
         "LANG": "C.UTF-8",
         "HOME": str(base),
-        # Makes the script exec Erlang in its place: its pid is the broker's, SIGTERM a clean stop.
+        # Makes the script replace itself by Erlang, so its pid is that of the broker, and SIGTERM is a clean stop.
         "RUNNING_UNDER_SYSTEMD": "true",
         "RABBITMQ_NODENAME": NODE_NAME,
         "RABBITMQ_DIST_PORT": str(ports.distribution),
@@ -89,8 +94,8 @@ def environment(base: Path, ports: NodePorts) -> dict[str, str]:
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(etc / "enabled_plugins"),
         "RABBITMQ_GENERATED_CONFIG_DIR": str(base / "generated"),
         "RABBITMQ_SCHEMA_DIR": str(base / "generated" / "schema"),
-        # Cheap to keep on: one scheduler, no spinning, half the distribution buffer's memory. Unbound,
-        # or two nodes of one scheduler each would share the first core.
+        # These settings save power and memory: one scheduler, no busy waiting, half of the distribution buffer. The
+        # scheduler is not bound, because two nodes with one scheduler each would share the first core.
         "RABBITMQ_DISTRIBUTION_BUFFER_SIZE": "32000",
         "RABBITMQ_SCHEDULER_BIND_TYPE": "u",
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
@@ -98,5 +103,5 @@ def environment(base: Path, ports: NodePorts) -> dict[str, str]:
         ),
         "ERL_EPMD_ADDRESS": LOOPBACK,
         "ERL_EPMD_PORT": str(ports.epmd),
-        "ERL_CRASH_DUMP_SECONDS": "0",  # a crash dump is megabytes on a card, read by nobody
+        "ERL_CRASH_DUMP_SECONDS": "0",  # a crash dump writes megabytes to the card, and nobody reads it
     }

@@ -9,5 +9,6 @@
 - `history`: earlier attempts: crashes, interruptions, power cuts
 - `brownout`: jobs that are cut again and again soon after their start
 - `inputs`: the files that a job is given: there, or fetched from the head
+- `program_locks`: keeps two workers from running the program of one job at the same time
 - `head`: a node's head: results and attempts go there by HTTPS
 """

@@ -31,9 +31,13 @@ class Old:
 
 @dataclass(frozen=True)
 class Park:
-    """The body may not begin yet, although its class may."""
+    """The body may not begin yet, although its class may.
+
+    `again_s` is the time in seconds until the worker looks again. With 0 it looks when power has changed.
+    """
 
     reason: WaitReason
+    again_s: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from contextlib import suppress
 
 import msgspec
 
+from edge.catalog.commands import commands_of
 from edge.config import Config
 from edge.core.durable import has_free_space
 from edge.core.errors import NotAllowed, Unreachable, given, instance
@@ -28,6 +29,7 @@ from edge.worker.attempt.delivery import Delivery, clean
 from edge.worker.attempt.ending import Ending, disk_full, ending
 from edge.worker.attempt.history import AttemptHistory
 from edge.worker.attempt.inputs import JobInputs
+from edge.worker.attempt.program_locks import ProgramLocks
 from edge.worker.executor.executor import Executor
 from edge.worker.flow.batch import Batch
 from edge.worker.flow.blocked import Blocked
@@ -42,6 +44,8 @@ _FREE_BYTES = 4 << 20
 #: Pauses before the further tries after a fault of the worker itself; after them the job ends as `internal`.
 _FAULT_DELAYS_S = (1.0, 2.0)
 _FETCH_S = 0.5  # between two looks at a file that is being fetched
+_ELSEWHERE_S = 2.0  # between two looks at a program that another worker runs
+_RUNS_ELSEWHERE = WaitReason(0.0, "another worker of this board runs the same job", until="it has ended")
 
 
 class Flow:
@@ -75,6 +79,8 @@ class Flow:
         self._control, self._status = control, status
         self._hand_over = hand_over
         self._inputs = inputs
+        self._programs = frozenset(command.name for command in commands_of(config))
+        self._locks = ProgramLocks(config.layout.program_locks)
         self._files_blamed: set[str] = set()  # jobs whose bodies ended when no file could be opened any more
         self._disk_blamed: set[str] = set()  # ids of jobs that a full disk ended once, see `_disk_to_blame`
 
@@ -99,6 +105,8 @@ class Flow:
             if attempt.stage is not Stage.RUNNING:
                 self._running.discard(attempt.id)
                 self._status.rest()
+            if attempt.stage in (Stage.ADMITTING, Stage.DONE):
+                self._locks.release(attempt.id)
 
     def commit(self) -> list[Delivery]:
         """Make the batch durable. Attempts that fail are blocked.
@@ -122,6 +130,7 @@ class Flow:
             if err is None:
                 if attempt.written is not None:
                     attempt.finish()
+                self._locks.release(attempt.id)
                 if attempt.id in self._files_blamed:
                     self._files_blamed.discard(attempt.id)
                     self._history.end(attempt.id)
@@ -205,10 +214,10 @@ class Flow:
                 logger.info("%s is an old message: its retry is known", attempt)
                 attempt.finish(job_ended=False)
                 self.batch.add(attempt)
-            case Park(reason):
+            case Park(reason, again_s):
                 if attempt.parked is None:
                     logger.info("%s is not begun: %s", attempt, reason.reason)
-                attempt.park(reason)
+                attempt.park(reason, not_before=time.monotonic() + again_s if again_s else 0.0)
             case Hand(jobs):
                 self._hand_over.write(SpawnedJobs(delivery.id, jobs, delivery.submitter), number=0)
                 logger.info("%s is kept by the gateway until it is due", attempt)
@@ -258,6 +267,8 @@ class Flow:
         )
         if decision is not None:
             return decision
+        if delivery.task in self._programs and not self._locks.take(delivery.id):
+            return Park(_RUNS_ELSEWHERE, _ELSEWHERE_S)
         attempt.recall(self._history.look(delivery))
         if self._kinds is None or delivery.task not in self._kinds.tasks:
             self._kinds = self._read_kinds()

@@ -1,4 +1,4 @@
-"""The token file: shown once, kept as hashes, never half written."""
+"""Tokens are shown once and stored as hashes, and the token file is never half written."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from edge.worker.context import _claim
 
 @pytest.fixture
 def tokens(tmp_path: Path) -> Tokens:
-    """The token file of a fresh board."""
+    """Return the token file of a new board."""
     return Tokens(tmp_path / "state" / "tokens.json")
 
 
-def test_a_token_is_known_again_and_no_other_is(tokens: Tokens) -> None:
-    """The one string that `add` gave lets in."""
+def test_only_the_secret_that_add_returned_is_accepted(tokens: Tokens) -> None:
+    """A part of the secret, or an empty text, matches no token."""
     secret = tokens.add("anna", [Scope.SUBMIT, Scope.READ])
     assert secret.startswith("edge_")
     found = matching(tokens.list(), secret)
@@ -38,7 +38,7 @@ def test_a_token_is_known_again_and_no_other_is(tokens: Tokens) -> None:
 
 
 def test_the_file_holds_no_secret(tokens: Tokens, tmp_path: Path) -> None:
-    """Whoever reads the file gets hashes."""
+    """A reader of the file gets only hashes."""
     secret = tokens.add("anna", [Scope.ADMIN])
     content = (tmp_path / "state" / "tokens.json").read_text()
     assert secret not in content
@@ -46,15 +46,15 @@ def test_the_file_holds_no_secret(tokens: Tokens, tmp_path: Path) -> None:
 
 
 def test_a_revoked_token_is_forgotten_and_the_others_stay(tokens: Tokens) -> None:
-    """Revoking goes by name."""
+    """A token is revoked by its name."""
     gone, stays = tokens.add("anna", [Scope.READ]), tokens.add("bert", [Scope.READ])
     tokens.revoke("anna")
     assert matching(tokens.list(), gone) is None
     assert matching(tokens.list(), stays) is not None
 
 
-def test_tokens_of_another_file_are_kept_beside_the_own(tokens: Tokens, tmp_path: Path) -> None:
-    """After a restore both let in: the token of the backup, and the one of that name that the new card gave out."""
+def test_tokens_of_another_file_can_be_added(tokens: Tokens, tmp_path: Path) -> None:
+    """After a restore both are valid: the token of the backup, and the token of the same name from the new card."""
     new_card = Tokens(tmp_path / "aside" / "tokens.json")
     old, new = tokens.add("anna", [Scope.SUBMIT]), new_card.add("anna", [Scope.READ])
     tokens.keep(new_card.list())
@@ -65,7 +65,7 @@ def test_tokens_of_another_file_are_kept_beside_the_own(tokens: Tokens, tmp_path
 
 @pytest.mark.parametrize("name", ["", "a b", "../x", "-x", "x" * 65, "local", "amqp", "ä"])
 def test_a_name_that_cannot_be_a_submitter_is_refused(tokens: Tokens, name: str) -> None:
-    """Names end up in job ids, logs and lists."""
+    """Names appear in job ids, logs and lists."""
     with pytest.raises(UsageError, match="token name"):
         tokens.add(name, [Scope.READ])
 
@@ -78,15 +78,15 @@ def test_a_name_is_given_once(tokens: Tokens) -> None:
 
 
 def test_revoking_an_unknown_name_lists_the_known(tokens: Tokens) -> None:
-    """The sentence helps against a typing error."""
+    """The list helps to find a typing error."""
     tokens.add("anna", [Scope.READ])
     with pytest.raises(UsageError, match="there are anna"):
         tokens.revoke("ana")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"tokens":[{"name":"a"}]}', b"\xff", b'{"x":' + b"[" * 9999])
-def test_a_damaged_file_lets_nobody_in(tmp_path: Path, content: bytes) -> None:
-    """Fail closed, and say which file it is."""
+def test_no_token_of_a_damaged_file_is_valid(tmp_path: Path, content: bytes) -> None:
+    """The file is refused as a whole, and the error names it."""
     path = tmp_path / "tokens.json"
     path.write_bytes(content)
     with pytest.raises(BadTokenFile, match=r"tokens\.json"):
@@ -94,15 +94,15 @@ def test_a_damaged_file_lets_nobody_in(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_token_keeps_its_secret_when_its_scopes_change(tokens: Tokens) -> None:
-    """Whoever holds it need not be told; the other tokens stay what they are."""
+    """The owner of the token needs no new secret, and other tokens do not change."""
     secret, other = tokens.add("anna", [Scope.SUBMIT]), tokens.add("bert", [Scope.ADMIN])
     tokens.allow("anna", [Scope.SUBMIT, Scope.READ, Scope.READ])
     found = [matching(tokens.list(), each) for each in (secret, other)]
     assert [token and token.scopes for token in found] == [(Scope.READ, Scope.SUBMIT), (Scope.ADMIN,)]
 
 
-def test_scopes_of_no_token_or_none_at_all_are_refused(tokens: Tokens) -> None:
-    """A typing error must not pass for a change."""
+def test_a_change_of_an_unknown_token_or_without_scopes_is_refused(tokens: Tokens) -> None:
+    """A typing error must not look like a successful change."""
     tokens.add("anna", [Scope.READ])
     with pytest.raises(UsageError, match="no token 'ana': there are anna"):
         tokens.allow("ana", [Scope.READ])
@@ -113,7 +113,7 @@ def test_scopes_of_no_token_or_none_at_all_are_refused(tokens: Tokens) -> None:
 
 @pytest.mark.parametrize("call", ["add", "allow", "revoke", "keep"])
 def test_two_changes_at_once_do_not_lose_one(tokens: Tokens, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
-    """From the look at the file to the new file nobody else gets the lock: else the later writer undoes the earlier."""
+    """The lock is held from the read to the write. Otherwise the later writer would undo the earlier change."""
     tokens.add("anna", [Scope.READ])
     locked: list[bool] = []
 
@@ -143,7 +143,7 @@ def test_two_changes_at_once_do_not_lose_one(tokens: Tokens, monkeypatch: pytest
 
 
 def test_tokens_made_at_once_are_all_there(tokens: Tokens) -> None:
-    """A playbook and a person, say."""
+    """A playbook and a person may make tokens at the same time."""
     names = [f"token-{number}" for number in range(16)]
     barrier = Barrier(len(names))
 
@@ -157,7 +157,7 @@ def test_tokens_made_at_once_are_all_there(tokens: Tokens) -> None:
 
 
 def test_a_worker_that_runs_does_not_hold_up_a_new_token(tokens: Tokens, tmp_path: Path) -> None:
-    """Each worker holds the state root for its life, for a restore to see."""
+    """Each worker holds a lock on the state root for its life, so that a restore sees it. Tokens use another lock."""
     locks = _claim(Layout(tmp_path / "state", tmp_path / "run"), "main")
     try:
         with ThreadPoolExecutor(1) as pool:
@@ -168,7 +168,7 @@ def test_a_worker_that_runs_does_not_hold_up_a_new_token(tokens: Tokens, tmp_pat
 
 
 def test_the_whole_hash_of_a_token_counts(tokens: Tokens) -> None:
-    """One that begins alike is another's."""
+    """A token whose hash differs only in the last digit does not match."""
     secret = tokens.add("anna", [Scope.READ])
     (token,) = tokens.list()
     near = msgspec.structs.replace(token, sha256=token.sha256[:-1] + ("0" if token.sha256[-1] != "0" else "1"))
@@ -180,12 +180,12 @@ def test_the_whole_hash_of_a_token_counts(tokens: Tokens) -> None:
 
 @pytest.fixture
 def both(tmp_path: Path) -> Tokens:
-    """Both files of a board."""
+    """Return both token files of a board."""
     return Tokens(tmp_path / "tokens.json", paired=tmp_path / "paired" / "tokens.json")
 
 
 def test_tokens_of_both_files_count_and_are_changed_alike(both: Tokens, tmp_path: Path) -> None:
-    """Listed, allowed and revoked by name, wherever they stand."""
+    """Tokens are listed, changed and revoked by name, no matter which file they are in."""
     both.add("anna", [Scope.READ])
     secret = new_secret()
     both.admit("bert", [Scope.SUBMIT], sha256=digest(secret), by_gateway=True)
@@ -200,7 +200,7 @@ def test_tokens_of_both_files_count_and_are_changed_alike(both: Tokens, tmp_path
 
 
 def test_a_name_is_taken_in_either_file(both: Tokens) -> None:
-    """Two that share one would act as one."""
+    """Two tokens with one name would act as the same submitter."""
     both.admit("bert", [Scope.SUBMIT], sha256="0" * 64, by_gateway=True)
     with pytest.raises(UsageError, match="exists"):
         both.add("bert", [Scope.READ])
@@ -208,15 +208,15 @@ def test_a_name_is_taken_in_either_file(both: Tokens) -> None:
         both.admit("bert", [Scope.SUBMIT], sha256="1" * 64, by_gateway=True)
 
 
-def test_what_is_known_already_is_not_let_in_twice(both: Tokens) -> None:
-    """An approval that is given again changes nothing."""
+def test_a_token_with_a_known_hash_is_not_stored_twice(both: Tokens) -> None:
+    """A repeated approval changes nothing."""
     first = both.admit("bert", [Scope.SUBMIT], sha256="0" * 64)
     assert both.admit("carl", [Scope.ADMIN], sha256="0" * 64, by_gateway=True) == first
     assert both.list() == (first,)
 
 
-def test_a_damaged_second_file_lets_nobody_in(both: Tokens, tmp_path: Path) -> None:
-    """As the first one."""
+def test_a_damaged_second_file_makes_the_tokens_unreadable(both: Tokens, tmp_path: Path) -> None:
+    """The error is the same as for the first file, even if that one can be read."""
     both.add("anna", [Scope.READ])
     (tmp_path / "paired").mkdir()
     (tmp_path / "paired" / "tokens.json").write_text("{")

@@ -1,4 +1,4 @@
-"""The file of a backup is whole and durable before it has its name, and for its owner alone."""
+"""An archive is whole and durable before it gets its name, and only its owner can read it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _pack(target: Path, content: bytes = b"content", *, replace: bool = False) -
 
 
 def test_an_archive_is_durable_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cut leaves the whole archive or none; then its name is made durable as well."""
+    """A power cut leaves the whole archive or none. The name is made durable, too."""
     target, seen = tmp_path / "b.tar", list[bool]()
     real = os.fsync
 
@@ -39,7 +39,7 @@ def test_an_archive_is_durable_before_it_has_its_name(tmp_path: Path, monkeypatc
 
 
 def test_a_failed_sync_leaves_the_archive_that_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where it was to be replaced; no half file stays."""
+    """The old archive stays even if it would have been replaced, and no partial file is left."""
     target = tmp_path / "b.tar"
     _pack(target)
     before = target.read_bytes()
@@ -55,21 +55,21 @@ def test_a_failed_sync_leaves_the_archive_that_was_there(tmp_path: Path, monkeyp
 
 
 def test_an_archive_is_for_its_owner_alone(tmp_path: Path) -> None:
-    """It holds the hashes of tokens and everybody's results."""
+    """It contains the hashes of all tokens, and the results of all users."""
     _pack(tmp_path / "b.tar")
     assert (tmp_path / "b.tar").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("name", ["b.tar", "b.tar.gz"])
 def test_what_was_packed_comes_out(tmp_path: Path, name: str) -> None:
-    """Compressed or not."""
+    """An archive, compressed or not, gives back the bytes that were packed."""
     _pack(tmp_path / name, b"x" * 100_000)
     unpack(tmp_path / name, tmp_path / "new", allowed=lambda _: True, advance=_quiet)
     assert (tmp_path / "new" / "ledger.sqlite").read_bytes() == b"x" * 100_000
 
 
 def test_a_byte_that_changed_is_noticed(tmp_path: Path) -> None:
-    """Tar has no checksum of contents; the list at the end does."""
+    """A tar has no checksum of the contents, but the list at its end has."""
     _pack(tmp_path / "b.tar", b"content")
     (tmp_path / "b.tar").write_bytes((tmp_path / "b.tar").read_bytes().replace(b"content", b"c0ntent"))
     with pytest.raises(BadArchive, match="1 of its files are missing or damaged, such as ledger"):
@@ -78,7 +78,7 @@ def test_a_byte_that_changed_is_noticed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("listed", [0, 2])
 def test_files_and_list_must_agree(tmp_path: Path, listed: int) -> None:
-    """A file that is not in the list, and one that is only there."""
+    """A file that is missing in the list is refused, and so is a file that is only in the list."""
     source = tmp_path / "source"
     source.write_bytes(b"content")
     with packing(tmp_path / "b.tar", advance=_quiet) as packer:

@@ -1,4 +1,4 @@
-"""What is packed is consistent, whatever ends while it is packed, and nothing that a board needs is left out."""
+"""A backup is consistent even if jobs end while it is packed, and it contains everything that a board needs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EARLY, LATE = "bb-early", "aa-late"  # the folder of the second one is packed fi
 
 @pytest.fixture
 def board(tmp_path: Path) -> Loaded:
-    """Two jobs in the ledger."""
+    """Return the configuration of a board with two jobs in its ledger."""
     path = tmp_path / "edge.yaml"
     path.write_text("root: state\nrun: run\n")
     loaded = load(path, env={})
@@ -36,7 +36,7 @@ def board(tmp_path: Path) -> Loaded:
 
 
 def end(loaded: Loaded, job_id: str) -> None:
-    """As worker and gateway do: the result first."""
+    """End a job as worker and gateway do: publish the result, then close the ledger row."""
     result = Result(job_id, "t", JobState.SUCCEEDED, value=1, finished_at=2.0)
     Results(loaded.config.layout).publish(result)
     with closing(LedgerWriter.open(loaded.config.layout.ledger)) as ledger, ledger.transaction(durable=True):
@@ -44,14 +44,14 @@ def end(loaded: Loaded, job_id: str) -> None:
 
 
 def packed(loaded: Loaded, folder: Path, *, meanwhile: Callable[[], None] = lambda: None) -> Layout:
-    """The backup, unpacked; `meanwhile` happens after each file."""
+    """Make a backup and unpack it. Call `meanwhile` after each packed file."""
     backup(loaded, folder / "b.tar", advance=lambda _files, _size: meanwhile())
     unpack(folder / "b.tar", folder / "new", allowed=lambda _: True, advance=lambda _files, _size: None)
     return Layout(folder / "new", folder / "run")
 
 
-def test_a_job_that_ends_meanwhile_is_ended_nowhere_without_its_result(board: Loaded, tmp_path: Path) -> None:
-    """It ends after one of the results was packed, at the latest: the ledger in the archive is older than that."""
+def test_a_job_that_ends_during_the_backup_has_its_result_or_is_open(board: Loaded, tmp_path: Path) -> None:
+    """The ledger is packed first, so each job that it calls ended has its result in the archive."""
     end(board, EARLY)
     ended: list[bool] = []
 
@@ -67,14 +67,14 @@ def test_a_job_that_ends_meanwhile_is_ended_nowhere_without_its_result(board: Lo
 
 
 def test_a_removed_result_stays_removed_on_the_other_board(board: Loaded, tmp_path: Path) -> None:
-    """Its tombstone is packed: the other board may meet a late copy of its message."""
+    """Its tombstone is packed, because the other board may receive a late copy of its message."""
     end(board, EARLY)
     Results(board.config.layout).remove(EARLY)
     new = packed(board, tmp_path)
     assert Results(new).removed(EARLY)
 
 
-def test_a_job_that_is_removed_meanwhile_leaves_no_result_without_its_files(board: Loaded, tmp_path: Path) -> None:
+def test_a_job_removed_during_the_backup_leaves_no_result_without_its_files(board: Loaded, tmp_path: Path) -> None:
     """Its files are packed before the result that names them."""
     results = Results(board.config.layout)
     staging = results.stage(EARLY)
@@ -85,7 +85,7 @@ def test_a_job_that_is_removed_meanwhile_leaves_no_result_without_its_files(boar
 
     def meanwhile() -> None:
         files.append(None)
-        if len(files) == 2:  # the ledger was the first
+        if len(files) == 2:  # the first one was the ledger
             results.remove(EARLY)
 
     new = Results(packed(board, tmp_path, meanwhile=meanwhile))
@@ -94,8 +94,8 @@ def test_a_job_that_is_removed_meanwhile_leaves_no_result_without_its_files(boar
     assert result is None or all(new.artifact(result, file.name).exists() for file in result.files)
 
 
-def test_what_no_worker_wrote_stops_no_backup(board: Loaded, tmp_path: Path) -> None:
-    """A pipe would be waited for without end, and a link lead elsewhere."""
+def test_a_backup_skips_pipes_and_links(board: Loaded, tmp_path: Path) -> None:
+    """No worker makes them. A read from a pipe would wait for ever, and a link may lead to another folder."""
     spawned = board.config.layout.spawned
     spawned.mkdir()
     os.mkfifo(spawned / "p.000001.00000000.json")
@@ -106,8 +106,8 @@ def test_what_no_worker_wrote_stops_no_backup(board: Loaded, tmp_path: Path) -> 
     assert [path.name for path in copy.spawned.iterdir()] == ["p.000003.00000000.json"]
 
 
-def test_files_that_open_jobs_are_given_are_packed_and_no_others(board: Loaded, tmp_path: Path) -> None:
-    """A file that no job wants goes soon, and an upload that has not ended is sent again."""
+def test_only_input_files_that_open_jobs_need_are_packed(board: Loaded, tmp_path: Path) -> None:
+    """A file that no job needs will be removed soon, and the client sends an unfinished upload again."""
     layout = board.config.layout
     layout.files.mkdir()
     for digit in "ab":

@@ -1,4 +1,4 @@
-"""What is restored is sound, or nothing is changed."""
+"""A restore checks the ledger of the backup, and prepares it for another broker."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _ledger(path: Path) -> None:
 
 
 def test_every_open_job_counts_as_not_with_the_broker(tmp_path: Path) -> None:
-    """The broker of this board may never have heard of it."""
+    """The broker of this board may not have its message."""
     path = tmp_path / "ledger.sqlite"
     _ledger(path)
     _prepare(tmp_path / "b.tar", path)
@@ -31,7 +31,7 @@ def test_every_open_job_counts_as_not_with_the_broker(tmp_path: Path) -> None:
 
 
 def test_a_ledger_with_a_broken_page_is_refused(tmp_path: Path) -> None:
-    """It can be opened, and would fail later."""
+    """SQLite can open such a file, and fails only later."""
     path = tmp_path / "ledger.sqlite"
     _ledger(path)
     content = bytearray(path.read_bytes())

@@ -1,4 +1,4 @@
-"""A connection to a broker that a test plays: what is published is read off the wire, the answers are the test's."""
+"""A simulated connection to a broker. It decodes what is published, and the test decides the answers of the broker."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edge.broker.border import Listener, QueueState, Transport
 
 
 class Publish(msgspec.Struct, frozen=True):
-    """One publish as a broker reads it."""
+    """One publish, decoded from the bytes on the connection."""
 
     queue: str
     mandatory: bool
@@ -27,14 +27,14 @@ class Publish(msgspec.Struct, frozen=True):
 
 
 class PlayedState:
-    """The answer to a declare."""
+    """The answer to a declaration of a queue."""
 
     message_count = 0
     consumer_count = 0
 
 
 class PlayedChannel:
-    """A channel that knows the exchanges of its link, and whose queues are all there."""
+    """A channel that knows the exchanges of its link. All queues exist."""
 
     def __init__(self, link: PlayedLink) -> None:
         self.connection = link
@@ -43,31 +43,31 @@ class PlayedChannel:
         self.calls: list[str] = []
 
     def close(self) -> None:
-        """As the real one."""
+        """Do nothing."""
 
     def confirm_select(self) -> None:
-        """As the real one."""
+        """Record the call."""
         self.calls.append("confirm_select")
 
     def exchange_declare(self, exchange: str, passive: bool = False, **options: Any) -> None:
-        """As the real one."""
+        """Declare an exchange, or raise NotFound if `passive` and it does not exist."""
         if not passive:
             self.connection.exchanges[exchange] = options
         elif exchange not in self.connection.exchanges:
             raise NotFound(f"no exchange {exchange!r}")
 
     def prepare_queue_arguments(self, arguments: dict[str, Any], **_options: Any) -> dict[str, Any]:
-        """As kombu's."""
+        """Return the arguments unchanged; kombu calls it."""
         return arguments
 
     def queue_declare(self, queue: str, **_options: Any) -> QueueState:
-        """As the real one."""
+        """Record the call, and report an empty queue."""
         self.calls.append(f"declare {queue}")
         return PlayedState()
 
 
 class PlayedLink:
-    """A link over a pair of sockets. Each byte that waits in `sock` stands for one answer of `answers`."""
+    """A link over a pair of sockets. Each byte that waits in `sock` stands for one call in `_answers`."""
 
     def __init__(self, *, frame_max: int = 131_072) -> None:
         self.sock, self._peer = socket.socketpair()
@@ -86,16 +86,16 @@ class PlayedLink:
         self._peer.close()
 
     def channel(self) -> Any:
-        """As the real one."""
+        """Open another channel."""
         self.channels.append(PlayedChannel(self))
         return self.channels[-1]
 
     def write(self, data: bytes) -> None:
-        """As the real one's transport."""
+        """Keep the bytes. It stands in for the method of the transport."""
         self.written += data
 
     def drain_events(self, timeout: float | None = None) -> None:
-        """As the real one: one answer, or TimeoutError."""
+        """Give one answer of the broker, or raise TimeoutError if there is none."""
         assert timeout == 0
         try:
             self.sock.recv(1)
@@ -104,44 +104,44 @@ class PlayedLink:
         self._answers.popleft()()
 
     def ack(self, tag: int, *, multiple: bool = False) -> None:
-        """The broker has taken one publish, or it and all before it."""
-        self.say(lambda: self._tell("basic_ack", tag, multiple))
+        """Answer that the broker has one publish; with `multiple`, also all publishes before it."""
+        self.answer(lambda: self._emit("basic_ack", tag, multiple))
 
     def nack(self, tag: int) -> None:
-        """The broker has refused a publish."""
-        self.say(lambda: self._tell("basic_nack", tag, False))
+        """Answer that the broker refuses a publish."""
+        self.answer(lambda: self._emit("basic_nack", tag, False))
 
     def give_back(self, queue: str) -> None:
-        """The broker had no queue for a publish."""
-        self.say(lambda: self._tell("basic_return", NotFound("NO_ROUTE"), "", queue, None))
+        """Answer that the broker has no queue for a publish."""
+        self.answer(lambda: self._emit("basic_return", NotFound("NO_ROUTE"), "", queue, None))
 
     def fail(self) -> None:
-        """The connection breaks at its next read."""
+        """Let the connection break at the next read."""
 
         def broken() -> None:
             raise ConnectionResetError(104, "Connection reset by peer")
 
-        self.say(broken)
+        self.answer(broken)
 
-    def say(self, answer: Callable[[], None]) -> None:
-        """The next read makes this call."""
-        self._answers.append(answer)
+    def answer(self, call: Callable[[], None]) -> None:
+        """Let the next read make this call."""
+        self._answers.append(call)
         self._peer.send(b"x")
 
-    def _tell(self, event: str, *args: object) -> None:
+    def _emit(self, event: str, *args: object) -> None:
         for channel in self.channels:
             for listener in tuple(channel.events[event]):
                 listener(*args)
 
     @property
     def published(self) -> list[Publish]:
-        """What was published so far."""
+        """All publishes so far, in order."""
         return list(_publishes(bytes(self.written), self.frame_max))
 
 
 @contextmanager
 def played_link(*, frame_max: int = 131_072) -> Iterator[PlayedLink]:
-    """A link that is closed at the end of the block."""
+    """Yield a link that is closed at the end of the block."""
     with closing(PlayedLink(frame_max=frame_max)) as link:
         yield link
 

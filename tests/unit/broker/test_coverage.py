@@ -1,4 +1,4 @@
-"""What a list of workers leaves out is told with its cure."""
+"""A gap in the list of workers is reported with its remedy."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ KINDS = Catalogue({"solve": TaskInfo("solve"), "fetch": TaskInfo("fetch", pool=P
 MAIN, IO = WorkerEntry("main"), WorkerEntry("io", WorkerPool.THREADS)
 
 
-def told(*workers: WorkerEntry, kinds: Catalogue = KINDS) -> tuple[str, ...]:
+def found(*workers: WorkerEntry, kinds: Catalogue = KINDS) -> tuple[str, ...]:
     return gaps(Config(workers=workers, worker=WorkerConfig(name="main")), kinds)
 
 
 def test_nothing_is_amiss_where_each_kind_has_its_worker() -> None:
-    """With a list and without one."""
-    assert told() == told(MAIN, IO) == ()
+    """This holds with a list of workers and without one."""
+    assert found() == found(MAIN, IO) == ()
 
 
 @pytest.mark.parametrize(
-    ("workers", "said"),
+    ("workers", "sentence"),
     [
         (
             (MAIN,),
@@ -44,13 +44,16 @@ def test_nothing_is_amiss_where_each_kind_has_its_worker() -> None:
         ),
         (
             (MAIN, WorkerEntry("own", kinds=("fetch",))),
-            "worker own: fetch has pool io and would run one at a time; list it at a worker of pool threads",
+            (
+                "worker own: fetch has pool io and would run one at a time; move it to the `kinds` of a worker of pool "
+                "threads"
+            ),
         ),
         (
             (MAIN, IO, WorkerEntry("own", WorkerPool.THREADS, kinds=("solve",))),
             (
-                'worker own: solve has pool main and would run beside others; say @task(pool="io"), or list it at a '
-                "worker of pool main"
+                "worker own: solve has pool main and would run at the same time as other jobs; declare it with "
+                '@task(pool="io"), or move it to the `kinds` of a worker of pool main'
             ),
         ),
         (
@@ -69,13 +72,13 @@ def test_nothing_is_amiss_where_each_kind_has_its_worker() -> None:
         ),
     ],
 )
-def test_each_gap_is_one_sentence_with_its_cure(workers: tuple[WorkerEntry, ...], said: str) -> None:
-    """And it is the only one."""
-    assert told(*workers) == (said,)
+def test_each_gap_is_one_sentence_with_its_cure(workers: tuple[WorkerEntry, ...], sentence: str) -> None:
+    """Each gap leads to this one sentence, and to no other."""
+    assert found(*workers) == (sentence,)
 
 
 def test_a_module_that_cannot_be_imported_accuses_nobody() -> None:
-    """The kind may be in there."""
+    """A kind that is not found may be in the module that could not be imported, so it is not reported."""
     assert (
-        told(MAIN, IO, WorkerEntry("own", kinds=("zzz",)), kinds=Catalogue(KINDS.tasks, {"zoo": "SyntaxError"})) == ()
+        found(MAIN, IO, WorkerEntry("own", kinds=("zzz",)), kinds=Catalogue(KINDS.tasks, {"zoo": "SyntaxError"})) == ()
     )

@@ -1,4 +1,4 @@
-"""A publish has the bytes that py-amqp gives it."""
+"""Our encoder of publishes makes the same bytes as py-amqp."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Values = st.recursive(
 
 
 def by_py_amqp(body: bytes, headers: dict[str, Any], properties: dict[str, Any], *, queue: str, most: int) -> bytes:
-    """What py-amqp writes for the same publish on channel 1."""
+    """Return the bytes that py-amqp writes for the same publish on channel 1."""
     written: list[bytes] = []
     connection = SimpleNamespace(frame_max=most, bytes_sent=0)
     transport = SimpleNamespace(write=lambda data: written.append(bytes(data)))
@@ -38,7 +38,7 @@ def by_py_amqp(body: bytes, headers: dict[str, Any], properties: dict[str, Any],
 
 @given(st.dictionaries(st.text(max_size=20), Values, max_size=5), st.text(max_size=60), st.binary(max_size=50))
 def test_any_headers_are_encoded_as_by_py_amqp(headers: dict[str, Any], job_id: str, body: bytes) -> None:
-    """Whatever JSON can hold."""
+    """This holds for any JSON values in the headers."""
     properties = {
         "content_type": "application/json",
         "content_encoding": "utf-8",
@@ -51,7 +51,7 @@ def test_any_headers_are_encoded_as_by_py_amqp(headers: dict[str, Any], job_id: 
 
 @pytest.mark.parametrize("size", [0, 4000, 4070, 4088, 4089, 8176, 8177, 50_000])
 def test_a_job_of_any_size_is_framed_as_by_py_amqp(size: int) -> None:
-    """With all that the worker is told of it; a body that is larger than a frame goes in several."""
+    """The message of a whole job is compared. A body that is larger than a frame is split into several."""
     arguments = b'[[1, "%s"], {"a": null}]' % (b"x" * size)
     job = JobRow(
         *(7, "0123", "solve", arguments, Power.NORMAL, 2, 1.5, "me", b"f", JobState.ACCEPTED, 1.0),

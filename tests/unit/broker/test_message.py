@@ -1,4 +1,4 @@
-"""A job is a message that survives the broker's restart, and tells the worker all that it needs to know."""
+"""The message of a job survives a restart of the broker, and has all that the worker needs to know."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ JOB = JobRow(
 
 
 def test_the_broker_writes_it_to_its_disk() -> None:
-    """Delivery mode 2 is persistent."""
+    """The message has delivery mode 2, which means persistent."""
     _, _, properties = message(JOB, origin="gateway@board")
     assert properties == {
         "content_type": "application/json",
@@ -27,7 +27,7 @@ def test_the_broker_writes_it_to_its_disk() -> None:
 
 
 def test_the_worker_learns_the_jobs_limits_and_its_failures() -> None:
-    """Without the count of failures a job that fails would be tried for ever, or an old copy taken for its retry."""
+    """Without the number of failures, a job that fails would run for ever, or an old copy would pass for its retry."""
     _, headers, _ = message(JOB, origin="gateway@board")
     assert headers["edge"] == {
         "failures": 3,
@@ -38,8 +38,8 @@ def test_the_worker_learns_the_jobs_limits_and_its_failures() -> None:
     }
 
 
-def test_the_worker_learns_what_files_the_job_is_given() -> None:
-    """By their hashes: the head has the content, or the worker itself."""
+def test_the_worker_learns_the_files_of_the_job() -> None:
+    """The message names the hashes of the files. The content is on the worker's own board or on its head."""
     job = msgspec.structs.replace(JOB, files=b'{"clip":{"sha256":"%s","name":"a.mov","bytes":7}}' % (b"0" * 64))
     _, headers, _ = message(job, origin="gateway@board")
     edge = headers["edge"]
@@ -48,7 +48,7 @@ def test_the_worker_learns_what_files_the_job_is_given() -> None:
 
 
 def test_the_call_is_as_celery_has_it() -> None:
-    """Protocol 2: plain Celery sends and reads the same."""
+    """Body and headers have the form of Celery's protocol 2, which plain Celery sends and reads."""
     body, headers, _ = message(JOB, origin="gateway@board")
     args, kwargs, _ = msgspec.json.decode(body)
     assert (args, kwargs) == ([1, "a"], {"b": None})

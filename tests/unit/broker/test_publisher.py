@@ -1,4 +1,4 @@
-"""Every accepted job reaches the broker, whatever becomes of a connection, and no job counts before its confirm."""
+"""Every accepted job reaches the broker even if connections break. No job counts as published before its confirm."""
 
 from __future__ import annotations
 
@@ -32,40 +32,40 @@ def row(seq: int) -> JobRow:
 
 
 class Gateway:
-    """A publisher with the ledger around it, and the links that the broker gives it one after the other."""
+    """A publisher with a simulated ledger and the simulated connections to the broker."""
 
     def __init__(self, folder: Path, open_link: Callable[[], PlayedLink]) -> None:
         self.layout = Layout(folder, folder / "run")
         self.complaint = self.layout.complaints / "gateway"
         self.jobs: list[JobRow] = []
         self.queued: set[Edition] = set()
-        self.told: list[str] = []  # of the broker's store, in order
+        self.store_calls: list[str] = []  # callbacks about the broker's store, in order
         self.confirmed: list[str] = []
-        self.against: list[str] = []  # what was done that must not be
-        self.refusals: list[Exception] = []  # of the ledger, one for each look or word
-        self.unreachable: list[Exception] = []  # of the broker, one for each connection
+        self.violations: list[str] = []  # things that the publisher must not do, but did
+        self.refusals: list[Exception] = []  # errors of the ledger, one for each call
+        self.unreachable: list[Exception] = []  # errors of the broker, one for each connection
         self.links: list[PlayedLink] = []
-        self.complained: list[bool] = []  # at each connection: the restart of the broker was asked for
-        self.closed = False  # the ledger, before this thread ends
-        self.shown: list[BrokerLinkState] = []  # how the gateway said that it stands with the broker
-        self.late: list[Future[None]] | None = None  # what the ledger has still to note, where it is slow
-        self.marked = True  # the broker's store has served a ledger
+        self.requested: list[bool] = []  # at each connection: whether a restart of the broker was requested
+        self.closed = False  # the ledger is closed before the publisher ends
+        self.shown: list[BrokerLinkState] = []  # states of the connection that were reported
+        self.late: list[Future[None]] | None = None  # of a slow ledger: the confirms that it has not recorded
+        self.marked = True  # the broker's store is marked
         self.blocking: dict[str, Callable[..., None]] = {}
         self._open_link = open_link
         self.publisher = Publisher(
             BrokerConfig(),
             fetch=self.fetch,
             confirmed=self.confirm,
-            reborn=lambda: self.hear("reborn"),
-            claimed=lambda: self.hear("claimed"),
+            reborn=lambda: self.on_store("reborn"),
+            claimed=lambda: self.on_store("claimed"),
             changed=lambda link: self.shown.append(link.state),
             complaint=RestartRequest(self.layout, "gateway"),
         )
 
     @contextmanager
     def connection(self, _config: BrokerConfig, **options: Any) -> Iterator[SimpleNamespace]:
-        """Stands where `topology.connection` does."""
-        self.complained.append(self.complaint.exists())
+        """Stand in for `topology.connection`."""
+        self.requested.append(self.complaint.exists())
         if self.unreachable:
             raise self.unreachable.pop(0)
         link = self._open_link()
@@ -76,49 +76,49 @@ class Gateway:
         yield SimpleNamespace(connection=link)
 
     def fetch(self, after_seq: int, limit: int) -> list[JobRow]:
-        """Jobs that no broker has, oldest first."""
+        """Return jobs that the broker has not confirmed, oldest first."""
         if self.refusals:
             raise self.refusals.pop(0)
         if self.publisher.link.state is not BrokerLinkState.UP:
-            self.against.append("looked for jobs while the broker takes none")
+            self.violations.append("read jobs while the broker accepts none")
         if len(self.links[-1].published) - len(self.confirmed) + limit > WINDOW:
-            self.against.append("more unconfirmed than the window has room for")
+            self.violations.append("more unconfirmed jobs than the window holds")
         return [job for job in self.jobs if job.seq > after_seq and job.edition not in self.queued][:limit]
 
     def confirm(self, jobs: list[JobRow]) -> Future[None]:
-        """The broker has these; the ledger notes it at once, or when the test says so."""
+        """Record the confirm of these jobs at once, or when the test sets the result of the future."""
         self.confirmed += [job.id for job in jobs]
         if self.closed:
             raise StorageError("ledger", OSError(9, "the gateway is shutting down"))
-        noted: Future[None] = Future()
+        recorded: Future[None] = Future()
         if self.late is not None:
-            self.late.append(noted)
-            return noted
+            self.late.append(recorded)
+            return recorded
         self.queued |= {job.edition for job in jobs}
-        noted.set_result(None)
-        return noted
+        recorded.set_result(None)
+        return recorded
 
-    def hear(self, what: str) -> None:
-        """What the publisher tells of the broker's store. Nothing is marked or published before it is heard."""
+    def on_store(self, callback: str) -> None:
+        """Record a callback about the broker's store. It must come before the store is marked or a job is published."""
         if self.refusals:
             raise self.refusals.pop(0)
         link = self.links[-1]
-        self.told.append(what)
-        if link.written or (what == "reborn" and not self.marked and link.exchanges):
-            self.against.append(f"marked or published before {what} was heard")
+        self.store_calls.append(callback)
+        if link.written or (callback == "reborn" and not self.marked and link.exchanges):
+            self.violations.append(f"marked or published before the call of {callback}")
 
     def accept(self, *numbers: int) -> None:
-        """The ledger has these."""
+        """Add jobs to the ledger."""
         self.jobs += [row(number) for number in numbers]
 
     def sent(self, link: int = -1) -> list[str]:
-        """Ids of what went out over a link, in order."""
+        """Return the ids of the jobs that were published over a link, in order."""
         if not self.links:
             return []
         return [each.properties["correlation_id"] for each in self.links[link].published]
 
     def up(self, count: int = 1) -> PlayedLink:
-        """The `count`th link, once it is served."""
+        """Wait until the connection number `count` is in use, and return the newest link."""
         until(lambda: len(self.links) >= count and self.publisher.link.state is BrokerLinkState.UP, "a link")
         return self.links[-1]
 
@@ -133,18 +133,18 @@ def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway
             monkeypatch.setattr(publishers, name, Backoff(first_s=0.01, most_s=0.01))
         yield gateway
         gateway.publisher.stop()
-        assert gateway.against == []
+        assert gateway.violations == []
 
 
-def test_what_was_accepted_before_the_start_goes_out_by_itself(gateway: Gateway) -> None:
-    """A gateway that was killed between its 202 and the publish leaves nothing behind: nobody rings for such a job."""
+def test_jobs_from_before_the_start_are_published_without_a_ring(gateway: Gateway) -> None:
+    """If the gateway was killed after its 202 and before the publish, the job is published although nobody rings."""
     gateway.accept(1, 2)
     gateway.publisher.start()
     until(lambda: gateway.sent() == ["job-1", "job-2"], "both")
 
 
 def test_a_job_counts_once_it_is_confirmed(gateway: Gateway) -> None:
-    """Not when it is on its way."""
+    """A job that is sent but not confirmed does not count."""
     gateway.accept(1, 2)
     gateway.publisher.start()
     until(lambda: len(gateway.sent()) == 2, "both")
@@ -153,8 +153,8 @@ def test_a_job_counts_once_it_is_confirmed(gateway: Gateway) -> None:
     until(lambda: gateway.confirmed == ["job-1"], "the confirm")
 
 
-def test_what_a_lost_connection_did_not_confirm_goes_out_over_the_next(gateway: Gateway) -> None:
-    """Nobody rings for it, and what was confirmed stays where it is."""
+def test_jobs_that_a_lost_connection_did_not_confirm_are_sent_again(gateway: Gateway) -> None:
+    """Nobody has to ring for such jobs, and a confirmed job is not sent again."""
     gateway.accept(1, 2, 3)
     gateway.publisher.start()
     until(lambda: len(gateway.sent()) == 3, "all")
@@ -167,7 +167,7 @@ def test_what_a_lost_connection_did_not_confirm_goes_out_over_the_next(gateway: 
 
 @pytest.mark.parametrize("answer", ["nack", "give_back"])
 def test_a_job_that_was_refused_or_returned_is_sent_again(gateway: Gateway, answer: str) -> None:
-    """Also one that the broker confirmed after it had returned it."""
+    """This includes a job that the broker returned and then confirmed."""
     gateway.accept(1)
     gateway.publisher.start()
     until(lambda: len(gateway.sent()) == 1, "the job")
@@ -183,7 +183,7 @@ def test_a_job_that_was_refused_or_returned_is_sent_again(gateway: Gateway, answ
 
 
 def test_no_more_are_unconfirmed_than_the_window_holds(gateway: Gateway) -> None:
-    """The others follow as the confirms come; `fetch` watches that none goes out before."""
+    """The other jobs follow when confirms come. `fetch` of the test checks that none is sent before."""
     gateway.accept(*range(1, WINDOW + 45))
     gateway.publisher.start()
     until(lambda: len(gateway.sent()) >= WINDOW, "a window")
@@ -194,33 +194,33 @@ def test_no_more_are_unconfirmed_than_the_window_holds(gateway: Gateway) -> None
 
 
 def test_a_new_store_gets_every_open_job_before_it_is_marked(gateway: Gateway) -> None:
-    """A cut between the two finds it unmarked, and publishes all once more."""
+    """After a cut between the two, the store is unmarked, and all jobs are published again."""
     gateway.marked = False
     gateway.publisher.start()
     assert gateway.up().exchanges["edge.store"]["durable"]
-    assert gateway.told == ["reborn"]
+    assert gateway.store_calls == ["reborn"]
 
 
 def test_a_new_store_is_not_marked_while_the_ledger_cannot_note_it(gateway: Gateway) -> None:
-    """Marked, it would never get the jobs that its predecessor had."""
+    """A marked store would never get the jobs that the lost store had."""
     gateway.marked = False
     gateway.refusals = [StorageError("ledger", OSError(28, "No space left on device"))]
     gateway.publisher.start()
     gateway.up(2)
     assert gateway.links[0].exchanges == {}
-    assert gateway.told == ["reborn"]
+    assert gateway.store_calls == ["reborn"]
 
 
 def test_a_store_that_is_known_gets_nothing_twice(gateway: Gateway) -> None:
-    """Neither at the start nor after a connection that merely broke."""
+    """Neither a start nor a broken connection makes the gateway publish all jobs again."""
     gateway.publisher.start()
     gateway.up().fail()
     gateway.up(2)
-    assert gateway.told == ["claimed", "claimed"]
+    assert gateway.store_calls == ["claimed", "claimed"]
 
 
 def test_a_broker_that_was_restarted_for_a_complaint_may_have_lost_jobs(gateway: Gateway) -> None:
-    """A full disk takes from RabbitMQ what it had confirmed, and its mark stays. Once for each restart."""
+    """After a full disk RabbitMQ may lose confirmed jobs but keep its mark. All are published once for each restart."""
     gateway.publisher.start()
     link = gateway.up()
     gateway.layout.run.mkdir(exist_ok=True)
@@ -228,11 +228,11 @@ def test_a_broker_that_was_restarted_for_a_complaint_may_have_lost_jobs(gateway:
     link.fail()
     gateway.up(2).fail()
     gateway.up(3)
-    assert gateway.told == ["claimed", "claimed", "reborn", "claimed"]
+    assert gateway.store_calls == ["claimed", "claimed", "reborn", "claimed"]
 
 
-def test_a_job_that_is_to_be_published_again_is(gateway: Gateway) -> None:
-    """Though the publisher has been past it."""
+def test_rewind_publishes_a_job_again(gateway: Gateway) -> None:
+    """With `rewind`, the publisher also reads jobs before its cursor."""
     gateway.accept(1, 2)
     gateway.publisher.start()
     until(lambda: len(gateway.sent()) == 2, "both")
@@ -243,8 +243,8 @@ def test_a_job_that_is_to_be_published_again_is(gateway: Gateway) -> None:
     until(lambda: gateway.sent() == ["job-1", "job-2"] * 2, "both again")
 
 
-def test_what_the_ledger_has_not_noted_yet_is_not_sent_again(gateway: Gateway) -> None:
-    """Its confirm is known here."""
+def test_a_job_that_the_ledger_has_not_recorded_yet_is_not_sent_again(gateway: Gateway) -> None:
+    """The publisher remembers a confirm until the ledger has recorded it."""
     gateway.late = []
     gateway.accept(1)
     gateway.publisher.start()
@@ -260,45 +260,45 @@ def test_what_the_ledger_has_not_noted_yet_is_not_sent_again(gateway: Gateway) -
     until(lambda: gateway.sent() == ["job-1", "job-2", "job-1"], "the ledger has it as unpublished still")
 
 
-def test_a_restart_of_the_broker_is_asked_for_at_the_second_refusal(gateway: Gateway) -> None:
-    """The first may be of a broker that goes down; a confirm takes the request back."""
+def test_a_restart_of_the_broker_is_requested_at_the_second_refusal(gateway: Gateway) -> None:
+    """The first refusal may come from a broker that shuts down. A confirm removes the request."""
     gateway.accept(1)
     gateway.publisher.start()
     for count in (1, 2):
         until(lambda: len(gateway.links) == count and gateway.sent() == ["job-1"], "the job")  # noqa: B023
         gateway.links[-1].nack(1)
     until(lambda: len(gateway.links) == 3 and gateway.sent() == ["job-1"], "the job")
-    assert gateway.complained == [False, False, True]
+    assert gateway.requested == [False, False, True]
     gateway.links[-1].ack(1)
     until(lambda: not gateway.complaint.exists(), "the request taken back")
 
 
 def test_a_broker_that_is_away_is_no_reason_to_restart_it(gateway: Gateway) -> None:
-    """Nor a network that breaks."""
+    """A network that breaks is none either."""
     gateway.unreachable = [ConnectionRefusedError(111, "Connection refused") for _ in range(4)]
     gateway.publisher.start()
     for count in (1, 2, 3):
         gateway.up(count).fail()
     gateway.up(4)
-    assert gateway.complained == [False] * 8
+    assert gateway.requested == [False] * 8
 
 
 def test_nothing_goes_to_a_broker_that_is_blocked(gateway: Gateway) -> None:
-    """When the alarm ends the jobs that came meanwhile go out by themselves."""
+    """When the alarm ends, the jobs that came meanwhile are sent without a ring."""
     gateway.publisher.start()
     link = gateway.up()
-    link.say(lambda: gateway.blocking["on_blocked"]("low on memory"))
+    link.answer(lambda: gateway.blocking["on_blocked"]("low on memory"))
     until(lambda: gateway.publisher.link.state is BrokerLinkState.BLOCKED, "the alarm")
     assert gateway.publisher.link.reason == "low on memory"
     gateway.accept(1)
     gateway.publisher.ring()
-    until(lambda: not gateway.publisher._rung, "a turn of the thread, in which `fetch` watches")
-    link.say(gateway.blocking["on_unblocked"])
+    until(lambda: not gateway.publisher._rung, "a turn of the thread, in which `fetch` checks the state")
+    link.answer(gateway.blocking["on_unblocked"])
     until(lambda: gateway.sent() == ["job-1"], "the job")
 
 
-def test_a_ledger_that_refused_one_look_is_looked_at_again(gateway: Gateway) -> None:
-    """Over the same connection, and nobody has to ring."""
+def test_a_ledger_that_failed_one_read_is_read_again(gateway: Gateway) -> None:
+    """The publisher reads it again over the same connection, without a ring."""
     gateway.publisher.start()
     gateway.up()
     gateway.accept(1)
@@ -308,18 +308,18 @@ def test_a_ledger_that_refused_one_look_is_looked_at_again(gateway: Gateway) -> 
     assert len(gateway.links) == 1
 
 
-def test_an_alarm_counts_for_no_silence_of_the_broker(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may hold back its confirms for days, and its queues are well all the same."""
+def test_during_an_alarm_no_confirm_is_overdue(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """During an alarm the broker may delay its confirms for days, although its queues work."""
     now = [100.0]
     monkeypatch.setattr(sessions, "time", SimpleNamespace(monotonic=lambda: now[0]))
     gateway.accept(1)
     gateway.publisher.start()
     until(lambda: gateway.sent() == ["job-1"], "the job")
     link = gateway.links[0]
-    link.say(lambda: gateway.blocking["on_blocked"]("low on memory"))
+    link.answer(lambda: gateway.blocking["on_blocked"]("low on memory"))
     until(lambda: gateway.publisher.link.state is BrokerLinkState.BLOCKED, "the alarm")
     now[0] += sessions.CONFIRM_S + 1
-    link.say(gateway.blocking["on_unblocked"])
+    link.answer(gateway.blocking["on_unblocked"])
     until(lambda: gateway.publisher.link.state is not BrokerLinkState.BLOCKED, "its end")
     gateway.accept(2)
     gateway.publisher.ring()
@@ -329,18 +329,18 @@ def test_an_alarm_counts_for_no_silence_of_the_broker(gateway: Gateway, monkeypa
 
 
 def test_a_lost_broker_is_shown(gateway: Gateway) -> None:
-    """As down, until there is another connection."""
+    """The state is `down` until there is another connection."""
     gateway.publisher.start()
     link = gateway.up()
     gateway.unreachable = [ConnectionRefusedError(111, "Connection refused")]
     link.fail()
     gateway.up(2)
     down, up = BrokerLinkState.DOWN, BrokerLinkState.UP
-    assert gateway.shown == [up, down, down, up]  # twice: for two reasons
+    assert gateway.shown == [up, down, down, up]  # `down` is reported twice, for two reasons
 
 
 def test_a_ledger_that_closes_first_costs_no_connection(gateway: Gateway) -> None:
-    """What it could not note is published once more at the next start."""
+    """A confirm that the closed ledger cannot record does not end the connection. The job is sent again next time."""
     gateway.closed = True
     gateway.accept(1)
     gateway.publisher.start()

@@ -1,4 +1,4 @@
-"""What a broker refuses for good is told with its cure; what ends by itself is not."""
+"""A lasting refusal of the broker is reported with its remedy. Errors that end by themselves have no remedy."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from edge.broker.refusal import cure
     ],
 )
 def test_a_refusal_for_good_names_its_cure(err: Exception, words: str) -> None:
-    """Waiting would mend none of these."""
+    """Waiting resolves none of these refusals."""
     assert words in cure(err)
     assert topology.explain(err).endswith(cure(err))
 
 
 @pytest.mark.parametrize("err", [ConnectionForced("CONNECTION_FORCED"), NotFound("NOT_FOUND"), OSError(111, "x"), None])
-def test_what_ends_by_itself_has_no_cure(err: BaseException | None) -> None:
-    """A person who did something about it would only do harm."""
+def test_an_error_that_ends_by_itself_has_no_cure(err: BaseException | None) -> None:
+    """No action of a person is needed."""
     assert cure(err) == ""

@@ -1,4 +1,4 @@
-"""A complaint about the broker is laid out by what repeats, and taken back by what works."""
+"""A restart request is written after repeated failures, and removed by success."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from edge.broker.restart_request import RestartRequest
 from edge.core.layout import Layout
 
 
-def test_the_second_failure_in_a_row_is_laid_out(tmp_path: Path) -> None:
-    """One may be a broker that is going down; success between two makes them strangers."""
+def test_the_second_failure_in_a_row_writes_the_request(tmp_path: Path) -> None:
+    """A single failure may come from a broker that shuts down. A success between two failures resets the count."""
     layout = Layout(tmp_path, tmp_path / "run")
-    complaint, file = RestartRequest(layout, "gateway"), layout.complaints / "gateway"
-    complaint.make("refused")
-    complaint.withdraw()
-    complaint.make("refused")
+    request, file = RestartRequest(layout, "gateway"), layout.complaints / "gateway"
+    request.make("refused")
+    request.withdraw()
+    request.make("refused")
     assert not file.exists()
-    complaint.make("refused again")
+    request.make("refused again")
     assert file.read_text() == "refused again\n"
-    complaint.withdraw()
+    request.withdraw()
     assert not file.exists()
 
 
-def test_it_is_laid_out_anew_when_whoever_acts_took_it_away(tmp_path: Path) -> None:
-    """The broker was started again for it, in vain: each further failure says so once more."""
+def test_a_request_that_was_handled_in_vain_is_written_again(tmp_path: Path) -> None:
+    """`edge up` removes the request when it restarts the broker. If that did not help, each failure writes it again."""
     layout = Layout(tmp_path, tmp_path / "run")
-    complaint, file = RestartRequest(layout, "worker-main"), layout.complaints / "worker-main"
+    request, file = RestartRequest(layout, "worker-main"), layout.complaints / "worker-main"
     for _ in range(2):
-        complaint.make("no answer in time")
+        request.make("no answer in time")
     file.unlink()
-    complaint.make("no answer in time")
+    request.make("no answer in time")
     assert file.exists()
     file.unlink()
-    complaint.withdraw()  # nothing to take back is no fault
+    request.withdraw()  # a missing file is no error
 
 
 def test_a_run_folder_that_refuses_is_no_fault_of_the_caller(tmp_path: Path) -> None:
-    """Whoever complains has work to do."""
+    """If the request cannot be written, the caller gets no exception and goes on."""
     (tmp_path / "run").write_text("")
-    complaint = RestartRequest(Layout(tmp_path, tmp_path / "run"), "gateway")
-    complaint.make("refused")
-    complaint.make("refused")
+    request = RestartRequest(Layout(tmp_path, tmp_path / "run"), "gateway")
+    request.make("refused")
+    request.make("refused")

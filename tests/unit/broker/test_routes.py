@@ -1,4 +1,4 @@
-"""Which queue a job goes to, and who takes it."""
+"""The queue of a job, and the workers that take it."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def config(*workers: WorkerEntry, freeze: bool = False) -> Config:
     ],
 )
 def test_a_kind_goes_to_its_pool_or_to_the_worker_that_alone_takes_it(kind: str, queue: str) -> None:
-    """A kind that nobody knows goes to a main worker, which ends it."""
+    """A job of an unknown kind goes to a main worker, which fails it."""
     assert Routes.of(config(WorkerEntry("main"), SUN, THREADS), POOLS).queue(kind, Power.NORMAL) == queue
 
 
-def test_an_idle_board_wants_no_queues_of_pools() -> None:
-    """Without a kind of the pool io and without workers of their own it keeps the usual four."""
+def test_an_idle_board_needs_no_queues_of_pools() -> None:
+    """If no kind has the pool io and no worker has `kinds`, the board has only the four queues of every board."""
     assert Routes.of(config(), {"solve": Pool.MAIN}).queues == ()
 
 
-def test_queues_are_wanted_for_io_kinds_and_for_owners() -> None:
-    """One a class, for each."""
+def test_io_kinds_and_owners_need_queues() -> None:
+    """There is one queue for each power class, for the pool io and for each owner."""
     wanted = Routes.of(config(WorkerEntry("main"), SUN, THREADS), POOLS).queues
     assert wanted == tuple(sorted(f"edge.{each}.{power}" for each in ("io", "only.sun") for power in Power))
 
@@ -51,8 +51,8 @@ def test_a_board_that_freezes_runs_kinds_of_the_pool_io_in_its_main_worker() -> 
     assert (routes.queue("fetch", Power.NORMAL), routes.queues, list(routes.workers)) == ("edge.normal", (), ["main"])
 
 
-def test_a_list_of_workers_is_the_whole_truth() -> None:
-    """Without one there is a main worker, and one of threads may be started."""
+def test_a_list_of_workers_is_complete() -> None:
+    """Only the listed workers count. Without a list, there is a main worker, and a worker of threads may be started."""
     assert list(Routes.of(config(), POOLS).workers) == ["main", "io"]
     assert list(Routes.of(config(WorkerEntry("a")), POOLS).workers) == ["a"]
 
@@ -80,12 +80,12 @@ def test_a_list_of_workers_is_the_whole_truth() -> None:
 def test_a_job_that_no_configured_worker_takes_is_named(
     workers: tuple[WorkerEntry, ...], kind: str, power: Power, sentence: str
 ) -> None:
-    """Nothing is said where one does."""
+    """If a configured worker takes the job, the sentence is empty."""
     assert Routes.of(config(*workers), POOLS).wanting(kind, power) == sentence
 
 
 def test_a_worker_that_is_not_listed_takes_what_main_workers_take() -> None:
-    """As the workers of a container, which are named after it."""
+    """The workers of a container are an example, because they are named after the container."""
     routes = Routes.of(config(WorkerEntry("main"), THREADS), POOLS)
     assert routes.takes("c0ffee-1", "edge.normal")
     assert not routes.takes("c0ffee-1", "edge.io.normal")
@@ -93,16 +93,16 @@ def test_a_worker_that_is_not_listed_takes_what_main_workers_take() -> None:
     assert not routes.takes("net", "edge.normal")
 
 
-def test_kinds_that_share_a_queue_are_told() -> None:
-    """By themselves where they are few, by all others in the queues of the pool main."""
+def test_kinds_that_share_a_queue_are_listed() -> None:
+    """For most queues the kinds are listed. For the queues of the pool main, the kinds that do not share them are."""
     routes = Routes.of(config(WorkerEntry("main"), SUN, THREADS), POOLS)
     assert routes.beside("fetch") == (frozenset({"fetch"}), True)
     assert routes.beside("primes") == (frozenset({"primes"}), True)
     assert routes.beside("solve") == (frozenset({"fetch", "primes"}), False)
 
 
-def test_queues_that_were_wanted_once_are_remembered(tmp_path: Path) -> None:
-    """For the check of the broker; a memory that cannot be read counts as none."""
+def test_queues_that_were_needed_once_are_remembered(tmp_path: Path) -> None:
+    """The check of the broker needs them. A file that cannot be read counts as empty."""
     board = Config(root=tmp_path, run=tmp_path, workers=(SUN,))
     KnownQueues(io=("fetch",), queues=("edge.io.normal",)).keep(board.layout.queues)
     assert set(known_queues(board)) == {"edge.io.normal", *(f"edge.only.sun.{power}" for power in Power)}

@@ -1,4 +1,4 @@
-"""A publish counts as handed over when the broker confirmed it and had a queue for it, and by nothing else."""
+"""A publish counts as done only when the broker confirmed it and had a queue for it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def session(link: PlayedLink) -> PublishSession:
 def test_queues_are_there_and_confirms_are_on_before_anything_is_published(
     link: PlayedLink, session: PublishSession
 ) -> None:
-    """Without confirms nobody would know what the broker has."""
+    """Without confirm mode nobody would know which jobs the broker has."""
     (channel,) = link.channels
     assert sorted(channel.calls[:-1]) == [f"declare edge.{name}" for name in ("always", "dead", "normal", "surplus")]
     assert channel.calls[-1] == "confirm_select"
@@ -50,7 +50,7 @@ def test_queues_are_there_and_confirms_are_on_before_anything_is_published(
 def test_a_job_goes_to_the_queue_of_its_class_mandatory_and_persistent(
     link: PlayedLink, session: PublishSession
 ) -> None:
-    """A broker that has no such queue returns it, and one that is started again has it still."""
+    """The broker returns a job if the queue does not exist, and keeps it through a restart."""
     session.publish(job(n, power=power) for n, power in enumerate(Power))
     assert [each.queue for each in link.published] == [f"edge.{power}" for power in Power]
     assert all(each.mandatory for each in link.published)
@@ -58,7 +58,7 @@ def test_a_job_goes_to_the_queue_of_its_class_mandatory_and_persistent(
 
 
 def test_an_ack_confirms_the_job_of_its_tag(link: PlayedLink, session: PublishSession) -> None:
-    """And no other one."""
+    """An ack of one tag confirms no other job."""
     session.publish([job(1), job(2), job(3)])
     link.ack(2)
     session.listen()
@@ -67,7 +67,7 @@ def test_an_ack_confirms_the_job_of_its_tag(link: PlayedLink, session: PublishSe
 
 
 def test_a_multiple_ack_confirms_all_up_to_its_tag(link: PlayedLink, session: PublishSession) -> None:
-    """RabbitMQ answers a burst so; those that were confirmed before do not come again."""
+    """RabbitMQ confirms many publishes in this way. Jobs that were confirmed before are not listed twice."""
     session.publish(job(n) for n in range(1, 6))
     link.ack(2)
     link.ack(4, multiple=True)
@@ -76,7 +76,7 @@ def test_a_multiple_ack_confirms_all_up_to_its_tag(link: PlayedLink, session: Pu
 
 
 def test_a_refused_job_is_not_confirmed(link: PlayedLink, session: PublishSession) -> None:
-    """A queue over its limit says nack: the connection is given up, and the job published again."""
+    """A queue over its limit answers with a nack. The publisher then reconnects and publishes the job again."""
     session.publish([job(1)])
     link.nack(1)
     with pytest.raises(QueueSilent, match="refused a job"):
@@ -85,7 +85,7 @@ def test_a_refused_job_is_not_confirmed(link: PlayedLink, session: PublishSessio
 
 
 def test_a_returned_job_is_not_confirmed_by_the_ack_behind_it(link: PlayedLink, session: PublishSession) -> None:
-    """RabbitMQ returns what it has no queue for, and confirms it all the same."""
+    """RabbitMQ returns a job that it has no queue for, and then confirms it too."""
     session.publish([job(1)])
     link.give_back("edge.normal")
     link.ack(1)
@@ -94,8 +94,8 @@ def test_a_returned_job_is_not_confirmed_by_the_ack_behind_it(link: PlayedLink, 
     assert session.take_confirmed() == []
 
 
-def test_everything_the_broker_has_said_is_taken_in_at_once(link: PlayedLink, session: PublishSession) -> None:
-    """Each look at the ledger and each commit would follow a single confirm else."""
+def test_all_answers_of_the_broker_are_read_at_once(link: PlayedLink, session: PublishSession) -> None:
+    """Otherwise each single confirm would cost a read and a commit of the ledger."""
     session.publish(job(n) for n in range(1, 4))
     for tag in (1, 2, 3):
         link.ack(tag)
@@ -103,16 +103,16 @@ def test_everything_the_broker_has_said_is_taken_in_at_once(link: PlayedLink, se
     assert ids(session.take_confirmed()) == ["job-1", "job-2", "job-3"]
 
 
-def test_a_broken_connection_is_told(link: PlayedLink, session: PublishSession) -> None:
-    """What it owed has to go out over another one."""
+def test_a_broken_connection_raises_its_error(link: PlayedLink, session: PublishSession) -> None:
+    """The error reaches the publisher, which sends the unconfirmed jobs over another connection."""
     session.publish([job(1)])
     link.fail()
     with pytest.raises(ConnectionResetError):
         session.listen()
 
 
-def test_room_is_what_may_still_be_unconfirmed(link: PlayedLink, session: PublishSession) -> None:
-    """It comes back with the confirms."""
+def test_the_window_is_freed_by_confirms(link: PlayedLink, session: PublishSession) -> None:
+    """Publishes use up the window, and confirms free it."""
     session.publish(job(n) for n in range(1, 11))
     assert session.window_left == WINDOW - 10
     link.ack(4, multiple=True)
@@ -121,14 +121,14 @@ def test_room_is_what_may_still_be_unconfirmed(link: PlayedLink, session: Publis
 
 
 def test_a_job_that_is_on_its_way_is_not_sent_twice(link: PlayedLink, session: PublishSession) -> None:
-    """Its retry is another message, and goes."""
+    """A retry of the same job is another message, and is sent."""
     session.publish([job(1)])
     session.publish([job(1), job(1, failures=1)])
     assert [each.properties["headers"]["edge"]["failures"] for each in link.published] == [0, 1]
 
 
 def test_a_job_may_be_sent_again_once_it_was_confirmed(link: PlayedLink, session: PublishSession) -> None:
-    """As when the broker has lost it since."""
+    """This is needed if the broker has lost it since."""
     session.publish([job(1)])
     link.ack(1)
     session.listen()
@@ -137,7 +137,7 @@ def test_a_job_may_be_sent_again_once_it_was_confirmed(link: PlayedLink, session
 
 
 def test_a_damaged_job_takes_no_tag(link: PlayedLink, session: PublishSession) -> None:
-    """Else the confirm of the next one would be taken for its own."""
+    """If it took a tag, the confirm of the next job would be assigned to it."""
     session.publish([job(1, arguments=b"[[\xff"), job(2)])
     assert [each.properties["correlation_id"] for each in link.published] == ["job-2"]
     link.ack(1)
@@ -148,7 +148,7 @@ def test_a_damaged_job_takes_no_tag(link: PlayedLink, session: PublishSession) -
 def test_a_confirm_that_is_overdue_ends_the_session(
     link: PlayedLink, session: PublishSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The oldest one counts; while nothing is owed there is nothing to wait for."""
+    """The oldest unconfirmed publish counts. Without any, nothing is overdue."""
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     assert session.patience() is None

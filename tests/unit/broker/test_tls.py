@@ -1,4 +1,4 @@
-"""A node speaks to its head's broker by TLS only, and tells its token to none but https."""
+"""A node connects to its head's broker by TLS only, and sends its token by https only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge.core.errors import ConfigError
 
 
 def test_a_broker_with_a_ca_is_checked_by_name() -> None:
-    """No certificate by another CA or for another name is taken."""
+    """A certificate of another CA or for another name is not accepted."""
     link = topology.connection(BrokerConfig(host="head.local", port=5671, tls_ca=Path("/etc/edge/tls/head-ca.pem")))
     assert link.ssl == {
         "ca_certs": "/etc/edge/tls/head-ca.pem",
@@ -33,7 +33,7 @@ def test_a_broker_with_a_ca_is_checked_by_name() -> None:
     ],
 )
 def test_a_node_without_a_safe_way_is_refused(tmp_path: Path, node: str, key: str) -> None:
-    """The start ends with the key's name."""
+    """The configuration is refused, and the error names the key."""
     path = tmp_path / "edge.yaml"
     path.write_text(f"node: {node}\n")
     with pytest.raises(ConfigError) as refused:

@@ -1,4 +1,4 @@
-"""What the queues and the store promise, and which failures speak against them."""
+"""Properties of the queues and the store, and the errors that mean that a queue does not work."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def link() -> Iterator[PlayedLink]:
         yield link
 
 
-def test_every_queue_keeps_what_it_confirmed() -> None:
-    """Durable, with copies in the log of a quorum, and with no limit of deliveries that a night of cuts would reach."""
+def test_every_queue_keeps_confirmed_messages() -> None:
+    """Queues are durable quorum queues. Their delivery limit is higher than the power cuts of a night can reach."""
     for queue in (topology.DEAD, *topology.QUEUES.values()):
         assert queue.durable
         assert queue.queue_arguments["x-queue-type"] == "quorum"
         assert queue.queue_arguments["x-delivery-limit"] == 1_000_000
 
 
-def test_what_a_queue_gives_up_on_is_kept() -> None:
-    """At least once, which needs a queue that rejects what is too much: it does not drop its oldest."""
+def test_a_message_at_the_delivery_limit_is_kept() -> None:
+    """Dead-lettering is at-least-once. That needs a queue that rejects publishes when full, and drops no message."""
     for queue in topology.QUEUES.values():
         arguments = queue.queue_arguments
         assert arguments["x-dead-letter-routing-key"] == topology.DEAD_NAME
@@ -40,7 +40,7 @@ def test_what_a_queue_gives_up_on_is_kept() -> None:
 
 
 def test_a_store_without_a_mark_is_new_until_it_is_marked(link: PlayedLink) -> None:
-    """The mark lives as long as the store does."""
+    """The mark is a durable exchange, so it exists as long as the store."""
     assert topology.newborn(link)
     topology.mark(link)
     assert not topology.newborn(link)
@@ -48,7 +48,7 @@ def test_a_store_without_a_mark_is_new_until_it_is_marked(link: PlayedLink) -> N
 
 
 @pytest.mark.parametrize(
-    ("err", "speaks"),
+    ("err", "dead"),
     [
         (QueueSilent("x"), True),
         (TimeoutError(), True),
@@ -60,13 +60,13 @@ def test_a_store_without_a_mark_is_new_until_it_is_marked(link: PlayedLink) -> N
         (None, False),
     ],
 )
-def test_what_speaks_against_the_queues(err: BaseException | None, speaks: bool) -> None:
-    """Only these are worth a restart of the broker: a refusal would be the same after it."""
-    assert topology.silent(err) == speaks
+def test_errors_that_mean_a_dead_queue(err: BaseException | None, dead: bool) -> None:
+    """Only these errors justify a restart of the broker. A refusal would be the same after it."""
+    assert topology.silent(err) == dead
 
 
-class _Asked:
-    """A channel of the queue check: what each queue holds, and what is done to its messages."""
+class _CheckedChannel:
+    """A simulated channel for the check of the queues, which records what is done to messages."""
 
     def __init__(self, counts: dict[str, int], fault: Exception | None = None) -> None:
         self.counts, self.fault = counts, fault
@@ -89,9 +89,9 @@ class _Asked:
         self.rejected.append((delivery_tag, requeue))
 
 
-def _reaching(channel: _Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+def _reaching(channel: _CheckedChannel, monkeypatch: pytest.MonkeyPatch) -> None:
     @contextmanager
-    def reached(_config: BrokerConfig, *, timeout_s: float) -> Iterator[_Asked]:
+    def reached(_config: BrokerConfig, *, timeout_s: float) -> Iterator[_CheckedChannel]:
         try:
             yield channel
         except topology.CONNECTION_ERRORS as err:
@@ -100,9 +100,9 @@ def _reaching(channel: _Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topology, "reached", reached)
 
 
-def test_a_message_that_the_check_met_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It came between the count and the question; a check that kept it would lose a job."""
-    channel = _Asked({"edge.always": 3})
+def test_a_message_that_the_check_received_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message may arrive between the count and the `get`. If the check kept it, a job would be lost."""
+    channel = _CheckedChannel({"edge.always": 3})
     _reaching(channel, monkeypatch)
     topology.check_queues(BrokerConfig(), timeout_s=1.0)
     assert channel.rejected == [(7, True)]
@@ -116,8 +116,8 @@ def test_a_message_that_the_check_met_goes_back(monkeypatch: pytest.MonkeyPatch)
 def test_only_a_queue_that_does_not_answer_is_silent(
     fault: Exception, raised: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that was made with other arguments answers."""
-    _reaching(_Asked({}, fault), monkeypatch)
+    """A queue with other arguments does answer."""
+    _reaching(_CheckedChannel({}, fault), monkeypatch)
     with pytest.raises(BrokerError) as met:
         topology.check_queues(BrokerConfig(), timeout_s=1.0)
     assert type(met.value) is raised

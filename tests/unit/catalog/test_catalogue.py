@@ -1,4 +1,4 @@
-"""The kinds of job, learnt from a process of its own."""
+"""The catalogue of the kinds of job, which another process reads."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def _no_other_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EDGE_CONFIG", raising=False)
 
 
-def test_every_module_is_heard_and_a_broken_one_is_one_line(make_config: MakeConfig, tmp_path: Path) -> None:
-    """Names, docstrings, options; an error names file and line; what a module prints spoils nothing."""
+def test_every_module_is_read_and_a_broken_one_is_one_line(make_config: MakeConfig, tmp_path: Path) -> None:
+    """Names, docstrings and options are read. An error names the cause. Output of a module does no harm."""
     make_config(tasks=["good", "missing", "untyped", "leaves", "wrong"])
     (tmp_path / "good.py").write_text(
         "from edge.worker import Job, task\nprint('hello')\n"
@@ -53,7 +53,7 @@ def test_every_module_is_heard_and_a_broken_one_is_one_line(make_config: MakeCon
 
 
 def test_only_modules_that_are_named_are_listed(make_config: MakeConfig, tmp_path: Path) -> None:
-    """Not what else their package imports; a module that has another one's task lists it, and a package its own."""
+    """Other modules of the package are not listed. A module lists imported tasks too, and a package its own."""
     (tmp_path / "other.py").write_text("from tasks.primes import primes\n")
     for tasks, listed in (
         (["tasks.solve"], {"solve"}),
@@ -65,7 +65,7 @@ def test_only_modules_that_are_named_are_listed(make_config: MakeConfig, tmp_pat
 
 
 def test_a_module_that_ends_its_reader_is_named(make_config: MakeConfig, tmp_path: Path) -> None:
-    """Nothing can be learnt then, but whose fault it is."""
+    """No task can be read then, and the error names the module that ended the process."""
     make_config(tasks=["tasks.solve", "ends", "tasks.primes"])
     (tmp_path / "ends.py").write_text("import os\nos._exit(0)\n")
     with pytest.raises(CatalogueError, match=r"^module ends: its import ended the process"):
@@ -75,7 +75,7 @@ def test_a_module_that_ends_its_reader_is_named(make_config: MakeConfig, tmp_pat
 def test_a_module_that_never_ends_is_one_line(
     make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its line says where it hung; the modules after it are there."""
+    """The error names the line where the module hung. The modules after it are imported."""
     config = make_config(tasks=["hangs", "fine"])
     (tmp_path / "hangs.py").write_text("while True:\n    pass\n")
     (tmp_path / "fine.py").write_text("fine = True\n")
@@ -87,14 +87,14 @@ def test_a_module_that_never_ends_is_one_line(
     assert "hangs.py:" in errors["hangs"]
 
 
-def test_what_a_module_left_running_keeps_nobody_waiting(make_config: MakeConfig, tmp_path: Path) -> None:
-    """A child that holds stdout open is no reason to wait for it."""
+def test_a_process_that_a_module_left_running_is_not_waited_for(make_config: MakeConfig, tmp_path: Path) -> None:
+    """If a child of a module keeps stdout open, the reader does not wait for it."""
     make_config(tasks=["leaves"])
     (tmp_path / "leaves.py").write_text("import os, time\nif os.fork() == 0:\n    time.sleep(600)\n")
     assert catalogue.load(tmp_path / "edge.yaml", timeout_s=30).errors == {}
 
 
-def test_what_comes_with_the_appliance_is_described(make_config: MakeConfig, tmp_path: Path) -> None:
+def test_the_shipped_kinds_are_described(make_config: MakeConfig, tmp_path: Path) -> None:
     """Each shipped kind has a summary, and importing them all needs no ChatterBot."""
     make_config()
     found = catalogue.load(tmp_path / "edge.yaml")
@@ -104,7 +104,7 @@ def test_what_comes_with_the_appliance_is_described(make_config: MakeConfig, tmp
 
 
 def test_modules_that_hang_or_a_bad_configuration_are_an_error(make_config: MakeConfig, tmp_path: Path) -> None:
-    """One line, in bounded time."""
+    """The error is one line, and comes in limited time."""
     make_config(tasks=["slow"])
     (tmp_path / "slow.py").write_text("import time\ntime.sleep(60)\n")
     with pytest.raises(CatalogueError, match="not imported within 2 s"):
@@ -143,7 +143,7 @@ def test_a_refusal_is_one_sentence(node: dict[str, Any], value: Any, sentence: s
 
 
 def test_an_unknown_task_names_the_known() -> None:
-    """So that a typo is seen."""
+    """The list of known tasks makes a typing error visible."""
     with pytest.raises(UnknownTask, match="unknown task 'wrok': known are work"):
         _schema(type="integer").check("wrok", [1], {})
 
@@ -158,14 +158,14 @@ def test_an_unknown_task_names_the_known() -> None:
     ],
 )
 def test_arguments_that_do_not_fit_the_call_are_named(args: list[Any], kwargs: dict[str, Any], words: str) -> None:
-    """Each with what the task takes."""
+    """Each error lists the arguments that the task takes."""
     with pytest.raises(BadArguments) as err:
         _schema(type="integer").check("work", args, kwargs)
     assert str(err.value) == f"task 'work': {words}"
 
 
 def test_arguments_nested_beyond_all_bounds_are_refused() -> None:
-    """In a sentence: the validator has no stack for them."""
+    """The validator has no stack for them, and the error is still one sentence."""
     tree = {"type": "array", "items": {"$ref": "#/$defs/tree"}}
     schema = {"type": "object", "properties": {"n": {"$ref": "#/$defs/tree"}}, "$defs": {"tree": tree}}
     nested: list[Any] = []
@@ -176,7 +176,7 @@ def test_arguments_nested_beyond_all_bounds_are_refused() -> None:
 
 
 def test_the_general_validator_is_loaded_at_need() -> None:
-    """An idle gateway, whose jobs all fit, does without 5 MiB."""
+    """A gateway whose jobs all fit saves 5 MiB of memory."""
     program = (
         "import sys; from edge.catalog.catalogue import *; from edge.core.errors import BadArguments\n"
         "schema = {'properties': {'n': {'type': 'integer', 'maximum': 10}}}\n"
@@ -191,7 +191,7 @@ def test_the_general_validator_is_loaded_at_need() -> None:
 
 @pytest.mark.parametrize("rule", [{"minimum": 0, "maximum": 10}, {"multipleOf": 3}])
 def test_bounds_hold_for_numbers_of_any_size(rule: dict[str, int]) -> None:
-    """Beyond the range of floats too, where the worker would refuse a job that was accepted."""
+    """Numbers beyond the range of floats are checked too. Otherwise the worker would refuse a job that was accepted."""
     schema = {"properties": {"n": {"type": "integer", **rule}}}
     catalogue = Catalogue({"t": TaskInfo("t", positional=("n",), schema=schema)}, {})
     with pytest.raises(BadArguments, match="must be"):

@@ -1,4 +1,4 @@
-"""Commands as kinds of job: signatures, schemas, and what may be sent."""
+"""Commands as kinds of job: their signatures and schemas, and the arguments that they accept."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def command(run: tuple[str, ...] = ("tool", "--name", "{p}"), **parameter: Any) 
 
 
 def taken(made: CommandConfig, value: Any, **others: Any) -> bool:
-    """Whether the gateway takes the value; the worker has to agree."""
+    """Return whether the gateway accepts the value, and check that the worker agrees."""
     signature = signature_of(made)
     catalogue = Catalogue({"c": TaskInfo("c", positional=signature.positional, schema=signature.schema())}, {})
-    answers, given = [], {"p": value, **others}
-    for check in (lambda: catalogue.check("c", [], given), lambda: signature.bind([], given)):
+    answers, arguments = [], {"p": value, **others}
+    for check in (lambda: catalogue.check("c", [], arguments), lambda: signature.bind([], arguments)):
         try:
             check()
             answers.append(True)
@@ -61,12 +61,12 @@ def test_in_front_of_two_hyphens_none_does() -> None:
 
 
 @pytest.mark.parametrize("first", [{"pattern": "a?"}, {"choices": ("", "a")}])
-def test_what_follows_a_value_that_may_be_empty_is_no_option(first: dict[str, Any]) -> None:
+def test_a_value_after_one_that_may_be_empty_is_no_option(first: dict[str, Any]) -> None:
     parameters = {"p": ParameterConfig(pattern=".*"), "q": ParameterConfig(**first)}
     assert not taken(CommandConfig(name="c", run=("tool", "{q}{p}"), parameters=parameters), "-x", q="")
 
 
-def test_what_follows_a_value_that_is_never_empty_may_begin_with_a_hyphen() -> None:
+def test_a_value_after_one_that_is_never_empty_may_begin_with_a_hyphen() -> None:
     parameters = {"p": ParameterConfig(pattern=".*"), "q": ParameterConfig()}
     assert taken(CommandConfig(name="c", run=("tool", "{q}{p}"), parameters=parameters), "-x", q="a")
 
@@ -82,7 +82,7 @@ def test_a_number_takes_no_text_and_nothing_out_of_bounds(value: Any) -> None:
     assert not taken(command(type="int", min=64, max=3840), value)
 
 
-def test_choices_are_the_owners_own_words() -> None:
+def test_choices_may_begin_with_a_hyphen() -> None:
     made = command(choices=("fast", "-slow"))
     assert taken(made, "-slow")
     assert not taken(made, "-other")
@@ -112,14 +112,14 @@ def test_any_program_takes_a_list_of_words(argv: Any) -> None:
 
 
 @pytest.mark.parametrize(("pattern", "words"), [(None, "letters, digits, space"), ("[a-z]+", "text that fits [a-z]+")])
-def test_a_text_that_does_not_fit_is_told_in_words(pattern: str | None, words: str) -> None:
+def test_the_error_of_a_text_describes_the_allowed_text(pattern: str | None, words: str) -> None:
     signature = signature_of(command(pattern=pattern))
     catalogue = Catalogue({"c": TaskInfo("c", positional=signature.positional, schema=signature.schema())}, {})
     with pytest.raises(BadArguments, match=re.escape(f"must be {words}")):
         catalogue.check("c", [], {"p": "\u00e9"})
 
 
-def test_files_in_one_folder_have_names_of_their_own() -> None:
+def test_files_in_one_folder_have_different_names() -> None:
     info = TaskInfo("run", one_folder=True)
     info.check_files({"a": FILE, "b": InputFile("0" * 64, "b", 1)})
     with pytest.raises(BadArguments, match="two inputs have the file name 'a'"):

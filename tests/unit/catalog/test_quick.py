@@ -1,4 +1,4 @@
-"""The quick yes never says yes where the general validator says no, and knows the common kinds of argument."""
+"""The quick check accepts nothing that the general validator refuses, and knows the common kinds of argument."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ Schemas = st.recursive(st.just(dict[str, Any]()) | st.fixed_dictionaries({"type"
 
 
 @given(Schemas, Values)
-def test_a_yes_is_what_the_general_validator_says_too(schema: dict[str, Any], value: Any) -> None:
-    """Whatever the schema says and whatever is given."""
+def test_the_general_validator_accepts_what_the_quick_check_accepts(schema: dict[str, Any], value: Any) -> None:
+    """This holds for any schema and any value."""
     if not quick.compiled({"n": schema})({"n": value}):
         return
     whole = {"type": "object", "properties": {"n": schema}, "required": ["n"]}
@@ -57,7 +57,7 @@ def _anything(value: Any) -> None: ...
 
 
 @pytest.mark.parametrize(
-    ("function", "given_", "fits"),
+    ("function", "arguments", "fits"),
     [
         (_count, {"text": "x", "times": 2}, True),
         (_count, {"text": "x", "times": True}, False),
@@ -70,13 +70,13 @@ def _anything(value: Any) -> None: ...
         (_anything, {"value": [{"a": None}]}, True),
     ],
 )
-def test_common_kinds_of_argument_are_known(function: Any, given_: Mapping[str, Any], fits: bool) -> None:
-    """The general validator is not asked for these."""
-    assert quick.compiled(Signature.of(function).schema()["properties"])(given_) is fits
+def test_common_kinds_of_argument_are_known(function: Any, arguments: Mapping[str, Any], fits: bool) -> None:
+    """These do not need the general validator."""
+    assert quick.compiled(Signature.of(function).schema()["properties"])(arguments) is fits
 
 
-def test_what_the_quick_test_refuses_gets_the_sentence_of_the_general_one() -> None:
-    """The quick test explains nothing."""
+def test_the_general_validator_explains_a_refusal() -> None:
+    """The quick check gives no reason, so the general validator explains the refusal."""
     signature = Signature.of(_count, task="count")
     info = TaskInfo("count", positional=signature.positional, schema=signature.schema())
     with pytest.raises(BadArguments, match="argument 'times' = 'two': must be a whole number"):
@@ -93,6 +93,6 @@ def test_what_the_quick_test_refuses_gets_the_sentence_of_the_general_one() -> N
     ],
 )
 def test_a_limit_holds_at_the_limit_itself(word: str, limit: int, fits: int, not_fits: int) -> None:
-    """That is where inclusive and exclusive differ."""
+    """Inclusive and exclusive limits differ only there."""
     test = quick.compiled({"n": {"type": "integer", word: limit}})
     assert (test({"n": fits}), test({"n": not_fits})) == (True, False)

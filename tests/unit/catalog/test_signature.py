@@ -1,4 +1,4 @@
-"""What a task takes: schema and check agree, and every refusal is one sentence."""
+"""The arguments of a task: schema and check agree, and every refusal is one sentence."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from edge.core.errors import BadArguments
 
 
 class FakeJob:
-    """Recognised as the worker's Job by its mark alone."""
+    """Stands in for the worker's `Job`, which is recognised by its mark only."""
 
     __edge_job__ = True
 
@@ -141,7 +141,7 @@ def _plain(value: Any) -> bool:
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.sampled_from([int, str, bool]), max_size=3), st.lists(JSON, max_size=4), st.data())
 def test_arguments_by_place_and_by_name_agree_too(hints: list[Any], args: list[Any], data: st.DataObject) -> None:
-    """Too many, missing, twice: both ends say the same."""
+    """For too many, missing or repeated arguments, gateway and worker decide the same."""
     signature = Signature.of(_function(*hints))
     names = st.sampled_from(["p0", "p1", "p2", "other"])
     kwargs = data.draw(st.dictionaries(names, st.integers() | st.text(max_size=2), max_size=2))
@@ -155,7 +155,7 @@ def test_arguments_by_place_and_by_name_agree_too(hints: list[Any], args: list[A
 
 
 def test_the_job_is_not_an_argument() -> None:
-    """The parameter annotated Job is the worker's to fill, also when it may be None."""
+    """The worker fills in the parameter with the hint `Job`, also if the hint allows None."""
 
     def work(n: int, job: FakeJob, note: str = "x") -> None: ...
     def other(n: int, job: FakeJob | None = None) -> None: ...
@@ -166,8 +166,8 @@ def test_the_job_is_not_an_argument() -> None:
     assert Signature.of(other).wants_job == "job"
 
 
-def test_the_schema_says_what_is_needed() -> None:
-    """Required arguments, defaults, bounds, and nothing else."""
+def test_the_schema_has_all_that_a_submitter_needs() -> None:
+    """The schema has required arguments, defaults and bounds, and nothing else."""
 
     def work(n: Annotated[int, Meta(ge=0)], *, note: str = "x") -> None: ...
 
@@ -182,7 +182,7 @@ def test_the_schema_says_what_is_needed() -> None:
 
 
 def test_records_are_converted() -> None:
-    """The body gets what its hints say, not what JSON had."""
+    """The body gets values of the types in its hints, not plain JSON values."""
 
     def work(box: Box, colour: Colour, pair: tuple[int, str]) -> None: ...
 
@@ -205,7 +205,7 @@ def _foreign(n: complex) -> None: ...
     "function", [_no_hint, _bytes, _any_keys, _a_set, _stars, _place_only, _two_jobs, _unknown, _foreign]
 )
 def test_an_unusable_hint_is_refused_with_its_place(function: Callable[..., None]) -> None:
-    """File, line, function and what is allowed: the person who wrote it reads this at the import."""
+    """The error names file, line and function, because the author of the task reads it at the import."""
     with pytest.raises(TypeError) as err:
         Signature.of(function)
     assert "test_signature.py:" in str(err.value)
@@ -235,7 +235,7 @@ def test_a_refusal_is_one_sentence(args: list[Any], kwargs: dict[str, Any], sent
 
 
 def test_a_long_value_is_shortened() -> None:
-    """Nobody wants a megabyte in an error."""
+    """An error message does not contain a megabyte of text."""
     assert len(short("x" * 10_000)) <= 80
     assert len(short(list(range(10_000)))) <= 80
     assert short(10**10_000) == "<int>"

@@ -1,4 +1,4 @@
-"""`edge` itself: the table of commands, and every error as one line with its exit code."""
+"""The command `edge` itself: its table of commands, and errors as one line with an exit code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edge.core.errors import BrokerError, ConfigError, EdgeError, UnknownJob
 
 @pytest.fixture(autouse=True)
 def nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No command of these tests may find a gateway or a configuration by chance."""
+    """Keep the commands of these tests from finding a real gateway or configuration."""
     for name in ("EDGE_CONFIG", "EDGE_TOKEN", "EDGE_TOKEN_FILE", "EDGE_CA_FILE", "EDGE_CLIENT_CONFIG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("EDGE_URL", "http://127.0.0.1:9")
@@ -28,7 +28,7 @@ def nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_of_the_table_is_there_and_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The table in main.py and the modules agree."""
+    """Each command of the table in main.py exists in its module and prints its help."""
     assert main([name, "--help"]) == 0
     out = capsys.readouterr().out
     assert out.startswith(f"Usage: edge {name}")
@@ -36,7 +36,7 @@ def test_each_command_of_the_table_is_there_and_has_help(name: str, capsys: pyte
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_takes_json(name: str) -> None:
-    """`--json` everywhere, but where the output is a script or a log."""
+    """Each command has the option `--json`, except two whose output is a script or an example file."""
     command = getattr(importlib.import_module(f"edge.cli.{COMMANDS[name][0]}"), name.replace("list", "list_jobs"))
     commands = list(command.commands.values()) if isinstance(command, click.Group) else [command]
     for found in commands:
@@ -45,7 +45,7 @@ def test_each_command_takes_json(name: str) -> None:
 
 
 def test_help_lists_commands_and_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
-    """A person finds both in one place."""
+    """`edge --help` lists every command and every exit code."""
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
     for name in COMMANDS:
@@ -55,7 +55,7 @@ def test_help_lists_commands_and_exit_codes(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_help_imports_no_command() -> None:
-    """On a Pi Zero each import is felt."""
+    """`edge --help` imports no module of a command, because imports are slow on a Pi Zero."""
     script = (
         "import sys; from edge.cli.main import main; main(['--help']);"
         "print(*sorted(name for name in sys.modules if name.startswith('edge.')))"
@@ -69,13 +69,13 @@ def test_help_imports_no_command() -> None:
     [["submit", "t", "--time-limit", "nan"], ["wait", "j", "--timeout", "inf"], ["submit", "t", "--max-temp", "nan"]],
 )
 def test_a_number_is_finite(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """`nan` is within no bounds, whatever a comparison says."""
+    """`nan` and `inf` are refused, although comparisons with `nan` are always false."""
     assert main(words) == 2
     assert "is not a finite number" in capsys.readouterr().err
 
 
 def fail_with(err: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every command end with `err`."""
+    """Make every command raise `err`."""
 
     def broken(*_: object, **__: object) -> object:
         raise err
@@ -91,7 +91,11 @@ def fail_with(err: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
         (ConfigError("a.b", 1, "expected 2"), 2, "edge: a.b = 1: expected 2"),
         (EdgeError("two\nlines"), 1, "edge: two lines"),
         (OSError(28, "No space left", "/x"), 1, "edge: /x: No space left"),
-        (ZeroDivisionError("oops"), 1, "edge: a fault of edge itself: ZeroDivisionError: oops (--debug shows where)"),
+        (
+            ZeroDivisionError("oops"),
+            1,
+            "edge: a fault of edge itself: ZeroDivisionError: oops (--debug shows the traceback)",
+        ),
         (click.UsageError("bad"), 2, "edge: bad"),
         (KeyboardInterrupt(), 130, ""),
         (click.Abort(), 130, ""),
@@ -100,7 +104,7 @@ def fail_with(err: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_error_is_one_line_and_an_exit_code(
     err: BaseException, code: int, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No traceback ever reaches a person."""
+    """Each kind of error is written as one line without a traceback, and has its exit code."""
     fail_with(err, monkeypatch)
     assert main(["version"]) == code
     streams = capsys.readouterr()
@@ -109,22 +113,22 @@ def test_an_error_is_one_line_and_an_exit_code(
 
 
 def test_an_error_can_be_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """On stderr, with what a program needs."""
+    """With `--json` an error is a JSON document on stderr, with its kind, its exit code and the job's id."""
     fail_with(UnknownJob("j"), monkeypatch)
     assert main(["status", "j", "--json"]) == 4
-    said = json.loads(capsys.readouterr().err)
-    assert said == {"error": {"kind": "UnknownJob", "message": "no job 'j'", "exit_code": 4, "job_id": "j"}}
+    printed = json.loads(capsys.readouterr().err)
+    assert printed == {"error": {"kind": "UnknownJob", "message": "no job 'j'", "exit_code": 4, "job_id": "j"}}
 
 
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For whoever mends edge itself."""
+    """With `--debug` the exception is raised, so that Python prints its traceback."""
     fail_with(ZeroDivisionError("oops"), monkeypatch)
     with pytest.raises(ZeroDivisionError):
         main(["--debug", "version"])
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "expected"),
     [
         (["sumbit"], "no such command 'sumbit'; did you mean 'submit'?"),
         (["zzzz"], "no such command 'zzzz'; `edge --help` lists the commands"),
@@ -155,19 +159,21 @@ def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
     ],
 )
-def test_bad_usage_is_one_line_and_exit_2(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """That says what was wrong with it."""
+def test_bad_usage_is_one_line_and_exit_2(
+    arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bad usage exits with 2, and its one line says what is wrong."""
     assert main(arguments) == 2
     streams = capsys.readouterr()
     assert streams.out == ""
     (line,) = streams.err.splitlines()
-    assert says in line
+    assert expected in line
 
 
 def test_nobody_at_the_gateway_is_exit_3(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """With the address that was tried."""
+    """The error names the address that was tried."""
     config = tmp_path_factory.mktemp("client") / "client.yaml"
     config.write_text("patience_s: 0")
     monkeypatch.setenv("EDGE_CLIENT_CONFIG", str(config))
@@ -177,37 +183,37 @@ def test_nobody_at_the_gateway_is_exit_3(
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_is_a_script_of_the_shell(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """That asks `edge` itself."""
+    """The script of each shell calls `edge` for the values."""
     assert main(["completion", shell]) == 0
     assert "_EDGE_COMPLETE" in capsys.readouterr().out
 
 
 def completed(arguments: list[str], incomplete: str) -> list[str]:
-    """What Tab would offer."""
+    """Return the values that the Tab key would offer."""
     found = ShellComplete(cli, {}, "edge", "_EDGE_COMPLETE").get_completions(arguments, incomplete)
     return [item.value for item in found]
 
 
 def test_tab_knows_the_commands_and_options() -> None:
-    """Without a gateway."""
+    """Commands and options are completed without a gateway."""
     assert completed([], "co") == ["config", "completion"]
     assert "--retries" in completed(["submit"], "--re")
 
 
 def test_tab_offers_nothing_where_no_gateway_answers() -> None:
-    """And no error either."""
+    """If no gateway answers, ids and tasks are not completed, and no error is raised."""
     assert completed(["status"], "") == []
     assert completed(["submit"], "s") == []
 
 
 def test_version_is_an_option_too(capsys: pytest.CaptureFixture[str]) -> None:
-    """As of most other programs."""
+    """`edge --version` prints the version, as most other programs do."""
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"edge {__version__}\n"
 
 
 def test_version_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """And one document."""
+    """`edge version` prints one line, and with `--json` one document."""
     assert main(["version"]) == 0
     assert capsys.readouterr().out.startswith("edge 0.")
     assert main(["version", "--json"]) == 0
@@ -222,21 +228,21 @@ def test_version_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_a_word_that_is_a_command_elsewhere_names_no_file(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """`up` may be an argument of a job: what follows it still has to be text."""
+    """A job may have an argument `up`. This does not allow bytes that are no UTF-8 after it."""
     assert main([*words, "caf\udce9"]) == 2
     assert "argument 'caf\\udce9' is not valid UTF-8" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["restore"], ["--config", "x", "restore"], ["power", "replay"]])
 def test_a_file_may_have_any_name(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Linux lets it hold any bytes; these files are not there."""
+    """A file name may contain any bytes, so another error than bad UTF-8 is reported for these missing files."""
     assert main([*words, "/nowhere/caf\udce9"]) != 0
     assert "is not valid UTF-8" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["doctor"], ["submit", "--power"], ["list", "--state"], ["power", "simulate"], []])
 def test_an_error_shows_what_was_given_in_one_short_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Escapes that would colour the terminal or turn the text around are spelled out, and 100 kB are cut."""
+    """An error quotes input in one line, with control characters as codes, and cuts 100 kB of it."""
     assert main([*words, "\x1b[31m\u202ex\n" + "y" * 100_000]) == 2
     err = capsys.readouterr().err
     assert len(err) < 5000

@@ -1,4 +1,4 @@
-"""`--when-awake` waits for a board that sleeps, with a bound."""
+"""`--when-awake` tries again until a sleeping board answers, for a limited time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edge.core.errors import Asleep, Unreachable, UsageError
 
 
 class Played:
-    """A board that answers after some tries, and the time that passes meanwhile."""
+    """Simulates a board that answers after some tries, and the time that passes meanwhile."""
 
     def __init__(self, *answers: Exception | str) -> None:
         self.answers, self.at, self.pauses = list(answers), 0.0, list[float]()
@@ -29,18 +29,19 @@ class Played:
 
 
 def test_it_tries_again_until_the_board_answers(capsys: pytest.CaptureFixture[str]) -> None:
-    """Soon while the board may stay awake for it, twice a minute while nobody answers; the same reason is told once."""
+    """After `Asleep` the next try comes after 5 s, after no answer it comes after 30 s. A reason is written once."""
     away = Unreachable("cannot reach the gateway")
     played = Played(Asleep(awake_at=1_795_880_137.0), away, away, "taken")
     assert played.run(3600) == "taken"
     assert played.pauses == [5.0, 30.0, 30.0]
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 2
-    assert "it is awake again at 2026-11-28" in said[0]
-    assert said[1] == "cannot reach the gateway; waiting for it for up to 60 min"
+    printed = capsys.readouterr().err.splitlines()
+    assert len(printed) == 2
+    assert "it is awake again at 2026-11-28" in printed[0]
+    assert printed[1] == "cannot reach the gateway; waiting for it for up to 60 min"
 
 
 def test_it_gives_up_in_time() -> None:
+    """After the given time the error is raised."""
     played = Played(Unreachable("away"))
     with pytest.raises(Unreachable, match="away"):
         played.run(75)
@@ -48,7 +49,7 @@ def test_it_gives_up_in_time() -> None:
 
 
 def test_what_is_no_absence_is_told_at_once() -> None:
-    """A job that the board refuses is refused."""
+    """An error of a board that answers is raised at once."""
     played = Played(UsageError("no such task"))
     with pytest.raises(UsageError):
         played.run(3600)

@@ -18,6 +18,21 @@ from edge.core import durable
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
+def _sync_file_system_of(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        durable.sync_file_system(fd)
+    finally:
+        os.close(fd)
+
+
+def _refusing(code: int) -> Callable[..., None]:
+    def removexattr(file: int | Path, name: str) -> None:
+        raise OSError(code, os.strerror(code), name)
+
+    return removexattr
+
+
 @pytest.fixture
 def staging(tmp_path: Path) -> Path:
     """A folder for temporary names, on the same file system as `tmp_path`."""
@@ -185,6 +200,25 @@ def test_a_file_system_that_cannot_be_synced_is_an_error(tmp_path: Path) -> None
     os.close(fd)
     with pytest.raises(OSError, match="Bad file descriptor"):
         durable.sync_file_system(fd)
+
+
+@pytest.mark.parametrize("sync", [durable.sync_folder, durable.sync_file, _sync_file_system_of])
+def test_a_sync_on_a_file_system_that_has_stopped_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sync: Callable[[Path], None]
+) -> None:
+    """The kernel's fsync may have returned 0 at the very moment at which the journal was given up."""
+    monkeypatch.setattr(os, "removexattr", _refusing(errno.EROFS))
+    with pytest.raises(OSError, match="Read-only"):
+        sync(tmp_path)
+
+
+@pytest.mark.parametrize("code", [errno.ENODATA, errno.EOPNOTSUPP, errno.EACCES, errno.EPERM])
+def test_a_file_system_that_says_nothing_of_attributes_is_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """It has none, or we may not change them."""
+    monkeypatch.setattr(os, "removexattr", _refusing(code))
+    durable.sync_folder(tmp_path)
 
 
 def test_a_file_whose_pages_reached_the_disk_is_well(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a job of each kind costs, learned from receipts."""
+"""The costs of each kind of job are learned from receipts."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ def ended(seconds: float = 1.0, *, peak_bytes: int | None = None, cpu_s: float =
 
 
 def test_the_first_runs_count_alike_and_later_ones_more(tmp_path: Path) -> None:
+    """The first runs have the same weight. Later, a new run has more weight than each old one."""
     costs = KindCosts(tmp_path / "costs.json")
     assert costs.of("nap") is None
     costs.learn([ended(1.0), ended(3.0)])
@@ -28,12 +29,14 @@ def test_the_first_runs_count_alike_and_later_ones_more(tmp_path: Path) -> None:
 
 
 def test_a_result_without_a_body_teaches_nothing(tmp_path: Path) -> None:
+    """A job that was cancelled before it ran has no receipt."""
     costs = KindCosts(tmp_path / "costs.json")
     costs.learn([Result("1", "nap", JobState.CANCELLED)])
     assert costs.of("nap") is None
 
 
 def test_the_lowest_peak_counts_for_a_worker_tells_the_highest_of_its_life(tmp_path: Path) -> None:
+    """A worker reports the highest peak of its life, so a lower report counts at once and a higher one slowly."""
     costs = KindCosts(tmp_path / "costs.json")
     costs.learn([ended(peak_bytes=500), ended(peak_bytes=100)])
     cost = costs.of("nap")
@@ -46,6 +49,7 @@ def test_the_lowest_peak_counts_for_a_worker_tells_the_highest_of_its_life(tmp_p
 
 
 def test_a_body_of_no_measurable_time_keeps_a_core_busy(tmp_path: Path) -> None:
+    """Without a duration the share of a core cannot be computed, so it counts as a whole core."""
     costs = KindCosts(tmp_path / "costs.json")
     costs.learn([ended(0.0)])
     cost = costs.of("nap")
@@ -55,6 +59,7 @@ def test_a_body_of_no_measurable_time_keeps_a_core_busy(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"\xff"])
 def test_they_are_kept_over_a_restart_and_a_broken_file_is_none(tmp_path: Path, content: bytes) -> None:
+    """Saved costs are read again. A broken file counts as no costs."""
     path = tmp_path / "costs.json"
     costs = KindCosts(path)
     costs.learn([ended()])

@@ -1,4 +1,4 @@
-"""The catalogue in the gateway: read at the start, and again until that has worked."""
+"""The gateway loads the catalogue at its start, and again until a load has succeeded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edge.gateway.kinds import CatalogueLoader
 
 
 def _fails(times: int) -> tuple[list[int], Callable[[], Catalogue]]:
-    """How often it was read so far, and a reader that is too slow `times` times."""
+    """Return a list that grows with each load, and a loader that fails the first `times` times."""
     reads: list[int] = []
 
     def load() -> Catalogue:
@@ -33,7 +33,7 @@ async def _at_once(pauses: list[float], seconds: float) -> None:
 
 
 def test_a_catalogue_that_could_not_be_read_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By itself, after longer and longer rests, and only until there is one."""
+    """The loader tries again without a request, after longer and longer pauses, until there is a catalogue."""
     reads, load = _fails(9)
     pauses: list[float] = []
     monkeypatch.setattr(asyncio, "sleep", lambda seconds: _at_once(pauses, seconds))
@@ -55,7 +55,7 @@ def test_a_catalogue_that_could_not_be_read_is_read_again(monkeypatch: pytest.Mo
 
 
 def test_nothing_is_read_twice_once_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reload by hand that works leaves nothing to do after the rest."""
+    """If a reload by hand succeeds during the pause, the catalogue is not loaded again after it."""
     reads, load = _fails(1)
     monkeypatch.setattr(kinds, "_RETRY", Backoff(first_s=0.05, most_s=0.05))
     found = CatalogueLoader(load)

@@ -1,4 +1,4 @@
-"""Files go when nobody wants them: by the wall clock where somebody vouches for it, else by the time they were seen."""
+"""Unwanted files are removed by the wall clock if it can be trusted, otherwise by the time since they were seen."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ class Board:
         return self.wanted
 
     def put(self, sha256: str, at: float = 0.0) -> None:
-        """A stored file that was uploaded at this time."""
+        """Store a file that was uploaded at this time."""
         (self.folder / sha256).write_bytes(b"x")
         os.utime(self.folder / sha256, (at, at))
 
     def look(self) -> float | None:
-        """Let it look."""
+        """Run one look for old files, and return in how many seconds the next one is due."""
         return asyncio.run(self.old.look())
 
     def names(self) -> set[str]:
-        """What is there."""
+        """Return the names of the stored files."""
         return {path.name for path in self.folder.iterdir() if len(path.name) == 64}
 
 
@@ -59,7 +59,7 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Board:
 
 
 def test_without_a_clock_a_file_goes_when_it_was_seen_unwanted_for_long_enough(board: Board) -> None:
-    """Late, but never early: nobody knows when it came."""
+    """The time of the upload is not known, so the file is removed late, but never early."""
     board.put(A, at=5.0)
     assert board.look() == KEEP_S
     board.now += KEEP_S - 1
@@ -71,7 +71,7 @@ def test_without_a_clock_a_file_goes_when_it_was_seen_unwanted_for_long_enough(b
 
 
 def test_with_a_clock_the_time_of_the_upload_counts(board: Board) -> None:
-    """Over restarts of the gateway, too."""
+    """The time of the upload also counts after a restart of the gateway."""
     board.wall = clock.EARLIEST + 1_000_000
     board.put(A, at=board.wall - KEEP_S - 1)
     board.put(B, at=board.wall - KEEP_S + 7)
@@ -80,7 +80,7 @@ def test_with_a_clock_the_time_of_the_upload_counts(board: Board) -> None:
 
 
 def test_a_wanted_file_stays_and_costs_no_further_look(board: Board) -> None:
-    """The end of its job is told."""
+    """No timer is needed for it, because the end of its job starts a look."""
     board.put(A)
     board.wanted = {A}
     board.look()
@@ -88,11 +88,11 @@ def test_a_wanted_file_stays_and_costs_no_further_look(board: Board) -> None:
     assert board.look() is None
     assert board.names() == {A}
     board.wanted = set()
-    assert board.look() == KEEP_S  # counted from now on: nobody vouches for the clock
+    assert board.look() == KEEP_S  # counted from now on, because the clock is not trusted
 
 
 def test_a_file_that_a_submission_has_just_named_stays(board: Board) -> None:
-    """Its job is not in the ledger yet."""
+    """The file is needed although its job is not in the ledger yet."""
     board.wall = clock.EARLIEST + 1_000_000
     board.put(A, at=board.wall - 10 * KEEP_S)
     board.files.filled({"clip": InputFile(A)})
@@ -104,7 +104,7 @@ def test_a_file_that_a_submission_has_just_named_stays(board: Board) -> None:
 
 
 def test_an_upload_that_goes_on_now_and_then_stays(board: Board) -> None:
-    """Each save counts; after the last one it has its time."""
+    """Each save of an unfinished upload starts its time again."""
     incoming = board.files.incoming
     for at in (1.0, 2.0):
         upload = incoming.begin("up", size=None, sha256="", resume=True)

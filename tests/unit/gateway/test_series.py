@@ -1,4 +1,4 @@
-"""Slots put into steps: nothing is counted twice, and what is not known stays unknown."""
+"""Slots are put into steps. Nothing is counted twice, and unknown values stay unknown."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ def points(
     count: int = 4,
     now: float = 1e12,
 ) -> tuple[SeriesPoint, ...]:
-    """The steps from `_FIRST` on."""
+    """Return the steps from `_FIRST` on."""
     step_s = per_step * SLOT_S
     return joined(power or {}, jobs or {}, begun or [], first=_FIRST, step_s=step_s, count=count, now=now)
 
 
 def test_an_empty_board_has_empty_steps() -> None:
-    """No 0 where nothing is known."""
+    """A value that is not known is None, not 0."""
     for point in points():
         assert (point.charge, point.watts, point.backlog, point.seconds, point.started) == (None, None, None, {}, 0)
 
 
 def test_slots_of_a_step_are_put_together() -> None:
-    """Means of what is known, sums of seconds and jobs, the largest backlog."""
+    """A step has the means of known values, the sums of seconds and jobs, and the largest backlog."""
     power = {
         _FIRST: PowerSlot(charge=Mean(100.0, 2), seconds={"normal": 900.0}),
         _FIRST + SLOT_S: PowerSlot(charge=Mean(30.0, 1), seconds={"low": 300.0, "odd": 600.0}),
@@ -46,24 +46,24 @@ def test_slots_of_a_step_are_put_together() -> None:
 
 
 def test_the_backlog_holds_until_something_happens() -> None:
-    """Also from before the first step, and through hours in which the board was off; not into the future."""
+    """It also holds from before the first step, and while the board was off. Steps in the future have none."""
     jobs = {_FIRST - 5 * SLOT_S: JobSlot(backlog=4, most=9), _FIRST + SLOT_S: JobSlot(backlog=1, most=6)}
     assert [point.backlog for point in points(jobs=jobs, now=_FIRST + 2.5 * SLOT_S)] == [4, 6, 1, None]
 
 
 def test_the_backlog_of_now_is_known_without_a_record() -> None:
-    """As after a reboot, before anything has happened."""
+    """After a reboot, before the first record, the step of the present time has the present backlog."""
     made = joined({}, {}, [], first=_FIRST, step_s=SLOT_S, count=3, now=_FIRST + 1.5 * SLOT_S, open_now=7)
     assert [point.backlog for point in made] == [None, 7, None]
 
 
 def test_jobs_that_run_now_have_started() -> None:
-    """When they did; one from before the first step is not in it."""
+    """They count in the step in which they started. A job that started before the first step is not counted."""
     assert [point.started for point in points(begun=[_FIRST + 1.0, _FIRST - 1.0])] == [1, 0, 0, 0]
 
 
 def test_a_step_is_not_longer_than_it_is() -> None:
-    """A clock that was put back counts seconds of a slot twice."""
+    """If the clock went back, a slot has too many seconds. They are scaled down to the length of the step."""
     power = {_FIRST: PowerSlot(seconds={"normal": 1800.0, "low": 900.0})}
     assert points(power)[0].seconds == {"normal": 600.0, "low": 300.0}
 
@@ -76,7 +76,7 @@ _SLOTS = st.dictionaries(
 
 @given(_SLOTS)
 def test_no_job_is_lost_or_counted_twice(jobs: dict[int, JobSlot]) -> None:
-    """Whatever the steps: the sums are those of the slots."""
+    """For any length of step, the sums over the steps are equal to the sums over the slots."""
     for per_step, count in ((1, 48), (12, 4)):
         made = points(jobs=jobs, per_step=per_step, count=count)
         for name in ("started", "succeeded", "failed", "cancelled"):

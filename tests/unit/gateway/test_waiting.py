@@ -1,4 +1,4 @@
-"""Why a job waits, in the words that a person reads."""
+"""The sentence that says why a job waits."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ UP = BrokerView(BrokerState.CONNECTED)
 
 
 def told(changes: dict[str, Any] | None = None, **board: Any) -> str:
-    """The sentence for `JOB` with `changes`, on a board where all is well but for `board`."""
+    """Return the sentence for `JOB` with `changes`, on a board without any fault except for `board`."""
     settings: dict[str, Any] = {"power": GOOD, "workers": [IDLE], "broker": UP, "ahead": 0, "now": NOW} | board
     return sentence(msgspec.structs.replace(JOB, **(changes or {})), **settings)
 
 
-def test_power_is_told_with_its_numbers_the_rule_that_ends_it_and_the_jobs_ahead() -> None:
-    """The example of the design page, word by word."""
+def test_low_power_is_reported_with_its_numbers_the_rule_that_ends_it_and_the_jobs_ahead() -> None:
+    """The sentence is the same as in the example of the design page."""
     low = PowerStatus(PowerState.LOW, "battery", "battery 38 % < 45 %", until="resumes at 55 % held for 5 min")
     expected = "power is low (battery 38 % < 45 %); resumes at 55 % held for 5 min; 3 jobs ahead"
     assert told(power=low, ahead=3) == expected
@@ -57,13 +57,13 @@ def test_power_is_told_with_its_numbers_the_rule_that_ends_it_and_the_jobs_ahead
     [
         pytest.param({}, {}, "about to start", id="nothing holds it"),
         pytest.param({}, {"ahead": 1}, "1 job ahead", id="one ahead"),
-        pytest.param({}, {"ahead": 5000}, "at least 5000 jobs ahead", id="nobody counts so far"),
+        pytest.param({}, {"ahead": 5000}, "at least 5000 jobs ahead", id="the count stops at a limit"),
         pytest.param({}, {"workers": []}, "no worker is running", id="no worker"),
         pytest.param(
             {},
             {"workers": [], "nobody": "worker io, which takes fetch, is not running"},
             "worker io, which takes fetch, is not running",
-            id="none of its pool",
+            id="no worker of its pool",
         ),
         pytest.param(
             {},
@@ -95,7 +95,7 @@ def test_power_is_told_with_its_numbers_the_rule_that_ends_it_and_the_jobs_ahead
             "about to start",
             id="a blocked broker still hands out what it has",
         ),
-        pytest.param({}, {"ahead": None}, "waits for its turn", id="in a list, where nobody counts"),
+        pytest.param({}, {"ahead": None}, "waits for its turn", id="in a list of jobs, which counts none ahead"),
         pytest.param(
             {"state": JobState.ACCEPTED, "accepted_at": NOW - 1},
             {},
@@ -118,7 +118,7 @@ def test_power_is_told_with_its_numbers_the_rule_that_ends_it_and_the_jobs_ahead
             {"state": JobState.RETRYING, "failures": 1, "due_at": NOW - 5},
             {"workers": []},
             "retry 1 of 3 due now; no worker is running",
-            id="a retry that is due, and what keeps it",
+            id="a retry that is due, and what holds it",
         ),
         pytest.param(
             {"state": JobState.RETRYING, "failures": 2, "due_at": NOW + 20, "message": "it rained"},
@@ -144,48 +144,48 @@ def test_sentence(changes: dict[str, Any], board: dict[str, Any], expected: str)
 
 
 def test_a_worker_that_holds_says_why() -> None:
-    """A full card is told even when power is good."""
+    """A full card is reported even when power is good."""
     held = msgspec.structs.replace(IDLE, reason="the card is full")
     assert told(workers=[held]) == "worker main holds: the card is full"
 
 
 def test_one_free_worker_is_enough() -> None:
-    """A second worker that holds or is cut off is not the reason."""
+    """If one worker is free, other workers that hold or are disconnected are not the reason."""
     held = msgspec.structs.replace(IDLE, reason="the card is full")
     cut_off = msgspec.structs.replace(IDLE, state=WorkerState.DISCONNECTED)
     assert told(workers=[held, cut_off, IDLE]) == "about to start"
 
 
 def test_a_busy_worker_is_named_with_what_it_runs() -> None:
-    """Whoever waits can see what for."""
+    """The sentence names the job that the worker runs, and since when."""
     busy = msgspec.structs.replace(IDLE, state=WorkerState.RUNNING, job=RunningJob("k", "factorial", NOW - 300))
     assert told(workers=[busy], ahead=1) == "worker main runs factorial for 5 min; 1 job ahead"
 
 
 def test_a_worker_without_its_broker_is_named() -> None:
-    """Our own link may be up while the worker's is not."""
+    """The gateway may be connected to the broker while the worker is not."""
     cut_off = msgspec.structs.replace(IDLE, state=WorkerState.DISCONNECTED)
     assert told(workers=[cut_off]) == "worker main is not connected to the broker"
 
 
 def test_a_held_job_says_since_when_why_and_what_ends_it() -> None:
-    """Also that nothing is lost by it, for that is the next question."""
-    said = WaitReason(NOW - 1200, "power is low (charge 29 %)", until="it reaches 45 % and holds for 5 min")
-    assert held(said, NOW) == (
+    """The sentence also says that nothing is lost, because a reader would ask that next."""
+    reason = WaitReason(NOW - 1200, "power is low (charge 29 %)", until="it reaches 45 % and holds for 5 min")
+    assert held(reason, NOW) == (
         "held for 20 min: power is low (charge 29 %); it stopped in place, and loses nothing; "
         "goes on when it reaches 45 % and holds for 5 min"
     )
-    frozen = msgspec.structs.replace(said, frozen=True, until="")
+    frozen = msgspec.structs.replace(reason, frozen=True, until="")
     assert held(frozen, NOW).endswith("its process is stopped, and loses nothing")
 
 
-def test_a_job_behind_a_held_one_is_told_so() -> None:
-    """An `always` job has power, but its only worker has a job in hand."""
+def test_a_job_behind_a_held_one_names_the_held_job() -> None:
+    """An `always` job may run at low power, but its only worker holds another job."""
     job = RunningJob("k", "factorial", NOW - 300, held=WaitReason(NOW - 60, "power is low (charge 29 %)"))
     busy = msgspec.structs.replace(IDLE, state=WorkerState.HELD, job=job)
     low = PowerStatus(PowerState.LOW, "charge-low", "charge 29 %")
-    said = told({"power": Power.ALWAYS}, power=low, workers=[busy], ahead=1)
-    assert said == "worker main holds factorial until it can go on: power is low (charge 29 %); 1 job ahead"
+    waiting = told({"power": Power.ALWAYS}, power=low, workers=[busy], ahead=1)
+    assert waiting == "worker main holds factorial until it can go on: power is low (charge 29 %); 1 job ahead"
 
 
 @pytest.mark.parametrize(
@@ -194,22 +194,22 @@ def test_a_job_behind_a_held_one_is_told_so() -> None:
         pytest.param(PowerState.LOW, {}, True, id="waits for power"),
         pytest.param(PowerState.NORMAL, {}, False, id="waits for something else"),
         pytest.param(PowerState.LOW, {"power": Power.ALWAYS}, False, id="may run on low power"),
-        pytest.param(PowerState.LOW, {"power": Power.SURPLUS}, False, id="nobody knows of surplus"),
+        pytest.param(PowerState.LOW, {"power": Power.SURPLUS}, False, id="the time of surplus is not known"),
         pytest.param(PowerState.LOW, {"state": JobState.RETRYING}, False, id="has its own time"),
         pytest.param(PowerState.LOW, {"state": JobState.SUCCEEDED}, False, id="over"),
     ],
 )
-def test_an_expected_resume_is_told_to_jobs_that_wait_for_it(
+def test_jobs_that_wait_for_power_get_the_expected_time(
     state: PowerState, changes: dict[str, Any], known: bool
 ) -> None:
-    """Only where power, and nothing else, is what holds the job."""
+    """The time is given only if power, and nothing else, holds the job."""
     power = PowerStatus(state, "c", "r", resumes_at=NOW + 240)
-    told = resumes_at(msgspec.structs.replace(JOB, **changes), None, power)
-    assert told == (NOW + 240 if known else None)
+    expected_at = resumes_at(msgspec.structs.replace(JOB, **changes), None, power)
+    assert expected_at == (NOW + 240 if known else None)
 
 
-def test_an_expected_resume_is_told_to_a_held_job() -> None:
-    """It goes on in place then."""
+def test_a_held_job_gets_the_expected_time() -> None:
+    """A held job continues when power is good again, so it gets the time too. A running job gets none."""
     power = PowerStatus(PowerState.LOW, "c", "r", resumes_at=NOW + 240)
     body = RunningJob("j", "solve", NOW - 60, 1, held=WaitReason(NOW - 5, "power is low"))
     assert resumes_at(JOB, body, power) == NOW + 240
@@ -217,7 +217,7 @@ def test_an_expected_resume_is_told_to_a_held_job() -> None:
 
 
 def test_a_worker_of_threads_is_busy_once_all_are_in_use() -> None:
-    """Before that a job is about to start there."""
+    """While a thread is free, the next job is about to start. After that, the sentence names a running job."""
     body = RunningJob("x", "fetch", NOW - 30)
     io = msgspec.structs.replace(IDLE, name="io", state=WorkerState.RUNNING, slots=2, jobs=(body,))
     assert told(workers=[io]) == "about to start"

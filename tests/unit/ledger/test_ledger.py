@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -258,6 +259,26 @@ def test_after_an_error_of_the_disk_the_log_is_emptied_before_anything_is_promis
     put(ledger, new("later"))
     assert seen == [0]
     assert ledger.open_jobs == 3
+
+
+def test_a_commit_on_a_file_system_that_stopped_meanwhile_is_refused(
+    ledger: LedgerWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite believes an fsync that returns 0; the journal may have been given up at that moment."""
+    real, answers = os.removexattr, [errno.ENODATA, errno.EROFS]
+
+    def removexattr(file: int | Path, name: str) -> None:
+        raise OSError(answers.pop(0), "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "removexattr", removexattr)
+        with pytest.raises(StorageError, match="Read-only"):
+            put(ledger, new("refused"))
+        answers[:] = [errno.EROFS]
+        with pytest.raises(StorageError, match="Read-only"), ledger.transaction(durable=False):
+            pytest.fail("the log must not be written any more")
+    assert os.removexattr is real
+    put(ledger, new("after"))
 
 
 def test_a_log_that_cannot_be_emptied_promises_nothing(ledger: LedgerWriter, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Values in messages of others: found, or refused in one line."""
+"""Values in received messages are found, or refused with a reason of one line."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ _JSON = st.recursive(
     ],
 )
 def test_a_number_is_found(payload: bytes, path: str, found: float) -> None:
-    """Plain, in a member, in a list, or as text within JSON."""
+    """A number is found as plain text, in a member, in a list, or as text within JSON."""
     assert number(value(payload, path)) == found
 
 
 @pytest.mark.parametrize("payload", [b"", b"nan", b"inf", b"0x10", b"1_000", b"12 W", b"true", b"1e999", b"\xff"])
 def test_what_is_no_number_is_refused(payload: bytes) -> None:
-    """Python would take some of these."""
+    """A payload that is no plain decimal number is refused, even if Python would read it as a number."""
     with pytest.raises(BadPayload):
         number(value(payload, ""))
 
@@ -47,13 +47,13 @@ def test_what_is_no_number_is_refused(payload: bytes) -> None:
     ("payload", "on"), [(b"ON", True), (b"off", False), (b"1", True), (b"0", False), (b"True", True), (b"no", False)]
 )
 def test_a_switch_says_on_or_off(payload: bytes, on: bool) -> None:
-    """In the words that are usual."""
+    """The usual words for on and off are understood, in upper and lower case."""
     assert switch(value(payload, "")) is on
 
 
 @given(payload=st.binary() | _JSON.map(lambda each: json.dumps(each).encode()), path=st.from_regex(PATH) | st.just(""))
 def test_any_message_gives_a_value_or_one_line(payload: bytes, path: str) -> None:
-    """No other exception, and nothing that would break a log."""
+    """Any message gives a value or a reason of one short line, and raises no other exception."""
     for read in (number, switch):
         why = _refusal(read, payload, path.strip())
         assert len(why) < 400
@@ -61,7 +61,7 @@ def test_any_message_gives_a_value_or_one_line(payload: bytes, path: str) -> Non
 
 
 def _refusal(read: Callable[[JsonValue], object], payload: bytes, path: str) -> str:
-    """Why there is no value; empty: there is one."""
+    """Return why there is no value, or an empty text if there is one."""
     try:
         read(value(payload, path))
     except BadPayload as err:
@@ -71,6 +71,6 @@ def _refusal(read: Callable[[JsonValue], object], payload: bytes, path: str) -> 
 
 @given(found=_JSON)
 def test_numbers_are_finite(found: JsonValue) -> None:
-    """Whatever stands in JSON."""
+    """A number is always finite, whatever the JSON contains."""
     with contextlib.suppress(BadPayload):
         assert abs(number(found)) < float("inf")

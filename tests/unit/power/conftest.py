@@ -1,4 +1,4 @@
-"""The rigs of all kinds of source, see `tests/unit/power/rigs`, and what more than one part of power uses."""
+"""Fixtures of the tests of power: the rigs of all kinds of source (see `tests/unit/power/rigs`) and a layout."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge.config.kinds import own_kinds
 from edge.core.layout import Layout
 from tests.unit.power.rigs.rig import Rig
 
-#: Every kind has a module with its rigs: whoever adds a kind adds that, and the contract of all sources holds for it.
+#: Every kind of source must have a module with its rigs, so that the contract of all sources is tested on each kind.
 RIGS: dict[str, type[Rig]] = {
     name: rig
     for kind in own_kinds()
@@ -34,6 +34,6 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
-    """A state root with its run folder."""
+    """The layout of a board in a temporary folder, with a run folder."""
     (tmp_path / "run").mkdir()
     return Layout(tmp_path, tmp_path / "run")

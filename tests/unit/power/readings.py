@@ -1,4 +1,4 @@
-"""Readings that the tests of several parts use."""
+"""Readings that several test modules use."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from edge.model import Reading, Verdict
 
 
 def charge(percent: float) -> Reading:
-    """A battery at `percent`."""
+    """Return the reading of a battery at `percent`."""
     return Reading("battery", "charge", percent, "%", verdict=Verdict.OK)

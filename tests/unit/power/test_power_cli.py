@@ -1,4 +1,4 @@
-"""`edge power`, `edge pause`, `edge resume` as a person types them."""
+"""Tests of the commands `edge power`, `edge pause` and `edge resume`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
 def test_pause_for_a_time_and_resume(
     board: Layout, capsys: pytest.CaptureFixture[str], text: str, seconds: float
 ) -> None:
-    """Durations as people write them; resume says whether there was a pause."""
+    """Durations can be written in several ways. The output of resume shows if there was a pause."""
     assert main(["pause", "--for", text]) == 0
     found = pause.current(board.pause)
     assert found is not None
@@ -46,8 +46,8 @@ def test_pause_for_a_time_and_resume(
 
 
 @pytest.mark.parametrize("text", ["soon", "0s", "-5m", "2x", "1000d", ""])
-def test_a_duration_that_is_none_is_one_line(board: Layout, capsys: pytest.CaptureFixture[str], text: str) -> None:
-    """Exit code 2 and what is allowed."""
+def test_a_bad_duration_is_refused_in_one_line(board: Layout, capsys: pytest.CaptureFixture[str], text: str) -> None:
+    """The exit code is 2."""
     assert main(["pause", "--for", text]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("edge: ")
@@ -55,7 +55,7 @@ def test_a_duration_that_is_none_is_one_line(board: Layout, capsys: pytest.Captu
 
 
 def test_what_cannot_be_written_is_named(board: Layout, capsys: pytest.CaptureFixture[str]) -> None:
-    """A full card says no more than `No space left on device`."""
+    """The error of the system alone, such as `No space left on device`, does not name the file."""
     for path, words in ((board.pause, ["pause"]), (board.simulated, ["power", "simulate", "low"])):
         path.with_name(f".{path.name}.tmp").mkdir(parents=True)
         assert main(words) == 1
@@ -63,7 +63,7 @@ def test_what_cannot_be_written_is_named(board: Layout, capsys: pytest.CaptureFi
 
 
 def test_simulate_and_back(board: Layout) -> None:
-    """The state is in the file that the governor watches, and gone with `off`."""
+    """The state is in the file that the governor watches. `off` removes the file."""
     assert main(["power", "simulate", "low"]) == 0
     assert board.simulated.read_text() == "low"
     assert main(["power", "simulate", "off"]) == 0
@@ -73,7 +73,7 @@ def test_simulate_and_back(board: Layout) -> None:
 def test_a_person_is_asked_before_the_machine_goes_down(
     board: Layout, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Trying out `critical` under `edge up` would power a laptop off; a script says it and means it."""
+    """Under `edge up`, `critical` would power a laptop off. A script is not asked."""
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     assert main(["power", "simulate", "critical"]) == 130
@@ -84,8 +84,8 @@ def test_a_person_is_asked_before_the_machine_goes_down(
     assert board.simulated.read_text() == "critical"
 
 
-def test_replay_tells_when_and_why(board: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One line a change, with the numbers."""
+def test_replay_prints_time_and_reason(board: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each change is one line with its numbers."""
     percents = [50, 50, 50, 29, 29, 29]
     samples = [
         Sample(n * 10.0, (Reading("battery", "charge", float(p), "%", verdict=Verdict.OK),), at=1.8e9 + n * 10)
@@ -101,7 +101,7 @@ def test_replay_tells_when_and_why(board: Layout, tmp_path: Path, capsys: pytest
 
 
 def test_replay_of_a_bad_file_is_one_line(board: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Missing or garbled: exit code 2, naming file and line."""
+    """For a missing or garbled file the exit code is 2, and the error names file and line."""
     (tmp_path / "bad").write_text("nonsense\n")
     for name, words in (("missing", "No such file"), ("bad", "bad:1: not a sample")):
         assert main(["power", "replay", str(tmp_path / name)]) == 2
@@ -109,7 +109,7 @@ def test_replay_of_a_bad_file_is_one_line(board: Layout, tmp_path: Path, capsys:
 
 
 def test_show_without_a_governor(board: Layout, capsys: pytest.CaptureFixture[str]) -> None:
-    """Unknown, and what ends it."""
+    """The state is unknown, with its reason."""
     assert main(["power", "show"]) == 0
     assert "the governor has not spoken yet" in capsys.readouterr().out
     assert main(["power", "show", "--json"]) == 0
@@ -117,7 +117,7 @@ def test_show_without_a_governor(board: Layout, capsys: pytest.CaptureFixture[st
 
 
 def test_probe_prints_what_loads(board: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Whatever this machine has: pasted into edge.yaml it is a good configuration."""
+    """Whatever this machine has, the output is a valid configuration."""
     assert main(["power", "probe"]) == 0
     (tmp_path / "probed.yaml").write_text(capsys.readouterr().out)
     assert main(["config", "check", "--config", str(tmp_path / "probed.yaml")]) == 0
@@ -126,7 +126,7 @@ def test_probe_prints_what_loads(board: Layout, tmp_path: Path, capsys: pytest.C
 def test_config_check_asks_the_kinds_what_they_report(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the governor would refuse at its start, the check refuses."""
+    """The check refuses what the governor would refuse at its start."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     (tmp_path / "meter_mute.py").write_text(
         "from edge.power.inputs.source import PowerSourceConfig\n\n\n"

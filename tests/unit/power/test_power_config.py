@@ -1,4 +1,4 @@
-"""The `power` section of edge.yaml: six boards as people wire them, and what is refused in one line."""
+"""Tests of the section `power` of edge.yaml: typical boards load, and each mistake is refused in one line."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def read(tmp_path: Path, power: str) -> PowerConfig:
 
 @pytest.mark.parametrize("board", BOARDS)
 def test_boards_as_people_wire_them(tmp_path: Path, board: str) -> None:
-    """Each loads, and gives rules to decide by."""
+    """Each configuration loads and gives rules for the policy."""
     config = read(tmp_path, BOARDS[board])
     assert from_config(config).by_what["charge"].band is not None
     assert len({source.label for source in configured(config)}) == len(configured(config)) > 0
@@ -114,7 +114,7 @@ def test_boards_as_people_wire_them(tmp_path: Path, board: str) -> None:
 def test_mistakes_are_one_line_with_key_value_and_what_is_allowed(
     tmp_path: Path, power: str, key: str, words: str
 ) -> None:
-    """Nothing is guessed, nothing reset to a default."""
+    """No value is guessed or reset to a default."""
     with pytest.raises(ConfigError) as caught:
         read(tmp_path, power)
     assert caught.value.key == key
@@ -123,7 +123,7 @@ def test_mistakes_are_one_line_with_key_value_and_what_is_allowed(
 
 
 def test_cells_and_chemistry_mean_volts(tmp_path: Path) -> None:
-    """Two Li-ion cells pause at 7.0 V and resume at 7.4 V; explicit volts come before them."""
+    """Two Li-ion cells pause at 7.0 V and resume at 7.4 V. The key `volts` comes before `cells`."""
     config = read(tmp_path, "sources: [{kind: shunt, cells: 2}]")
     rule = from_config(config).rule("shunt", "volts")
     assert rule is not None
@@ -134,18 +134,18 @@ def test_cells_and_chemistry_mean_volts(tmp_path: Path) -> None:
     assert rule.band == Band(11.0, 12.0, 10.0, None)
 
 
-def test_volts_decide_nothing_where_nobody_said_what_they_mean(tmp_path: Path) -> None:
-    """A shunt before the board's 5 V rail is no battery."""
+def test_volts_decide_nothing_without_cells_or_limits(tmp_path: Path) -> None:
+    """The shunt may be in the board's 5 V supply, which is no battery."""
     assert from_config(read(tmp_path, "sources: [{kind: shunt}]")).rule("shunt", "volts") is None
 
 
 def test_a_time_of_day_unquoted_is_the_same_time(tmp_path: Path) -> None:
-    """YAML 1.1 makes a number of 22:30; it is taken for what the person meant."""
+    """YAML 1.1 reads 22:30 as a number. It is taken for the time that the person meant."""
     (window,) = from_config(read(tmp_path, "policy: {windows: [{from: 22:30, to: 06:15, at_most: low}]}")).windows
     assert (window.first, window.end, window.at_most) == (22 * 60 + 30, 6 * 60 + 15, Level.LOW)
 
 
 def test_a_relative_path_is_relative_to_the_file(tmp_path: Path) -> None:
-    """As everywhere in edge.yaml."""
+    """This is the rule for all paths in edge.yaml."""
     (source,) = read(tmp_path, "sources: [{kind: temperature, path: zone/temp}]").sources
     assert getattr(source, "path", None) == tmp_path / "zone" / "temp"

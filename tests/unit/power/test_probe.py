@@ -1,4 +1,4 @@
-"""What a probe of the board proposes."""
+"""Tests of the probe: it prints a configuration for the sources that a board has."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge.power.probe import as_yaml, probe
 
 class TestProbe:
     def test_what_is_found_is_a_configuration_that_loads(self, tmp_path: Path, layout: Layout) -> None:
-        """Kernel supplies, the undervoltage detector, a shunt, a charger and the SoC: printed, pasted, loaded."""
+        """Supplies of the kernel, undervoltage detector, shunts, charger and SoC are found, and the output loads."""
         root = tmp_path / "board"
         for name, text in {
             "sys/class/power_supply/battery/type": "Battery",
@@ -39,10 +39,10 @@ class TestProbe:
             "clock",
         ]  # fmt: skip
 
-    def test_what_is_found_twice_by_one_name_is_named_apart(
+    def test_two_sources_with_the_same_name_get_different_names(
         self, tmp_path: Path, layout: Layout, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A UPS may be called `clock`: what is printed loads all the same."""
+        """A UPS may be called `clock`, and the output must still load."""
         (tmp_path / "upsc").write_text('#!/bin/sh\n[ "$1" = -l ] && printf "clock\\nups\\n"\n')
         (tmp_path / "upsc").chmod(0o755)
         monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
@@ -52,8 +52,8 @@ class TestProbe:
             ("nut", "clock"), ("nut", "ups"), ("clock", "clock-2"),
         ]  # fmt: skip
 
-    def test_a_bare_board_is_told_what_it_lacks(self, tmp_path: Path, layout: Layout) -> None:
-        """No detector is a note, and the rest is still a configuration."""
+    def test_a_missing_detector_is_a_note(self, tmp_path: Path, layout: Layout) -> None:
+        """The rest of the output is still a configuration."""
         text = as_yaml(probe(layout, root=tmp_path / "nothing"))
         assert "no undervoltage detector" in text or "vcgencmd" in text
         assert yaml.safe_load(text)["power"]["sources"][-1] == {"kind": "clock"}

@@ -1,4 +1,4 @@
-"""Quarters of an hour of power: kept over restarts, bounded, and read whatever a card holds."""
+"""Tests of the means for each quarter of an hour: kept over restarts, limited in number, and safe to read."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _NOWHERE = Path("/nowhere")
 
 
 def days_of(folder: Path) -> Days:
-    """What the governor adds samples to."""
+    """Return summaries of days as the governor uses them, with a copy of today's file."""
     return Days(folder, shown=folder.parent / "today.json")
 
 
 def found(folder: Path, *, newest: Path = _NOWHERE, hours: float = 24) -> dict[int, series.PowerSlot]:
-    """All slots around noon."""
+    """Return all slots around noon."""
     return series.read(folder, newest, first=_NOON - hours * 3600, last=_NOON + hours * 3600)
 
 
 def test_samples_become_means_and_seconds(tmp_path: Path) -> None:
-    """Of the slot that each lies in; the time between two samples belongs to the slots that it lay in."""
+    """A sample counts in its own slot. The time between two samples counts in each slot that it covers."""
     folder = tmp_path / "days"
     days = days_of(folder)
     for n, percent in enumerate([50, 40, 30]):
@@ -46,7 +46,7 @@ def test_samples_become_means_and_seconds(tmp_path: Path) -> None:
 
 
 def test_a_restarted_governor_goes_on_in_the_same_slot(tmp_path: Path) -> None:
-    """As with the rest of the day."""
+    """The samples before and after the restart make one mean."""
     folder = tmp_path / "days"
     for at, percent in ((0.0, 50), (10.0, 40)):
         days = days_of(folder)
@@ -59,7 +59,7 @@ def test_a_restarted_governor_goes_on_in_the_same_slot(tmp_path: Path) -> None:
 def test_the_card_is_written_every_two_hours_and_tmpfs_in_between(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A day of samples: 12 small writes and the one at midnight; what is read is a few minutes old."""
+    """A day of samples makes 12 small writes and one at midnight. The copy in tmpfs is a few minutes old at most."""
     folder, sizes = tmp_path / "days", list[int]()
     write = durable.replace
 
@@ -77,8 +77,8 @@ def test_the_card_is_written_every_two_hours_and_tmpfs_in_between(
     assert newest >= _NOON + 86_400 - SLOT_S - 300
 
 
-def test_a_clock_that_jumps_wild_leaves_bounded_files(tmp_path: Path) -> None:
-    """Within a day as many slots as a day may have; and the true days stay, not those of 2090."""
+def test_a_clock_that_jumps_leaves_a_limited_number_of_files(tmp_path: Path) -> None:
+    """The files of the true days stay, and those of years far ahead are removed."""
     folder = tmp_path / "days"
     days = Days(folder, keep=3)
     for n in range(6):
@@ -94,7 +94,7 @@ def test_a_clock_that_jumps_wild_leaves_bounded_files(tmp_path: Path) -> None:
 @given(st.lists(st.integers(0, 86_399), max_size=60))
 @settings(max_examples=30, deadline=None)
 def test_seconds_of_a_slot_never_exceed_it_while_the_clock_runs_on(gaps: list[int]) -> None:
-    """However far apart the samples are; longer gaps than an hour count for nothing."""
+    """This holds for any time between two samples. Gaps longer than an hour do not count."""
     with tempfile.TemporaryDirectory() as name:
         days, at = Days(Path(name)), 0
         for gap in gaps:
@@ -110,7 +110,7 @@ def test_seconds_of_a_slot_never_exceed_it_while_the_clock_runs_on(gaps: list[in
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 @settings(max_examples=100, deadline=None)
 def test_any_file_is_read_or_left_out(content: bytes) -> None:
-    """Torn, odd or of another program: never an error."""
+    """A file that is torn, or that another program wrote, is no error."""
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / f"{time.strftime('%Y-%m-%d', time.localtime(_NOON))}.json"
         path.write_bytes(content)
@@ -118,8 +118,8 @@ def test_any_file_is_read_or_left_out(content: bytes) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 40, 100, 160])
-def test_a_torn_file_costs_its_day_only(tmp_path: Path, cut: int) -> None:
-    """The others are read."""
+def test_of_several_files_only_the_torn_one_is_lost(tmp_path: Path, cut: int) -> None:
+    """The files of other days are read."""
     folder = tmp_path / "days"
     days = days_of(folder)
     for n in range(2):
@@ -131,13 +131,13 @@ def test_a_torn_file_costs_its_day_only(tmp_path: Path, cut: int) -> None:
 
 
 def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
-    """It is none of ours, and may be larger than the memory."""
+    """The governor writes no such file, and it may be larger than the memory."""
     (tmp_path / f"{time.strftime('%Y-%m-%d', time.localtime(_NOON))}.json").write_bytes(b" " * (300 << 10) + b"{}")
     assert found(tmp_path) == {}
 
 
 def test_slots_that_cannot_be_are_left_out(tmp_path: Path) -> None:
-    """Of another span, or of no slot's beginning."""
+    """A slot outside the span, or one that does not begin at a quarter of an hour, is left out."""
     slots = {str(int(_NOON) + 1): [], str(int(_NOON) - 10 * 86_400): [], str(int(_NOON)): [[1.0, 0], [5.0, -1]]}
     name = f"{time.strftime('%Y-%m-%d', time.localtime(_NOON))}.json"
     (tmp_path / name).write_bytes(msgspec.json.encode({"slots": slots}))
@@ -146,6 +146,6 @@ def test_slots_that_cannot_be_are_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mean", [(1e308, 1), (-1e308, 1), (1.0, 10**400), (1e12, 1), (5.0, 0), (5.0, -1)])
-def test_a_mean_that_no_readings_make_is_none(mean: tuple[float, int]) -> None:
-    """A file may hold any number, and plots would stumble over it."""
+def test_a_mean_of_impossible_numbers_is_none(mean: tuple[float, int]) -> None:
+    """A file may have any number, and the plots cannot show such values."""
     assert series.Mean(*mean).value is None

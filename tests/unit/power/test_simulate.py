@@ -1,4 +1,4 @@
-"""Playing with the power of a board that has a simulated source."""
+"""Tests of setting the state of a simulated source."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from edge.power.sources.simulated import SimulatedConfig
 
 class TestSimulate:
     def test_needs_a_simulated_source(self, layout: Layout) -> None:
-        """On a board with real sensors nobody plays with its power."""
+        """On a board with real sensors only, no state can be set."""
         with pytest.raises(UsageError, match="no simulated source"):
             simulate(PowerConfig(), layout, "low")
 
-    def test_a_state_that_is_none_is_named(self, layout: Layout) -> None:
-        """One line with what is allowed."""
+    def test_an_unknown_state_is_refused(self, layout: Layout) -> None:
+        """The error is one line with the allowed states."""
         with pytest.raises(UsageError, match="one of surplus, normal, low, critical, unknown"):
             simulate(PowerConfig(sources=(SimulatedConfig(),)), layout, "sunny")

@@ -1,4 +1,4 @@
-"""`docs/reference/power-sources.md`: a section for each kind, and every example in it loads."""
+"""Tests of `docs/reference/power-sources.md`: each kind has a section, and every example loads."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ SECTIONS = dict(re.findall(r"(?ms)^## (\w+)\n(.*?)(?=^## |\Z)", PAGE))
 
 @pytest.mark.parametrize("kind", own_kinds())
 def test_each_kind_has_a_section_with_an_example_that_loads(kind: str, tmp_path: Path) -> None:
-    """Whoever adds a kind writes its section."""
+    """A new kind needs its own section."""
     (example,) = re.findall(r"(?s)```yaml\n(.*?)```", SECTIONS[kind])
     assert {source["kind"] for source in yaml.safe_load(example)["power"]["sources"]} == {kind}
     (tmp_path / "edge.yaml").write_text(example)
     load(tmp_path / "edge.yaml", {})
 
 
-def test_the_source_of_ones_own_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The module and the configuration of `docs/how-to/add-a-source.md`, as they stand there."""
+def test_the_example_of_an_own_source_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The module and the configuration are those that `docs/how-to/add-a-source.md` shows."""
     for mark, name in (("brook.py", "brook.py"), ("brook.yaml", "edge.yaml")):
         (text,) = marked("docs/how-to/add-a-source.md", mark)
         (tmp_path / name).write_text(text.replace("/run/wheel", str(tmp_path / "watts")))

@@ -1,4 +1,4 @@
-"""The governor's word as others read it: anew when it is another one, and judged each time."""
+"""Tests of the governor's report: a reader reads a changed file again, and checks at each read whether it is valid."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from edge.power import status
 from edge.power.status import Reader
 
 
-def said(state: PowerState, **fields: object) -> PowerStatus:
-    word = PowerStatus(state, "c", "because", boot_id=boot_id(), pid=os.getpid(), monotonic=time.monotonic())
-    return msgspec.structs.replace(word, **fields)
+def report(state: PowerState, **fields: object) -> PowerStatus:
+    made = PowerStatus(state, "c", "because", boot_id=boot_id(), pid=os.getpid(), monotonic=time.monotonic())
+    return msgspec.structs.replace(made, **fields)
 
 
 @pytest.fixture
@@ -29,24 +29,24 @@ def path(tmp_path: Path) -> Path:
 
 
 def old(path: Path) -> None:
-    """Let the file look as if it had been there for a while."""
+    """Set the time of the file to ten seconds ago."""
     os.utime(path, (time.time() - 10, time.time() - 10))
 
 
-def test_each_new_word_is_read(path: Path) -> None:
-    """Also one that came within the same tick of the clock, is as long, and lies in the same place on the disk."""
+def test_each_new_report_is_read(path: Path) -> None:
+    """This includes one of the same length that came in the same tick of the clock and in the same inode."""
     reader = Reader(path)
     assert reader.read().state is PowerState.UNKNOWN
     for state in (PowerState.NORMAL, PowerState.PAUSED, PowerState.NORMAL) * 20:
-        path.write_bytes(msgspec.json.encode(said(state)))
+        path.write_bytes(msgspec.json.encode(report(state)))
         assert reader.read().state is state
     path.unlink()
     assert reader.read().code == "no-governor"
 
 
-def test_a_word_that_stands_is_not_read_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is looked at, no more."""
-    status.write(path, said(PowerState.LOW))
+def test_an_unchanged_report_is_not_read_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reader only calls `stat` on the file."""
+    status.write(path, report(PowerState.LOW))
     old(path)
     reader = Reader(path)
     assert reader.read().state is PowerState.LOW
@@ -62,27 +62,27 @@ def test_a_word_that_stands_is_not_read_again(path: Path, monkeypatch: pytest.Mo
         ({"valid_s": 0.001, "monotonic": 0.0}, "governor-silent"),
     ],
 )
-def test_a_word_that_stands_may_count_no_longer(path: Path, fields: dict[str, object], code: str) -> None:
-    """Its age, its boot and the life of who said it are looked at each time."""
-    status.write(path, said(PowerState.NORMAL, **fields))
+def test_an_unchanged_report_may_become_invalid(path: Path, fields: dict[str, object], code: str) -> None:
+    """Each read checks its age, its boot, and whether its governor lives."""
+    status.write(path, report(PowerState.NORMAL, **fields))
     old(path)
     reader = Reader(path)
     assert [reader.read().code, reader.read().code] == [code, code]
 
 
 def test_garbage_is_unknown_until_it_is_replaced(path: Path) -> None:
-    """With the reason."""
+    """The status has a code for the reason."""
     path.write_bytes(b"{")
     old(path)
     reader = Reader(path)
     assert [reader.read().code, reader.read().code] == ["unreadable", "unreadable"]
-    status.write(path, said(PowerState.NORMAL))
+    status.write(path, report(PowerState.NORMAL))
     assert reader.read().state is PowerState.NORMAL
 
 
 @pytest.fixture
 def pipe() -> Iterator[tuple[int, int]]:
-    """Something else that may wake a sleeper."""
+    """The ends of a pipe; the first one is another descriptor that `wait` watches."""
     ends = os.pipe()
     yield ends
     for end in ends:
@@ -91,45 +91,45 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 @pytest.fixture
 def governor() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that may speak, and die."""
+    """A process in place of the governor, which a test may kill."""
     with subprocess.Popen(["sleep", "600"]) as process:
         yield process
         process.kill()
 
 
-def test_a_sleeper_is_woken_by_what_it_waits_for(pipe: tuple[int, int], governor: subprocess.Popen[bytes]) -> None:
-    """And by nothing while the word counts."""
-    word = said(PowerState.NORMAL, pid=governor.pid, valid_s=600.0)
-    assert status.wait(word, [pipe[0]], 0.001) == set()
+def test_wait_ends_when_a_descriptor_can_be_read(pipe: tuple[int, int], governor: subprocess.Popen[bytes]) -> None:
+    """While the report is valid, nothing else ends the wait before its timeout."""
+    made = report(PowerState.NORMAL, pid=governor.pid, valid_s=600.0)
+    assert status.wait(made, [pipe[0]], 0.001) == set()
     os.write(pipe[1], b"x")
-    assert status.wait(word, [pipe[0]]) == {pipe[0]}
+    assert status.wait(made, [pipe[0]]) == {pipe[0]}
 
 
 @pytest.mark.timeout(30)
-def test_a_sleeper_wakes_when_the_governor_dies(pipe: tuple[int, int], governor: subprocess.Popen[bytes]) -> None:
-    """During the sleep, and before it: then its process id may be gone altogether."""
-    word = said(PowerState.NORMAL, pid=governor.pid)
+def test_wait_ends_when_the_governor_dies(pipe: tuple[int, int], governor: subprocess.Popen[bytes]) -> None:
+    """It ends too if the governor died before, when its process id may no longer exist."""
+    made = report(PowerState.NORMAL, pid=governor.pid)
     threading.Timer(0.05, governor.kill).start()
-    assert status.wait(word, [pipe[0]]) == set()
+    assert status.wait(made, [pipe[0]]) == set()
     governor.wait()
-    assert status.wait(word, [pipe[0]]) == set()
+    assert status.wait(made, [pipe[0]]) == set()
 
 
 @pytest.mark.timeout(30)
-def test_a_sleeper_wakes_when_the_word_grew_too_old(path: Path, pipe: tuple[int, int]) -> None:
-    """Late enough that who looks then finds it too old."""
-    word = said(PowerState.NORMAL, valid_s=0.05)
-    status.write(path, word)
-    assert status.wait(word, [pipe[0]]) == set()
+def test_wait_ends_when_the_report_is_too_old(path: Path, pipe: tuple[int, int]) -> None:
+    """It ends late enough that a read then finds the report too old."""
+    made = report(PowerState.NORMAL, valid_s=0.05)
+    status.write(path, made)
+    assert status.wait(made, [pipe[0]]) == set()
     assert status.read(path).code == "governor-silent"
 
 
-def test_when_a_word_expires() -> None:
-    """A word that says nothing, and one that counts as long as its governor lives, do not."""
-    assert status.expires_in(said(PowerState.NORMAL)) is None
-    assert status.expires_in(said(PowerState.UNKNOWN, valid_s=5.0)) is None
-    assert status.expires_in(said(PowerState.NORMAL, valid_s=5.0)) == pytest.approx(5.0, abs=1.0)
-    assert status.expires_in(said(PowerState.NORMAL, valid_s=5.0, monotonic=0.0)) == pytest.approx(0.05)
+def test_when_a_report_expires() -> None:
+    """An unknown one, and one that is valid while its governor lives, do not expire."""
+    assert status.expires_in(report(PowerState.NORMAL)) is None
+    assert status.expires_in(report(PowerState.UNKNOWN, valid_s=5.0)) is None
+    assert status.expires_in(report(PowerState.NORMAL, valid_s=5.0)) == pytest.approx(5.0, abs=1.0)
+    assert status.expires_in(report(PowerState.NORMAL, valid_s=5.0, monotonic=0.0)) == pytest.approx(0.05)
 
 
 class TestStatus:
@@ -141,11 +141,11 @@ class TestStatus:
 
     def read(self, tmp_path: Path, **fields: object) -> tuple[PowerState, str]:
         status.write(tmp_path / "power.json", self.status(**fields))
-        said = status.read(tmp_path / "power.json")
-        return said.state, said.code
+        found = status.read(tmp_path / "power.json")
+        return found.state, found.code
 
     def test_a_living_governor_is_believed(self, tmp_path: Path) -> None:
-        """Its word stands as it is."""
+        """Its report is returned without a change."""
         assert self.read(tmp_path) == (PowerState.NORMAL, "normal")
 
     @pytest.mark.parametrize(
@@ -153,17 +153,17 @@ class TestStatus:
         [({"boot_id": "other"}, "other-boot"), ({"pid": 2**22 + 1}, "governor-died"),
          ({"valid_s": 90.0, "monotonic": time.monotonic() - 91.0}, "governor-silent")],
     )  # fmt: skip
-    def test_a_word_that_does_not_count_is_unknown(self, tmp_path: Path, fields: dict[str, object], code: str) -> None:
-        """Of another boot, of a dead governor, or too old: unknown, and which of these."""
+    def test_an_invalid_report_is_unknown(self, tmp_path: Path, fields: dict[str, object], code: str) -> None:
+        """The report of another boot, of a dead governor, or one that is too old is unknown. The code says which."""
         assert self.read(tmp_path, **fields) == (PowerState.UNKNOWN, code)
 
     def test_a_wall_clock_that_jumps_makes_nothing_stale(self, tmp_path: Path) -> None:
-        """Age is taken from the monotonic clock."""
+        """The age is measured with the monotonic clock."""
         assert self.read(tmp_path, at=0.0, valid_s=90.0)[0] is PowerState.NORMAL
 
     @pytest.mark.parametrize("content", [None, b"", b"{", b'{"state": "splendid"}', b"\xff\xfe"])
     def test_no_file_or_garbage_is_unknown(self, tmp_path: Path, content: bytes | None) -> None:
-        """Whatever lies there, reading it never raises and never allows work."""
+        """For any content, the read never raises and never allows work."""
         if content is not None:
             (tmp_path / "power.json").write_bytes(content)
         assert status.read(tmp_path / "power.json").state is PowerState.UNKNOWN

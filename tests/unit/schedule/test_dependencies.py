@@ -1,4 +1,4 @@
-"""A graph is taken in order, a circle is found, and a job runs when all before it let it."""
+"""A graph of jobs is sorted, a cycle is found, and a job runs when its parents allow it."""
 
 from __future__ import annotations
 
@@ -22,40 +22,40 @@ JSON = st.recursive(
 
 @given(parents=GRAPHS)
 def test_each_comes_after_its_parents_or_is_behind_a_circle(parents: dict[int, list[int]]) -> None:
-    """Nothing is lost, and nothing stands twice."""
-    done, circle = order(parents)
-    assert sorted([*done, *circle]) == sorted(parents)
+    """Each node is in exactly one of the two lists, once."""
+    done, cycle = order(parents)
+    assert sorted([*done, *cycle]) == sorted(parents)
     place = {number: at for at, number in enumerate(done)}
     for number in done:
         assert all(place[each] < place[number] for each in parents[number] if each in parents)
-    for number in circle:  # each of them waits for another one of them
-        assert any(each in circle for each in parents[number])
+    for number in cycle:  # each waits for another node of this list
+        assert any(each in cycle for each in parents[number])
 
 
 @given(edges=EDGES)
 def test_a_job_runs_waits_or_never_runs(edges: list[Edge]) -> None:
-    """Exactly one of the three."""
+    """For any parents, exactly one of the three holds."""
     assert [may_run(edges), still_open(edges), hindrance(edges) is not None].count(True) == 1
 
 
 @given(value=JSON)
-def test_what_is_no_result_stays_as_it_is(value: object) -> None:
-    """And each result is asked for by its id, at any depth."""
-    asked = list[str]()
+def test_other_values_than_results_are_unchanged(value: object) -> None:
+    """Each result is looked up by its id, at any depth, and everything else is unchanged."""
+    requested = list[str]()
 
-    def given_(job_id: str) -> object:
-        asked.append(job_id)
+    def value_of(job_id: str) -> object:
+        requested.append(job_id)
         return {"value of": job_id}
 
-    replaced = with_results(value, given_)
-    assert sorted(asked) == sorted(results_in(value))
-    assert (replaced == value) == (not asked)
+    replaced = with_results(value, value_of)
+    assert sorted(requested) == sorted(results_in(value))
+    assert (replaced == value) == (not requested)
     assert list(results_in(replaced)) == []
 
 
 def test_a_long_chain_is_no_deep_recursion() -> None:
-    """Ten thousand lines, each after the one before."""
+    """Ten thousand jobs, each after the one before, are sorted without recursion."""
     count = 10_000
-    done, circle = order({number: [number - 1] for number in range(count)})
-    assert circle == []
+    done, cycle = order({number: [number - 1] for number in range(count)})
+    assert cycle == []
     assert all(before + 1 == after for before, after in pairwise(done))

@@ -1,10 +1,11 @@
-"""Next times beside a search by minutes: a few of what `make schedule-times` compares."""
+"""Compares next times with a search minute by minute, for a small part of what `make schedule-times` compares."""
 
 from __future__ import annotations
 
 from tests.schedules.compare import clocks, compare, read
 
-#: Changes of an hour by day and at midnight, of half an hour, of two hours, of a day; twice a year four times over.
+#: Zones whose clock changes by an hour at night or at midnight, by half an hour, by two hours or by a day, and zones
+#: that change four times a year.
 _ZONES = [
     *("Europe/Berlin", "America/Havana", "Australia/Lord_Howe", "Antarctica/Troll", "Pacific/Apia"),
     *("Africa/Casablanca", "America/St_Johns", "Asia/Gaza", "Asia/Pyongyang"),

@@ -1,4 +1,4 @@
-"""What becomes of slots: each has one fate, whatever the clock and the power do."""
+"""The fate of slots. Each slot has one fate, whatever the clock and the power do."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_slots_missed_without_power(missed: Missed, fates: list[tuple[int, Fate]
 
 
 def test_slots_that_were_due_while_the_gateway_ran_were_not_missed() -> None:
-    """It was busy, or its disk was full: each has its own job."""
+    """If the gateway was busy or its disk was full, each slot still gets its own job."""
     found = decide(EVERY_10_S, Rule(Missed.SKIP), cursor=_NOW, since=_NOW, now=_NOW + 55)
     assert _fates(found) == [(1, Fate.RAN)] * 5
 
@@ -129,7 +129,7 @@ def test_the_last_time_is_that_of_a_walk(after: int, length: int, expression: st
 
 
 class _Ledger:
-    """A schedule in memory, as the ledger has it: the fate of each slot, and the number of jobs of each."""
+    """Keeps a schedule in memory in place of the ledger: the fates and the number of jobs of each slot."""
 
     def __init__(self, times: Times, rule: Rule, start: int) -> None:
         self.times, self.rule, self.cursor = times, rule, start
@@ -138,7 +138,7 @@ class _Ledger:
         self.since: float | None = None
 
     def look(self, now: float) -> None:
-        """What the gateway does when it wakes up with a clock that it trusts."""
+        """Do what the gateway does when it wakes up and trusts the clock."""
         if self.since is None or self.since > now:
             self.since = now
         if self.cursor > now:
@@ -174,7 +174,7 @@ _STEPS = st.lists(
 def test_no_slot_is_lost_or_runs_twice(
     steps: list[tuple[str, float]], missed: Missed, within_s: float | None, delay_s: float, what: Interval | str
 ) -> None:
-    """For any sequence of waits, power cuts and jumps of the clock, forwards and back."""
+    """This holds for any sequence of waits, power cuts and jumps of the clock, forwards and back."""
     times = what if isinstance(what, Interval) else Cron(what, zone("Europe/Berlin"))
     start = 1_792_870_000  # hours before a change of the clock
     now = float(start)
@@ -182,7 +182,7 @@ def test_no_slot_is_lost_or_runs_twice(
     ledger.look(now)
     for step, size in steps:
         if step == "wait":
-            for _ in range(5):  # it wakes up for each slot, or is late
+            for _ in range(5):  # the gateway wakes up several times during the wait
                 now += abs(size) / 50
                 ledger.look(now)
         else:

@@ -1,4 +1,4 @@
-"""What a schedule means, in plain words."""
+"""Descriptions of schedules in plain words."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edge.schedule.zone import zone
 
 
 @pytest.mark.parametrize(
-    ("expression", "said"),
+    ("expression", "description"),
     [
         ("30 2 * * *", "every day at 02:30"),
         ("0 8,20 * * *", "every day at 08:00 and 20:00"),
@@ -26,13 +26,13 @@ from edge.schedule.zone import zone
         ("0 0 * * 5#2", "at 00:00 on the second Friday of the month"),
     ],
 )
-def test_an_expression_in_words(expression: str, said: str) -> None:
-    assert words.of_cron(Cron(expression, zone("UTC"))) == said
+def test_an_expression_in_words(expression: str, description: str) -> None:
+    assert words.of_cron(Cron(expression, zone("UTC"))) == description
 
 
 @pytest.mark.parametrize(
-    ("every_s", "said"),
+    ("every_s", "description"),
     [(1, "every second"), (90, "every 90 seconds"), (600, "every 10 minutes"), (86_400, "every day")],
 )
-def test_an_interval_in_words(every_s: int, said: str) -> None:
-    assert words.of_interval(every_s) == said
+def test_an_interval_in_words(every_s: int, description: str) -> None:
+    assert words.of_interval(every_s) == description

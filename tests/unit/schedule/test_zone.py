@@ -1,4 +1,4 @@
-"""Time zones by name, and that of the machine."""
+"""Time zones by name, and the zone of the machine."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from edge.schedule.zone import board_zone, zone
 @pytest.mark.parametrize(
     "name", ["", ".", "..", "../x", "/etc/passwd", "Europe", "right/UTC", "Mars/Base", "a\0b", "x" * 9999]
 )
-def test_what_is_no_zone_gets_one_sentence(name: str) -> None:
+def test_an_unknown_zone_gets_one_sentence(name: str) -> None:
     with pytest.raises(UsageError, match="expected the name of a zone"):
         zone(name)
 
 
 @pytest.mark.parametrize("name", ["UTC", "Europe/Berlin", "US/Eastern", "America/Argentina/Buenos_Aires", "Etc/GMT+5"])
 def test_zones_are_found(name: str) -> None:
-    """Old names too: Debian 13 has them in a package that is not installed by default."""
+    """Older names are found too, although Debian 13 has them in a package that is not installed by default."""
     assert zone(name).key == name
 
 

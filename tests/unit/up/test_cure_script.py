@@ -1,4 +1,4 @@
-"""`systemd/edge-cure-broker`, with df, sleep and systemctl that tell what was asked of them."""
+"""Tests of the script `systemd/edge-cure-broker`, with simulated df, sleep and systemctl that record their calls."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SCRIPT = Path(__file__).parents[3] / "systemd" / "edge-cure-broker"
 
 
 class Board:
-    """Folders and programs as the script finds them; `said` is what it did, in order."""
+    """Makes the folders and programs for the script. The file `calls` records the programs that it ran, in order."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -20,7 +20,7 @@ class Board:
         self.room("99999 9")
         self._program("df", f"echo avail iavail; head -n 1 {folder}/room; sed -i '1{{$!d}}' {folder}/room")
         for name in ("sleep", "systemctl"):
-            self._program(name, f'echo "{name} $*" >>{folder}/said')
+            self._program(name, f'echo "{name} $*" >>{folder}/calls')
 
     def _program(self, name: str, body: str) -> None:
         path = self.folder / "bin" / name
@@ -28,17 +28,17 @@ class Board:
         path.chmod(0o755)
 
     def room(self, *answers: str) -> None:
-        """What `df` answers; the last one for ever."""
+        """Set the answers of `df`. The last answer is repeated."""
         (self.folder / "room").write_text("".join(f"{answer}\n" for answer in answers))
 
     def complain(self) -> None:
-        """As the gateway does."""
+        """Write a restart request, as the gateway does."""
         (self.folder / "complaints" / "gateway").write_text("it refused a job\n")
 
     def run(self) -> list[str]:
-        """What it did this time."""
-        said = self.folder / "said"
-        said.write_text("")
+        """Run the script, and return the calls that it made."""
+        calls = self.folder / "calls"
+        calls.write_text("")
         env = {
             "PATH": f"{self.folder}/bin:/usr/bin:/bin",
             "COMPLAINTS": str(self.folder / "complaints"),
@@ -48,12 +48,12 @@ class Board:
         }
         done = subprocess.run(["sh", SCRIPT], env=env, capture_output=True, text=True, check=False, timeout=30)
         assert (done.returncode, done.stderr) == (0, "")
-        return said.read_text().splitlines()
+        return calls.read_text().splitlines()
 
 
 @pytest.fixture
 def board(tmp_path: Path) -> Board:
-    """A board on which somebody complains."""
+    """A board with a restart request."""
     board = Board(tmp_path)
     board.complain()
     return board
@@ -63,20 +63,20 @@ RESTART = "systemctl restart rabbitmq-server.service"
 
 
 def test_a_complaint_starts_the_broker_again_at_once(board: Board) -> None:
-    """And is taken away, or the path unit would ask for ever."""
+    """The request is also removed, or the path unit would start the script again and again."""
     assert board.run() == [RESTART]
     assert not list((board.folder / "complaints").iterdir())
     assert (board.folder / "answer").read_text().strip().isdigit()
 
 
 def test_it_waits_for_room(board: Board) -> None:
-    """Bytes and inodes."""
+    """The script waits until there are both bytes and inodes."""
     board.room("100 9", "99999 0", "99999 9")
     assert board.run() == ["sleep 15", "sleep 15", RESTART]
 
 
 def test_the_next_one_waits_longer(board: Board) -> None:
-    """A broker that is not helped by it is not started again every minute."""
+    """If restarts do not help, the broker is not restarted every minute."""
     board.run()
     for least, most in ((10, 15), (50, 60), (290, 300), (890, 900), (3590, 3600), (3590, 3600)):
         board.complain()
@@ -86,6 +86,6 @@ def test_the_next_one_waits_longer(board: Board) -> None:
 
 
 def test_a_complaint_that_was_taken_back_does_nothing(board: Board) -> None:
-    """A queue took a job meanwhile."""
+    """The gateway withdraws its request if a queue has accepted a job meanwhile."""
     (board.folder / "complaints" / "gateway").unlink()
     assert board.run() == []

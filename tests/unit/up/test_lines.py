@@ -1,4 +1,4 @@
-"""The stack's log: whole lines, and no log that can stop the stack."""
+"""The log of the stack has whole lines, and its errors do not stop the stack."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from edge.up.lines import LineSplitter, StackLog
 
 
 class Refusing(io.StringIO):
-    """A log that takes nothing."""
+    """A log whose writes fail."""
 
     def __init__(self, fault: Exception) -> None:
         super().__init__()
         self.fault = fault
 
     def flush(self) -> None:
-        """Refuse."""
+        """Raise the error."""
         raise self.fault
 
 
 @pytest.mark.parametrize(
     "fault", [BrokenPipeError(32, "Broken pipe"), OSError(28, "No space left on device"), ValueError("closed file")]
 )
-def test_a_log_that_takes_nothing_does_not_stop_the_stack(fault: Exception) -> None:
-    """A reader that left, a full card, a closed file: the jobs matter more than the words about them."""
+def test_a_log_that_fails_does_not_stop_the_stack(fault: Exception) -> None:
+    """If the reader is gone, the card is full or the file is closed, the stack runs on."""
     StackLog(Refusing(fault)).say("hello")
 
 
-def test_what_a_pipe_delivers_comes_line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However it was cut; a line without an end is handed on at the end, and an endless one in pieces."""
+def test_data_of_a_pipe_comes_line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data may be split anywhere. A last line without an end is passed on at the end, a very long line in pieces."""
     monkeypatch.setattr("edge.up.lines._LONGEST", 10)
-    said: list[Any] = []
-    splitter = LineSplitter(said.append, lambda: said.append(None))
+    lines: list[Any] = []
+    splitter = LineSplitter(lines.append, lambda: lines.append(None))
     for data in (b"on", b"e\ntwo\nthr", b"ee \xff\n", b"0123456789ab", b"last"):
         splitter.data_received(data)
     splitter.connection_lost(None)
-    assert said == ["one", "two", "three \ufffd", "0123456789ab", "last", None]
+    assert lines == ["one", "two", "three \ufffd", "0123456789ab", "last", None]

@@ -1,4 +1,4 @@
-"""A part is started, started again when it ends, and stopped within its grace."""
+"""A part is started, restarted when it ends, and stopped within its grace time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from edge.up.part import Part, PartMisconfigured
 
 
 class Shell:
-    """Runs a shell script as a part; ready once it has made the file `ready`, which then becomes `seen`."""
+    """Runs a shell script as a part. It is ready when it has made the file `ready`, which is then renamed to `seen`."""
 
     def __init__(
         self, folder: Path, script: str, *, grace_s: float = 5.0, began: bool = False, insist_s: float | None = None
@@ -55,37 +55,37 @@ class Shell:
         )
 
     @property
-    def said(self) -> str:
+    def log(self) -> str:
         return self.out.getvalue()
 
 
-#: Goes on once the part has been seen to be ready.
+#: Start of a script: it continues when the part has been found to be ready.
 SEEN = "touch ready; until [ -e seen ]; do sleep 0.01; done; "
 
 
 async def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
-    """Return once `condition()`; a deadline, not a delay."""
+    """Wait until `condition()` is true, at most `timeout_s`."""
     async with asyncio.timeout(timeout_s):
         while not condition():
             await asyncio.sleep(0.01)
 
 
-def test_it_is_ready_says_its_lines_and_stops(tmp_path: Path) -> None:
-    """StackLog come out with the part's name; SIGTERM ends it and nothing is killed."""
+def test_a_part_is_ready_logs_its_lines_and_stops(tmp_path: Path) -> None:
+    """Lines of the program are logged with the name of the part. SIGTERM ends the program, and nothing is killed."""
 
     async def body() -> None:
         shell = Shell(tmp_path, "echo hello; touch ready; exec sleep 60")
         await shell.part.start(timeout_s=10)
-        await until(lambda: "worker   | hello" in shell.said)
+        await until(lambda: "worker   | hello" in shell.log)
         await shell.part.stop(asyncio.Event())
         assert not shell.part.running
-        assert "killing" not in shell.said
+        assert "killing" not in shell.log
 
     asyncio.run(body())
 
 
-def test_one_that_began_its_work_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job that takes the worker down at the start of the stack does not take the stack down."""
+def test_a_part_that_began_its_work_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that crashes the worker while the stack starts does not end the stack."""
     monkeypatch.setattr(part_module, "RESTART", Backoff(first_s=0.01, most_s=0.01))
 
     async def body() -> None:
@@ -94,14 +94,14 @@ def test_one_that_began_its_work_is_started_again(tmp_path: Path, monkeypatch: p
         )
         await shell.part.start(timeout_s=10)
         assert shell.starts == 4
-        assert shell.said.count("worker ended with code 9; starting it again in 0.01 s") == 3
+        assert shell.log.count("worker ended with code 9; starting it again in 0.01 s") == 3
         await shell.part.stop(asyncio.Event())
 
     asyncio.run(body())
 
 
-def test_one_that_ends_before_it_is_ready_gives_its_last_line(tmp_path: Path) -> None:
-    """The error carries the exit code and what the program said last."""
+def test_a_part_that_ends_before_it_is_ready_gives_its_last_line(tmp_path: Path) -> None:
+    """The error has the exit code and the last line of output."""
 
     async def body() -> None:
         shell = Shell(tmp_path, "echo first; echo no such disk >&2; exit 7")
@@ -111,8 +111,8 @@ def test_one_that_ends_before_it_is_ready_gives_its_last_line(tmp_path: Path) ->
     asyncio.run(body())
 
 
-def test_one_that_stays_silent_is_given_up_at_the_deadline(tmp_path: Path) -> None:
-    """Not ready in time is an error; stopping it is still the caller's."""
+def test_a_part_that_is_not_ready_at_the_deadline_is_an_error(tmp_path: Path) -> None:
+    """A part that is not ready in time is an error. The caller must still stop it."""
 
     async def body() -> None:
         shell = Shell(tmp_path, "exec sleep 60")
@@ -124,7 +124,7 @@ def test_one_that_stays_silent_is_given_up_at_the_deadline(tmp_path: Path) -> No
 
 
 def test_a_crash_starts_it_again_with_growing_pauses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each end is one line with reason and pause; the pauses are the steps, the last one stays."""
+    """Each end is logged in one line with reason and pause. The pauses grow up to the longest one."""
     monkeypatch.setattr(part_module, "RESTART", Backoff(first_s=0.01, most_s=0.02))
 
     async def body() -> None:
@@ -134,7 +134,7 @@ def test_a_crash_starts_it_again_with_growing_pauses(tmp_path: Path, monkeypatch
         await until(lambda: shell.starts >= 4)
         keeping.cancel()
         await asyncio.wait({keeping})
-        ends = [line for line in shell.said.splitlines() if "was ended by SIGSEGV" in line]
+        ends = [line for line in shell.log.splitlines() if "was ended by SIGSEGV" in line]
         assert [line.rsplit(" in ", 1)[1] for line in ends[:3]] == ["0.01 s", "0.02 s", "0.02 s"]
         await shell.part.stop(asyncio.Event())
 
@@ -143,7 +143,7 @@ def test_a_crash_starts_it_again_with_growing_pauses(tmp_path: Path, monkeypatch
 
 @pytest.mark.parametrize("ready_first", [True, False])
 def test_a_configuration_error_is_not_tried_again(tmp_path: Path, *, ready_first: bool) -> None:
-    """Exit code 2 ends the stack with the part's own line and the same code."""
+    """Exit code 2 of a part ends the stack with the part's last line and the same code."""
     script = (SEEN if ready_first else "") + "echo 'power.pause = 200: at most 100'; exit 2"
 
     async def body() -> None:
@@ -157,8 +157,8 @@ def test_a_configuration_error_is_not_tried_again(tmp_path: Path, *, ready_first
     asyncio.run(body())
 
 
-def test_one_that_loses_the_first_sigterm_gets_another(tmp_path: Path) -> None:
-    """A broker that is told to stop while it boots does not hear it."""
+def test_a_part_that_misses_the_first_sigterm_gets_another(tmp_path: Path) -> None:
+    """A broker misses a SIGTERM while it boots."""
 
     async def body() -> None:
         script = "trap 'trap - TERM' TERM; touch ready; while :; do sleep 0.01; done"
@@ -166,26 +166,26 @@ def test_one_that_loses_the_first_sigterm_gets_another(tmp_path: Path) -> None:
         await shell.part.start(timeout_s=10)
         await shell.part.stop(asyncio.Event())
         assert "was ended by SIGTERM" in await shell.part.end()
-        assert "killing" not in shell.said
+        assert "killing" not in shell.log
 
     asyncio.run(body())
 
 
-def test_one_that_ignores_sigterm_is_killed_after_its_grace(tmp_path: Path) -> None:
-    """The log says that and why it was killed."""
+def test_a_part_that_ignores_sigterm_is_killed_after_its_grace(tmp_path: Path) -> None:
+    """The log names the kill and its reason."""
 
     async def body() -> None:
         shell = Shell(tmp_path, "trap '' TERM; touch ready; while :; do sleep 60; done", grace_s=0.1)
         await shell.part.start(timeout_s=10)
         await shell.part.stop(asyncio.Event())
         assert not shell.part.running
-        assert "killing worker: it did not end in 0.1 s" in shell.said
+        assert "killing worker: it did not end in 0.1 s" in shell.log
 
     asyncio.run(body())
 
 
 def test_a_second_signal_hurries(tmp_path: Path) -> None:
-    """With `hurry` set nobody waits for the grace."""
+    """If `hurry` is set, the stop does not wait for the grace time."""
 
     async def body() -> None:
         shell = Shell(tmp_path, "trap '' TERM; touch ready; while :; do sleep 60; done", grace_s=600)
@@ -195,13 +195,13 @@ def test_a_second_signal_hurries(tmp_path: Path) -> None:
         started = time.monotonic()
         await shell.part.stop(hurry)
         assert time.monotonic() - started < 60
-        assert "a second signal came" in shell.said
+        assert "a second signal came" in shell.log
 
     asyncio.run(body())
 
 
 def test_a_killed_child_takes_its_session_along(tmp_path: Path) -> None:
-    """SIGKILL reaches what the program itself started."""
+    """SIGKILL also reaches the processes that the program started."""
     child = Child(["sh", "-c", "sleep 600 & echo $!; wait"], env=dict(os.environ), cwd=tmp_path, output=subprocess.PIPE)
     assert child.output is not None
     with child.output:
@@ -215,15 +215,15 @@ def test_a_killed_child_takes_its_session_along(tmp_path: Path) -> None:
     os.close(grandchild)
 
 
-def test_what_a_part_left_running_ends_with_it(tmp_path: Path) -> None:
-    """A worker that was killed leaves no child of its job behind."""
+def test_processes_that_a_part_left_running_end_with_it(tmp_path: Path) -> None:
+    """When a worker ends, no process of its job is left running."""
     child = Child(
         ["sh", "-c", "sleep 600 & echo $!; exit 3"], env=dict(os.environ), cwd=tmp_path, output=subprocess.PIPE
     )
     assert child.output is not None
     left = int(child.output.readline())
     assert child.wait(10) == 3
-    child.output.read()  # ends when nobody can write to it any more
+    child.output.read()  # it returns when no process can write to the pipe any more
     child.output.close()
     assert not Path(f"/proc/{left}/cmdline").exists() or not Path(f"/proc/{left}/cmdline").read_bytes()
     child.close()

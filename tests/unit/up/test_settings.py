@@ -12,7 +12,7 @@ from edge.up.settings import overrides, settings
 
 
 def test_the_first_start_writes_a_file_that_keeps_all_state_under_the_root(tmp_path: Path) -> None:
-    """Root, run folder and password lie beside the file; the ports follow one another."""
+    """Root, run folder and password are below the folder of the file. The ports are consecutive."""
     root = tmp_path / "edge"
     config = settings(root, env={}).config
     assert (config.root, config.run) == (root, root / "run")
@@ -23,11 +23,11 @@ def test_the_first_start_writes_a_file_that_keeps_all_state_under_the_root(tmp_p
 
 
 def test_critical_power_leaves_this_computer_on(tmp_path: Path) -> None:
-    """Whoever tries `edge power simulate critical` on a laptop keeps it; a board's own file decides otherwise."""
+    """`edge power simulate critical` does not power off a laptop. The configuration of an appliance differs here."""
     assert settings(tmp_path, env={}).config.power.critical.dry_run
 
 
-def test_what_a_person_changed_stays(tmp_path: Path) -> None:
+def test_changes_of_a_person_stay(tmp_path: Path) -> None:
     """The second start reads the file and does not write it."""
     settings(tmp_path, env={})
     path = tmp_path / "edge.yaml"
@@ -39,7 +39,7 @@ def test_what_a_person_changed_stays(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("text", "key"), [("gateway: {port: 9000}\n", "root"), ("root: .\n", "run")])
 def test_a_file_that_does_not_say_where_state_lies_is_refused(tmp_path: Path, text: str, key: str) -> None:
-    """The default is an appliance's folder, not the one that was asked for."""
+    """The default is the folder of an appliance, not the requested one."""
     (tmp_path / "edge.yaml").write_text(text)
     with pytest.raises(ConfigError, match=f"^{key} = .*add `{key}: "):
         settings(tmp_path, env={})
@@ -49,7 +49,7 @@ def test_a_file_that_does_not_say_where_state_lies_is_refused(tmp_path: Path, te
 
 
 def test_a_port_on_the_command_line_wins_for_this_run(tmp_path: Path) -> None:
-    """Over the file and over the environment; the file keeps what it says."""
+    """The command line overrides the file and the environment. The file is not changed."""
     settings(tmp_path, port=9000, env={})
     assert settings(tmp_path, env={}).config.gateway.port == 9000
     assert settings(tmp_path, port=9500, env={"EDGE_GATEWAY_PORT": "9400"}).config.gateway.port == 9500
@@ -58,14 +58,14 @@ def test_a_port_on_the_command_line_wins_for_this_run(tmp_path: Path) -> None:
 
 
 def test_a_root_that_cannot_be_made_is_a_configuration_error(tmp_path: Path) -> None:
-    """One line with the path."""
+    """The error is one line with the path."""
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="root = "):
         settings(tmp_path / "file" / "edge", env={})
 
 
 def test_no_jump_of_the_clock_ends_a_wait_for_an_acknowledgement() -> None:
-    """RabbitMQ counts `consumer_timeout` by the wall clock, and a board may wake up in 1970."""
+    """RabbitMQ measures `consumer_timeout` by the wall clock, and the clock of a board may start in 1970."""
     unit = (Path(__file__).parents[3] / "systemd" / "rabbitmq" / "rabbitmq.conf").read_text()
     for text in (unit, rabbitmq.conf(port=1, user="u", password="p")):
         values = dict(line.split(" = ", 1) for line in text.splitlines() if " = " in line)

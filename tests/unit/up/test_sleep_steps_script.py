@@ -1,4 +1,4 @@
-"""`systemd/edge-sleep-steps`, on a folder tree in place of the kernel's."""
+"""Tests of the script `systemd/edge-sleep-steps`, on a folder tree in place of `/sys`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RECORD = """<service-group>
 
 
 class Kernel:
-    """A board with four cores and Wi-Fi."""
+    """Simulates a board with four cores and Wi-Fi."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -28,7 +28,7 @@ class Kernel:
         (policy / "scaling_governor").write_text("ondemand\n")
         for core in range(4):
             (self.cpu / f"cpu{core}").mkdir()
-            if core:  # the first one cannot be switched off
+            if core:  # core 0 cannot be switched off
                 (self.cpu / f"cpu{core}/online").write_text("1\n")
         (folder / "sys/class/net/wlan0/wireless").mkdir(parents=True)
         (folder / "run/sleep").mkdir(parents=True)
@@ -52,7 +52,7 @@ class Kernel:
 
     @property
     def state(self) -> tuple[str, list[str], str]:
-        """Governor of the clock, which cores are on, Wi-Fi's power save."""
+        """CPU frequency governor, states of cores 1 to 3, and power save of the Wi-Fi."""
         cores = [(self.cpu / f"cpu{core}/online").read_text().strip() for core in (1, 2, 3)]
         return (
             (self.cpu / "cpufreq/policy0/scaling_governor").read_text().strip(),
@@ -67,7 +67,7 @@ def kernel(tmp_path: Path) -> Kernel:
 
 
 def test_light_sleep_and_back(kernel: Kernel) -> None:
-    """Asked twice, nothing is forgotten of how it was."""
+    """After two requests for light sleep, the original state is still known and restored."""
     kernel.ask("on")
     kernel.ask("on")
     assert kernel.state == ("powersave", ["0", "0", "0"], "on")
@@ -76,8 +76,8 @@ def test_light_sleep_and_back(kernel: Kernel) -> None:
     assert not (kernel.folder / "kept").exists()
 
 
-def test_what_was_so_before_stays_so(kernel: Kernel) -> None:
-    """A core that its owner had switched off, and Wi-Fi that saved power already."""
+def test_settings_from_before_the_sleep_are_restored(kernel: Kernel) -> None:
+    """A core that was off stays off, and Wi-Fi that saved power already stays in power save."""
     (kernel.cpu / "cpu2/online").write_text("0\n")
     (kernel.folder / "wifi").write_text("on\n")
     kernel.ask("on")
@@ -86,7 +86,7 @@ def test_what_was_so_before_stays_so(kernel: Kernel) -> None:
 
 
 def test_a_kernel_that_offers_nothing(tmp_path: Path) -> None:
-    """A container, or a board with one core: nothing is done, and nothing fails."""
+    """In a container, or on a board with one core, the script does nothing and does not fail."""
     kernel = Kernel(tmp_path)
     for path in [*kernel.cpu.glob("cpu*/online"), kernel.cpu / "cpufreq/policy0/scaling_available_governors"]:
         path.unlink()
@@ -96,7 +96,7 @@ def test_a_kernel_that_offers_nothing(tmp_path: Path) -> None:
 
 
 def test_the_record_says_when_it_is_awake(kernel: Kernel) -> None:
-    """While it goes down, and not any more once it woke; what is no time is not told."""
+    """The record has the time while the board is asleep, and not after it woke. Text that is no time is left out."""
     kernel.ask(awake="1795880137")
     assert "    <txt-record>awake=1795880137</txt-record>\n" in (kernel.folder / "record").read_text()
     kernel.ask(awake="1795880200")

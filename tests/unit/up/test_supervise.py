@@ -1,4 +1,4 @@
-"""What `edge up` does before its parts run."""
+"""The actions of `edge up` before its parts run."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from edge.up.supervise import Stack
 
 
 def test_only_a_full_card_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With room, what cannot be written is another's, or the card fails: it ends with that in one line."""
-    said = io.StringIO()
+    """If there is room, the file belongs to another user or the card fails. Then `edge up` ends with one line."""
+    log = io.StringIO()
     config = Config(root=tmp_path, run=tmp_path / "run")
     loaded = Loaded(config, {}, tmp_path / "edge.yaml")
-    stack = Stack(loaded, PrivateNode(tmp_path / "broker", NodePorts(1, 2, 3)), StackLog(said), env={})
+    stack = Stack(loaded, PrivateNode(tmp_path / "broker", NodePorts(1, 2, 3)), StackLog(log), env={})
 
     def full() -> None:
         raise Unwritable("the broker cannot write store: No space left on device")
@@ -33,4 +33,4 @@ def test_only_a_full_card_is_waited_for(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("edge.up.supervise.durable.has_free_space", lambda _folder, _bytes: next(room))
     with pytest.raises(Unwritable, match="the broker cannot write"):
         asyncio.run(stack._work())
-    assert said.getvalue().count("trying again in 0 s") == 2
+    assert log.getvalue().count("trying again in 0 s") == 2

@@ -1,4 +1,4 @@
-"""Whether the files that jobs were given are there, and what they take."""
+"""Checks the input files of jobs: whether one is lost, and how much disk space they use."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from edge.core.text import size as in_words
 
 
 def files(layout: Layout) -> Iterator[Finding]:
-    """Say what the files take; nothing where there are none."""
-    from edge.ledger.reader import LedgerReader  # on a board only
+    """Check that no input file is lost, and how much disk space they use. Yields nothing if there are no files."""
+    from edge.ledger.reader import LedgerReader  # loaded on a board only
     from edge.results.incoming import Incoming
     from edge.results.inputs import Inputs
 
@@ -25,16 +25,16 @@ def files(layout: Layout) -> Iterator[Finding]:
         with closing(LedgerReader.open(layout.ledger)) as opened:
             wanted = opened.wanted_files()
     except (EdgeError, OSError):
-        return  # told as a fault of the disk or the ledger
+        return  # the checks of the disk and the ledger report this
     if lost := sorted(wanted - stored.keys()):
-        text = f"{len(lost)} files that open jobs or schedules were given are gone, such as {lost[0]}"
-        yield fail("files", text, "their jobs will end as no-input: upload the files again before, by the same content")
+        text = f"{len(lost)} input files of open jobs or schedules are lost, such as {lost[0]}"
+        yield fail("files", text, "their jobs will end as no-input, unless files with the same content are uploaded")
     if not stored and not unfinished:
         return
     taken, disk = sum(stored.values()) + sum(unfinished), os.statvfs(layout.files)
     text = f"{len(stored)} for jobs, {len(unfinished)} unfinished uploads, {in_words(taken)}"
     if taken > disk.f_blocks * disk.f_frsize / 2:
-        advice = "jobs that are open keep theirs: let them end, or cancel some; then lower gateway.files.max_bytes"
+        advice = "open jobs keep their files: let them end, or cancel some; then lower gateway.files.max_bytes"
         yield warn("files", f"{text}, more than half of the disk", advice)
     elif not lost:
         yield ok("files", text)

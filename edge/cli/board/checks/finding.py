@@ -1,4 +1,4 @@
-"""What a check found."""
+"""The finding of a check: a severity, the part that was checked, a sentence, and an advice."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class Severity(StrEnum):
-    """How bad it is; FAIL makes `edge doctor` exit 1."""
+    """Severity of a finding. FAIL makes `edge doctor` exit with 1."""
 
     OK = "ok"
     WARN = "warn"
@@ -25,15 +25,15 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def ok(part: str, text: str) -> Finding:
-    """All is well with `part`."""
+    """Return the finding that `part` works as it should."""
     return Finding(Severity.OK, part, text)
 
 
 def warn(part: str, text: str, advice: str) -> Finding:
-    """Works, but not as it should."""
+    """Return the finding that `part` works, but not as it should."""
     return Finding(Severity.WARN, part, text, advice)
 
 
 def fail(part: str, text: str, advice: str) -> Finding:
-    """Does not work."""
+    """Return the finding that `part` does not work."""
     return Finding(Severity.FAIL, part, text, advice)

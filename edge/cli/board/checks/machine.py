@@ -1,4 +1,4 @@
-"""Checks of the machine: versions, clock, disk, memory limits."""
+"""Checks of the machine: versions, clock, disk, memory limits and the sandbox for programs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _VOLATILE = {"tmpfs", "ramfs"}
 
 
 def versions() -> Iterator[Finding]:
-    """Which programs are here, and whether the device extra is."""
+    """Report the versions of the installed libraries. The check fails if the device extra is missing."""
     found, missing = [], []
     for name in _DEVICE:
         try:
@@ -41,7 +41,7 @@ def versions() -> Iterator[Finding]:
 
 
 def clock(now: float | None = None) -> Iterator[Finding]:
-    """Whether the time can be right; nothing is lost by a wrong one, but times and ages are."""
+    """Check that the time is plausible and synchronised. A wrong time loses no job, but times and ages are wrong."""
     now = time.time() if now is None else now
     shown = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
     if not plausible(now):
@@ -55,8 +55,8 @@ def clock(now: float | None = None) -> Iterator[Finding]:
 
 
 def commands(config: Config) -> Iterator[Finding]:
-    """Whether this machine can run the programs that the configuration allows."""
-    from edge.worker.command.here import missing  # only where there are commands
+    """Check that this machine can run the programs that the configuration allows."""
+    from edge.worker.command.here import missing  # only loaded if there are commands
 
     lacking = list(missing(config))
     for what, cure in lacking:
@@ -66,7 +66,7 @@ def commands(config: Config) -> Iterator[Finding]:
 
 
 def disk(root: Path) -> Iterator[Finding]:
-    """Room and kind of the file system that keeps the state."""
+    """Check the free space and the type of the file system that holds the state root."""
     place = root
     while not place.exists() and place != place.parent:
         place = place.parent
@@ -80,13 +80,14 @@ def disk(root: Path) -> Iterator[Finding]:
     share = free / max(1, disk.f_blocks * disk.f_frsize)
     text = f"{size(free)} free ({share:.0%}) of {place}" + (f", {kind}" if kind else "")
     if disk.f_flag & os.ST_RDONLY:
-        yield fail("disk", f"{text}, read-only", "a card that turned read-only is worn out or was cut off: dmesg tells")
+        advice = "a card that turned read-only is worn out, or lost its power: dmesg shows the reason"
+        yield fail("disk", f"{text}, read-only", advice)
     elif kind in _NO_LINKS:
         yield fail("disk", f"{text}: cannot hold results, which need hard links", "put `root` on ext4")
     elif free < _FAIL_BYTES:
         yield fail("disk", text, "remove something; `edge rm` and a smaller retention.keep_bytes free results")
     elif disk.f_files and not disk.f_favail:
-        yield fail("disk", f"{text}, but no inode is free", "remove files; results take one each")
+        yield fail("disk", f"{text}, but no inode is free", "remove files; each result needs one inode")
     elif free < _WARN_BYTES:
         yield warn("disk", text, "remove something before results can no longer be written")
     elif kind in _VOLATILE:
@@ -99,14 +100,14 @@ def disk(root: Path) -> Iterator[Finding]:
 
 
 def memory(holds: Callable[[], bool | None] = memory_limits_hold) -> Iterator[Finding]:
-    """Whether the units' memory limits hold, without which a job that eats the memory takes others along.
+    """Check that the memory limits of the systemd units hold. Yields nothing if that cannot be found out.
 
-    Nothing where that cannot be told.
+    Without the limits, a job that uses up the memory can make the kernel kill other processes too.
     """
     held = holds()
     if held:
-        yield ok("memory limits", "held by the kernel")
+        yield ok("memory limits", "enforced by the kernel")
     elif held is False:
-        text = "do not hold: the kernel's memory control group is off; a job that eats the memory may take others along"
+        text = "do not hold: the kernel's memory control group is off; a job that uses up the memory may end others too"
         advice = "put cgroup_enable=memory into /boot/firmware/cmdline.txt (`edge deploy` does so), and reboot"
         yield warn("memory limits", text, advice)

@@ -1,4 +1,4 @@
-"""Checks of MQTT: the broker lets us in, and what earlier configurations left at brokers."""
+"""Checks of MQTT: the login at the broker, and topics that earlier configurations left at other brokers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _PATIENCE_S = 10.0
 
 
 def broker(config: Config, *, patience_s: float = _PATIENCE_S) -> Iterator[Finding]:
-    """The MQTT broker takes us in with the password that we have, and nobody without one where jobs come by topic."""
+    """Check that the MQTT broker accepts this board's login.
+
+    If jobs can be submitted by topic, check also that the broker refuses clients without a password.
+    """
     wanted = config.mqtt.broker
     if wanted is not None and config.mqtt.enabled:
         try:
@@ -29,17 +32,18 @@ def broker(config: Config, *, patience_s: float = _PATIENCE_S) -> Iterator[Findi
             yield fail("mqtt", f"{wanted.address}: {why}", "mqtt.host, port, user and password_file; is the broker up?")
         elif wanted.user is not None and wanted.tls_ca is None and not wanted.local:
             text = (
-                f"{wanted.address} takes us in as {wanted.user}, but whoever listens on the network reads the password"
+                f"{wanted.address} accepts the login as {wanted.user}, but anybody who listens on the network can read "
+                "the password"
             )
             yield warn("mqtt", text, "mqtt.tls_ca: the PEM file that vouches for the broker")
         else:
-            yield ok("mqtt", f"{wanted.address} takes us in" + (f" as {wanted.user}" if wanted.user else ""))
+            yield ok("mqtt", f"{wanted.address} accepts the login" + (f" as {wanted.user}" if wanted.user else ""))
         yield from _submit(config, wanted, reached=not why, patience_s=patience_s)
     yield from _left(config.layout.mqtt)
 
 
 def _submit(config: Config, wanted: MqttBroker, *, reached: bool, patience_s: float) -> Iterator[Finding]:
-    """Who may submit by topic."""
+    """Check that the token for jobs by topic exists, and that clients without a password cannot submit any."""
     submit = config.mqtt.submit
     if submit is None:
         return
@@ -50,19 +54,19 @@ def _submit(config: Config, wanted: MqttBroker, *, reached: bool, patience_s: fl
         return
     token = tokens.get(submit.token)
     if token is None or not {Scope.SUBMIT, Scope.ADMIN} & set(token.scopes):
-        text = f"no token {submit.token!r} with scope submit is here, so nobody submits by topic"
+        text = f"there is no token {submit.token!r} with scope submit, so nobody can submit by topic"
         yield warn("mqtt.submit", text, f"edge token add {submit.token}")
     stranger = MqttBroker(host=wanted.host, port=wanted.port, tls_ca=wanted.tls_ca)
     if reached and not _refusal(stranger, patience_s):
-        text = f"{wanted.address} takes in clients without a password: whoever is on the network may submit jobs"
+        text = f"{wanted.address} accepts clients without a password: anybody on the network may submit jobs"
         yield warn("mqtt.submit", text, "allow_anonymous false, in the broker's configuration")
 
 
 def _left(path: Path) -> Iterator[Finding]:
-    """What could not be removed from brokers that are no longer configured."""
+    """Report topics that could not be removed from brokers that are no longer configured."""
     if not path.exists():
         return
-    from edge.gateway.mqtt.announced import AnnouncedFile  # reads one file; without aiohttp and paho
+    from edge.gateway.mqtt.announced import AnnouncedFile  # reads one file; needs neither aiohttp nor paho
 
     for place in AnnouncedFile(path).read().old:
         at, topics = place.broker, place.topics
@@ -73,35 +77,35 @@ def _left(path: Path) -> Iterator[Finding]:
 
 
 class _Try:
-    """Waits for one connection, or for the reason why there is none."""
+    """The listener of one connection, which it waits for. The thread of the connection calls its methods."""
 
     def __init__(self) -> None:
-        self.done = threading.Event()
-        self.let_in = False
+        self.done = threading.Event()  # set once the connection succeeded or failed
+        self.connected = False
 
     def up(self) -> None:
-        """It worked."""
-        self.let_in = True
+        """Note that the broker accepted the login."""
+        self.connected = True
         self.done.set()
 
     def down(self) -> None:
-        """It is over."""
+        """Ignore the end of the connection."""
 
     def received(self, message: object) -> None:
-        """Nothing is subscribed."""
+        """Ignore messages: nothing is subscribed."""
 
     def confirmed(self, topic: str) -> None:
-        """Nothing is published."""
+        """Ignore confirms: nothing is published."""
 
     def note(self, line: str) -> None:
-        """A try that failed."""
-        if not self.let_in and "connected to" not in line:
+        """Note that the connection failed, unless `line` says that it is established."""
+        if not self.connected and "connected to" not in line:
             self.done.set()
 
 
 def _refusal(wanted: MqttBroker, patience_s: float) -> str:
-    """Why the broker does not let us in; empty: it does."""
-    from edge.mqtt.connection import Connection  # with paho: only where there is MQTT
+    """Return the reason why the broker refuses the login, or an empty text if it accepts it."""
+    from edge.mqtt.connection import Connection  # loads paho, so only if MQTT is configured
 
     attempt = _Try()
     connection = Connection(wanted, attempt, note=attempt.note)
@@ -109,6 +113,6 @@ def _refusal(wanted: MqttBroker, patience_s: float) -> str:
     try:
         if not attempt.done.wait(patience_s):
             return f"no answer for {patience_s:g} s"
-        return "" if attempt.let_in else connection.why or "the connection was lost"
+        return "" if attempt.connected else connection.why or "the connection was lost"
     finally:
         connection.close()

@@ -1,4 +1,4 @@
-"""Checks of what should be running: broker, governor, workers, gateway."""
+"""Checks of the running parts: broker, governor, workers, head and gateway."""
 
 from __future__ import annotations
 
@@ -20,15 +20,20 @@ from edge.model import PowerState, WorkerState, WorkerStatus
 if TYPE_CHECKING:
     from edge.client import Client
 
-_OLDEST = (3, 10)
+_OLDEST = (3, 10)  # the oldest version of RabbitMQ that is supported
 
 
 def broker(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: float = 10.0) -> Iterator[Finding]:
-    """RabbitMQ takes us in, and each queue has a leader that answers: an open port alone says little.
+    """Check that RabbitMQ accepts the login, and that each queue has a leader that answers.
 
-    `more` are the queues that this board wants beside the usual ones.
+    An open port alone does not show that the queues work.
+
+    Args:
+        config: how to reach the broker.
+        more: names of queues that this board needs in addition to the usual ones.
+        timeout_s: the longest time to wait for an answer.
     """
-    from edge.broker import topology  # kombu: the device extra
+    from edge.broker import topology  # needs kombu of the device extra
     from edge.broker.refusal import cure
     from edge.broker.topology import reached
 
@@ -44,13 +49,13 @@ def broker(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: float =
     version = str(properties.get("version", "?"))
     text = f"{properties.get('product', 'RabbitMQ')} {version} at {address}"
     if _numbers(version) < _OLDEST:
-        yield fail("broker", text, "RabbitMQ 3.10 or later: quorum queues of older ones lose messages")
+        yield fail("broker", text, "install RabbitMQ 3.10 or later: quorum queues of older versions lose messages")
         return
     yield ok("broker", text)
     counts, missing = {}, []
     for name in (*(queue.name for queue in topology.QUEUES.values()), *more, topology.DEAD_NAME):
         try:
-            # A connection for each: a queue that is not there closes the channel it was asked for on.
+            # A connection for each queue: asking for a queue that does not exist makes the broker close the channel.
             with reached(config, timeout_s=timeout_s) as channel:
                 count = channel.queue_declare(queue=name, passive=True).message_count
         except EdgeError as err:
@@ -59,9 +64,7 @@ def broker(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: float =
             elif remedy := cure(err.__cause__):
                 yield fail("queues", f"{name}: {err}", remedy)
             else:
-                advice = (
-                    "nothing to do: the broker is started again for it, and given a new store if that does not help"
-                )
+                advice = "nothing to do: the broker is restarted, and gets a new store if that does not help"
                 yield fail("queues", f"{name} does not answer: {err}", advice)
             continue
         if other := _declared_otherwise(config, name, timeout_s=timeout_s):
@@ -71,15 +74,14 @@ def broker(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: float =
     if missing:
         yield warn("queues", f"not there yet: {', '.join(missing)}", "gateway and worker make them when they start")
     if counts.pop(topology.DEAD_NAME, 0):
-        yield warn(
-            "queues", f"{topology.DEAD_NAME} holds messages the broker gave up on", "a worker ends them as failed"
-        )
+        text = f"{topology.DEAD_NAME} holds messages that the broker gave up on"
+        yield warn("queues", text, "nothing to do: a worker ends their jobs as failed")
     if counts:
         yield ok("queues", ", ".join(f"{name} {count}" for name, count in counts.items()) + " waiting")
 
 
 def _declared_otherwise(config: BrokerConfig, name: str, *, timeout_s: float) -> Finding | None:
-    """What is wrong with a queue that is there with other properties: gateway and worker refuse to work with it."""
+    """Return a finding if the queue exists with other properties: gateway and worker refuse to work with it."""
     from edge.broker.refusal import cure
     from edge.broker.topology import queue, reached
 
@@ -87,22 +89,22 @@ def _declared_otherwise(config: BrokerConfig, name: str, *, timeout_s: float) ->
         with reached(config, timeout_s=timeout_s) as channel:
             queue(name)(channel).queue_declare()
     except EdgeError as err:
-        # A node's user may only look at queues, which is as it should be.
+        # A node's user has no right to declare queues. That error is expected.
         if "inequivalent" in str(err):
             return fail("queues", f"{name} has other properties than ours: {err}", cure(err.__cause__))
     return None
 
 
 def complaints(layout: Layout) -> Iterator[Finding]:
-    """Nobody waits for the broker to be started again because its queues are dead."""
+    """Report each open request to restart the broker because its queues do not answer."""
     try:
         found = sorted(path for path in layout.complaints.iterdir() if not path.name.startswith("."))
     except OSError:
-        return  # nobody ever complained, or not for this user to see
+        return  # there was no request yet, or this user may not read the folder
     for path in found:
-        with suppress(OSError):  # taken back meanwhile
+        with suppress(OSError):  # the request was removed meanwhile
             text = f"{path.name} says: {path.read_text().strip()}"
-            yield warn("broker", text, "it is started again by itself once its disk has room; jobs are kept meanwhile")
+            yield warn("broker", text, "it is restarted automatically once its disk has room; jobs are kept meanwhile")
 
 
 def _credentials(config: BrokerConfig) -> str:
@@ -116,87 +118,87 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def power(layout: Layout) -> Iterator[Finding]:
-    """The governor lives and its word is fresh: without it nothing is run."""
-    from edge.power.status import read  # a board's part
+    """Check that the governor runs and its report is recent. Without a report no job is run."""
+    from edge.power.status import read  # loaded on a board only
 
-    said = read(layout.power)
-    if said.state is PowerState.UNKNOWN:
-        yield fail("power", said.reason, f"nothing is run until {said.until or 'the governor knows better'}")
+    report = read(layout.power)
+    if report.state is PowerState.UNKNOWN:
+        yield fail("power", report.reason, f"nothing is run until {report.until or 'the state is known'}")
     else:
-        yield ok("power", f"{said.state}: {said.reason}")
+        yield ok("power", f"{report.state}: {report.reason}")
 
 
 def sleep(power: PowerConfig) -> Iterator[Finding]:
-    """Whether a board that is to sleep can wake by itself; nothing where it never sleeps."""
-    from edge.power.sleep import means  # a board's part
+    """Check that a board that sleeps can wake up by itself. Yields nothing if it never sleeps."""
+    from edge.power.sleep import means  # loaded on a board only
 
     if power.sleep.when == "never":
         return
     if power.sleep.wake == "light":
         yield ok("sleep", f"{power.sleep.when}: lightly, with the board on")
     elif why := means.obstacle(power):
-        yield warn("sleep", why, "it does not go down, and sleeps lightly in its place")
+        yield warn("sleep", why, "the board stays on, and uses light sleep instead")
     elif power.sleep.ups_returns:
         yield ok("sleep", f"{power.sleep.when}: a UPS switches the power back on (power.sleep.ups_returns)")
     elif not means.may_set(power.critical.wakealarm):
-        advice = "run this as the user of the governor, or as root, to know"
+        advice = "to check it, run this as the user of the governor, or as root"
         yield warn("sleep", f"{power.critical.wakealarm} cannot be written by this user", advice)
     else:
         yield ok("sleep", f"{power.sleep.when}: {power.critical.wakealarm} wakes it")
 
 
 def workers(layout: Layout, wanted: Iterable[WorkerEntry] = ()) -> Iterator[Finding]:
-    """Some worker lives, as does each of those that are `wanted`, and says nothing of trouble."""
+    """Check that at least one worker and each of `wanted` runs, and that none reports a problem."""
     living = set[str]()
     for path in sorted(layout.run.glob("worker-*.json")):
         try:
-            said = msgspec.json.decode(path.read_bytes(), type=WorkerStatus)
+            status = msgspec.json.decode(path.read_bytes(), type=WorkerStatus)
         except (OSError, ValueError) as err:
-            yield warn("worker", f"{path} cannot be read: {err}", "a worker writes it anew when it starts")
+            yield warn("worker", f"{path} cannot be read: {err}", "a worker writes it again when it starts")
             continue
-        if said.boot_id != boot_id() or not process_alive(said.pid) or said.state is WorkerState.STOPPED:
+        if status.boot_id != boot_id() or not process_alive(status.pid) or status.state is WorkerState.STOPPED:
             continue
-        living.add(said.name)
-        if said.reason:
-            yield warn("worker", f"{said.name} holds: {said.reason}", "it goes on by itself once that is over")
-        elif process_stopped(said.pid) and not layout.frozen(said.name).exists():
-            yield warn("worker", f"{said.name} was stopped by a signal", f"kill -CONT {said.pid}")
-        elif said.state is WorkerState.DISCONNECTED:
-            yield warn("worker", f"{said.name} is not connected to the broker", "see broker above")
+        living.add(status.name)
+        if status.reason:
+            yield warn("worker", f"{status.name} waits: {status.reason}", "it continues by itself once that is over")
+        elif process_stopped(status.pid) and not layout.frozen(status.name).exists():
+            yield warn("worker", f"{status.name} was stopped by a signal", f"kill -CONT {status.pid}")
+        elif status.state is WorkerState.DISCONNECTED:
+            yield warn("worker", f"{status.name} is not connected to the broker", "see broker above")
         else:
-            yield ok("worker", f"{said.name}: {said.state}, process {said.pid}")
+            yield ok("worker", f"{status.name}: {status.state}, process {status.pid}")
     if not living:
         yield fail("worker", "none runs: jobs are kept, none is begun", "`edge up`, or: systemctl start edge-worker")
         return
     for entry in wanted:
         if entry.name not in living:
-            what = f"kinds {', '.join(entry.kinds)}" if entry.kinds else f"kinds of pool {entry.takes}"
-            text = f"{entry.name} does not run, which takes {what}: their jobs are kept, and may not be begun"
+            kinds = f"kinds {', '.join(entry.kinds)}" if entry.kinds else f"kinds of pool {entry.takes}"
+            text = f"{entry.name}, which takes {kinds}, does not run: their jobs are kept, and may not start"
             yield fail("worker", text, f"`edge up`, or: systemctl enable --now {unit(entry)}")
 
 
 def unit(entry: WorkerEntry) -> str:
-    """The systemd unit of a worker that is not the main one."""
+    """Return the systemd unit of a worker that is not the main one."""
     return f"edge-worker@{entry.name}"
 
 
 def head(config: NodeConfig) -> Iterator[Finding]:
-    """The head answers this board, and knows its token."""
-    from edge.worker.attempt.head import Head  # a node's part
+    """Check that the head answers this node, and accepts its token."""
+    from edge.worker.attempt.head import Head  # loaded on a node only
 
     try:
         Head(config).ended("none")
     except NotAllowed as err:
         yield fail("head", str(err), "deploy this board again with its head: that gives it a token")
     except EdgeError as err:
-        yield fail("head", str(err), "results wait here until it answers; see there: edge doctor")
+        yield fail("head", str(err), "results are kept here until it answers; run `edge doctor` there")
     else:
-        yield ok("head", f"{config.head_url} takes what this board hands in")
+        yield ok("head", f"{config.head_url} accepts the results of this board")
 
 
 def gateway(client: Client) -> Iterator[Finding]:
-    """The gateway answers, and could read every task module."""
-    from edge import __version__  # to compare
+    """Check that the gateway answers, has the same version, and could import every module of tasks."""
+    from edge import __version__
 
     url = client.settings.url
     try:
@@ -215,7 +217,7 @@ def gateway(client: Client) -> Iterator[Finding]:
     else:
         yield ok("gateway", text)
     for module, why in board.task_errors.items():
-        yield fail("tasks", f"{module}: {why}", "mend it, or take it out of `tasks` in edge.yaml")
+        yield fail("tasks", f"{module}: {why}", "correct it, or remove it from `tasks` in edge.yaml")
     if not board.task_errors:
         yield ok("tasks", f"{board.tasks} kinds of job")
     for sentence in board.unserved:

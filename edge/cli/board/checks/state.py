@@ -1,4 +1,4 @@
-"""Checks of what a board keeps: folders, secrets, ledger."""
+"""Checks of the files of a board: folders, secrets, ledger, schedules, and stores that were set aside."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from edge.config import Config
 from edge.core.errors import EdgeError
 from edge.core.layout import Layout
 
-#: The broker of an appliance keeps its store here.
+#: Folder in which the broker of an appliance has its store.
 APPLIANCE_BROKER = Path("/var/lib/rabbitmq")
 _CHECK_S = 60.0
 _OTHER_USER = "to check all of it: sudo edge doctor"
+#: What to write into the file that a key of the configuration names.
 _CONTENT = {
     "node.token_file": "the token that the head gave",
     "broker.password_file": "the broker's password",
@@ -27,7 +28,7 @@ _ASIDE = re.compile(r"\.(set-aside|no-better)-\d+$")
 
 
 def folders(config: Config) -> Iterator[Finding]:
-    """The state root and the run folder: there, usable, and not for everyone to write."""
+    """Check that state root and run folder exist, that this user can use them, and that not every user can write."""
     for name, path in (("root", config.root), ("run", config.run)):
         part = f"{name} folder"
         try:
@@ -47,13 +48,13 @@ def folders(config: Config) -> Iterator[Finding]:
         elif mode & stat.S_IWOTH:
             yield fail(part, f"every user can write to {path}", f"chmod o-w {path}")
         elif not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-            yield warn(part, f"{path} is not for this user", _OTHER_USER)
+            yield warn(part, f"this user may not use {path}", _OTHER_USER)
         else:
             yield ok(part, str(path))
 
 
 def secrets(config: Config) -> Iterator[Finding]:
-    """Files that hold secrets are not for everyone to read."""
+    """Check that the configured password files exist, and that not every user can read a file with secrets."""
     node = config.node.head_url is not None
     named = [("broker.password_file", config.broker.password_file)]
     if config.mqtt.password_file is not None and not node:
@@ -68,8 +69,8 @@ def secrets(config: Config) -> Iterator[Finding]:
         except FileNotFoundError:
             if name not in dict(own):
                 what = _CONTENT[name]
-                anew = "deploy the board again, which makes one; elsewhere"
-                yield fail(name, f"{path} is not there", f"{anew}: write {what} into it, mode 0640")
+                advice = f"`edge deploy` makes it; without `edge deploy`: write {what} into it, mode 0640"
+                yield fail(name, f"{path} is not there", advice)
             continue
         except OSError as err:
             yield warn(name, f"{path}: {err.strerror}", _OTHER_USER)
@@ -87,9 +88,9 @@ def _has_tokens(layout: Layout) -> bool:
 
 
 def ledger(path: Path) -> Iterator[Finding]:
-    """The ledger opens, and SQLite finds no damage in it."""
+    """Check that the ledger can be opened, and that SQLite finds no damage in it."""
     from edge.ledger.reader import LedgerReader
-    from edge.ledger.recovery import damage  # on a board only
+    from edge.ledger.recovery import damage  # loaded on a board only
 
     try:
         if not path.exists():
@@ -104,19 +105,19 @@ def ledger(path: Path) -> Iterator[Finding]:
         yield fail("ledger", str(err), advice)
         return
     if why:
-        advice = "start the gateway anew: it sets the ledger aside and makes it again from all that is known"
+        advice = "restart the gateway: it sets the ledger aside and rebuilds it from all that can be read"
         yield fail("ledger", f"{path} is damaged: {why}", advice)
     elif odd:
-        advice = "start the gateway anew: it mends them; their jobs run once more where no result says that they ended"
-        yield warn("ledger", f"{path}, {jobs} open jobs; rows have rotted: {'; '.join(odd)}", advice)
+        advice = "restart the gateway: it repairs them; those of their jobs that have no result run once more"
+        yield warn("ledger", f"{path}, {jobs} open jobs; damaged rows: {'; '.join(odd)}", advice)
     else:
         yield ok("ledger", f"{path}, {jobs} open jobs")
 
 
 def schedules(path: Path) -> Iterator[Finding]:
-    """Periodic jobs: how many, and whether the clock that they go by can be trusted."""
+    """Report the number of schedules. It is a warning if the clock, which they depend on, cannot be trusted."""
     from edge.core.clock import trusted_now
-    from edge.ledger.reader import LedgerReader  # on a board only
+    from edge.ledger.reader import LedgerReader  # loaded on a board only
 
     try:
         if not path.exists():
@@ -124,37 +125,37 @@ def schedules(path: Path) -> Iterator[Finding]:
         with closing(LedgerReader.open(path)) as opened:
             active, idle = opened.schedules.counts()
     except (EdgeError, OSError):
-        return  # told as a fault of the ledger
+        return  # the check of the ledger reports this
     if active + idle == 0:
         return
     text = f"{active} active, {idle} paused or never due"
     if trusted_now() is None:
-        advice = "connect it to a time server; until then no slot runs, and none is lost"
+        advice = "connect it to a time server; until then no slot runs, but none is lost"
         yield warn("schedules", f"{text}; the board does not know the time", advice)
     else:
         yield ok("schedules", text)
 
 
 def set_aside(root: Path) -> Iterator[Finding]:
-    """Ledgers that broke and were made again: told until a person has looked and moved them away."""
-    from edge.ledger.recovery import rebuild  # with the ledger, on a board only
+    """Report each broken ledger that was replaced, until a person has looked at it and moved it away."""
+    from edge.ledger.recovery import rebuild  # loaded on a board only
 
     for folder, why in rebuild.notes(root):
         yield warn(folder, why, f"once you have seen what is missing: mv {root / folder} away")
 
 
 def stores(folders: Iterable[Path]) -> Iterator[Finding]:
-    """Broker's stores that were set aside: they take room, and only a person may say that they can go."""
+    """Report the broker's stores that were set aside. They use disk space, and only a person may remove them."""
     for folder in folders:
         try:
             kept = sorted(path for path in folder.iterdir() if _ASIDE.search(path.name))
         except OSError:
-            continue  # no broker of ours here, or not for this user to see
+            continue  # there is no such broker here, or this user may not read its folder
         if kept:
             names = ", ".join(path.name for path in kept)
-            text = f"{len(kept)} set aside in {folder}, which did not work any more: {names}"
-            every_job = "every job the gateway accepted was handed over anew; only plain Celery messages are in there"
-            yield warn("broker's store", text, f"{every_job}. To remove: rm -r {' '.join(map(str, kept))}")
+            text = f"{len(kept)} set aside in {folder} because they did not work any more: {names}"
+            content = "the gateway has published its jobs again; only messages of plain Celery are in there"
+            yield warn("broker's store", text, f"{content}. To remove: rm -r {' '.join(map(str, kept))}")
 
 
 def _may_make(path: Path) -> bool:

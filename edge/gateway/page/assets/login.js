@@ -1,5 +1,6 @@
-// A code for a phone (`edge token add --qr`) brings the token behind the `#`, which no browser sends. It is filled in
-// and removed from the address. A person has to press the button: somebody else's link must not log anybody in.
+// The QR code of `edge token add --qr` contains the token behind the `#` of the address. Browsers do not send that part.
+// This script fills the token in and removes it from the address. The person must press the button: otherwise a link
+// from somebody else could log a person in under a foreign token.
 "use strict";
 (() => {
   const token = location.hash.slice(1);

@@ -1,16 +1,18 @@
-// Keeps an open page current: the board tells what changes (EventSource), then the parts marked data-swap are fetched
-// from the same address again, as the server makes them. Without this script every view works by a reload.
+// Keeps an open page current. The board sends events (EventSource). The script then fetches the same address again and
+// replaces the parts marked data-swap. Without this script a reload shows the current state.
 "use strict";
 (() => {
-  const ahead = Date.now() / 1000 - Number(document.body.dataset.now || 0); // this clock, against the board's
+  const ahead = Date.now() / 1000 - Number(document.body.dataset.now || 0); // seconds that this clock is ahead of the board's
   const minute = 60, hour = 3600, day = 86400;
 
+  // A duration in words, as the server writes it.
   const span = (s) =>
     s < 2 * minute ? `${Math.round(s)} s`
     : s < 2 * hour ? `${Math.round(s / minute)} min`
     : s < 2 * day ? `${(s / hour).toFixed(1).replace(".0", "")} h`
     : `${Math.round(s / day)} days`;
 
+  // Keeps the durations on the page current.
   const tick = () => {
     const now = Date.now() / 1000 - ahead;
     for (const time of document.querySelectorAll("time[data-t]")) {
@@ -21,18 +23,21 @@
     }
   };
 
-  const say = (text) => {
+  // Tells screen readers of a change.
+  const announce = (text) => {
     const place = document.getElementById("say");
     if (place && text && place.textContent !== text) place.textContent = text;
   };
 
-  const live = (text) => {
+  // Shows that the connection is lost; an empty text removes the notice.
+  const showLive = (text) => {
     const place = document.getElementById("live");
     if (!place) return;
     place.textContent = text;
     place.hidden = !text;
   };
 
+  // Replaces the parts that differ in the fresh page. Open details and the focus are kept.
   const swap = (fresh) => {
     const old = new Map([...document.querySelectorAll("[data-swap]")].map((part) => [part.id, part]));
     const next = [...fresh.querySelectorAll("[data-swap]")];
@@ -48,57 +53,59 @@
         const same = part.querySelector(`#${open.id}`);
         if (same) same.open = true;
       }
-      if (part.dataset.say && part.dataset.say !== before.dataset.say) say(part.dataset.say);
+      if (part.dataset.say && part.dataset.say !== before.dataset.say) announce(part.dataset.say);
       before.replaceWith(document.adoptNode(part));
       if (focus) focus.reduce((node, n) => node && node.children[n], part)?.focus({ preventScroll: true });
     }
   };
 
+  // The place of a node below root, as a list of child numbers.
   const path = (root, node) => {
     const steps = [];
     for (; node !== root; node = node.parentElement) steps.unshift([...node.parentElement.children].indexOf(node));
     return steps;
   };
 
+  // True while the person is in a form field: then the whole page is not replaced.
   const typing = () => {
     const at = document.activeElement;
     return at && document.getElementById("main").contains(at) && /^(INPUT|SELECT|TEXTAREA)$/.test(at.tagName);
   };
 
-  let due = 0, lookedAt = 0, looking = false;
+  let due = 0, refreshedAt = 0, refreshing = false;
 
-  // At most once a second, and not before twice the time that the last look took.
+  // Fetches at most once a second, and waits at least twice as long as the last fetch took.
   let pause = 1000;
-  const look = () => {
+  const refresh = () => {
     if (due || document.hidden) return;
     due = setTimeout(async () => {
       due = 0;
-      if (looking) return look();
-      looking = true;
-      lookedAt = Date.now();
+      if (refreshing) return refresh();
+      refreshing = true;
+      refreshedAt = Date.now();
       try {
         const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
-        if (answer.redirected) return location.reload(); // the session is over
+        if (answer.redirected) return location.reload(); // the session has ended: the reload shows the login
         swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
-        pause = Math.max(1000, 2 * (Date.now() - lookedAt));
+        pause = Math.max(1000, 2 * (Date.now() - refreshedAt));
         tick();
       } catch {
-        live("not live");
+        showLive("not live");
       } finally {
-        looking = false;
+        refreshing = false;
       }
-    }, Math.max(50, lookedAt + pause - Date.now()));
+    }, Math.max(50, refreshedAt + pause - Date.now()));
   };
 
-  // As the server shows text: what would turn it around or hide it is made visible.
-  const honest = (text) =>
+  // Writes control characters as codes, as `printable` on the server does, and cuts the text to 120 characters.
+  const printable = (text) =>
     text.replace(/[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g, (each) => {
       const code = each.charCodeAt(0).toString(16);
       return code.length > 2 ? `\\u${code.padStart(4, "0")}` : `\\x${code.padStart(2, "0")}`;
     }).slice(0, 120);
 
-  // Progress is drawn from the event itself: it comes four times a second.
-  const further = (job) => {
+  // Draws progress from the event itself, without a fetch: such events come up to four times a second.
+  const drawProgress = (job) => {
     const places = (name) => document.querySelectorAll(`[data-${name}="${CSS.escape(job.id)}"]`);
     const bars = places("p");
     if (!bars.length || job.state !== "running" || !job.progress || job.held) return false;
@@ -109,42 +116,42 @@
       bar.value = Math.min(done, total);
     }
     for (const place of places("pt")) place.textContent = `${Math.round((100 * Math.min(done, total)) / total)} %`;
-    for (const place of places("pn")) place.textContent = honest(note);
+    for (const place of places("pn")) place.textContent = printable(note);
     return true;
   };
 
   let source = null;
   const connect = () => {
     if (source || document.hidden) return;
-    let first = !lookedAt;
+    let first = !refreshedAt;
     source = new EventSource("/events");
     source.onopen = () => {
-      live("");
-      if (!first) look();
+      showLive("");
+      if (!first) refresh();
       first = false;
     };
     source.onerror = () => {
-      live("not live");
+      showLive("not live");
       if (source && source.readyState === EventSource.CLOSED) {
         source = null;
         setTimeout(connect, 5000);
-        look();
+        refresh();
       }
     };
     source.addEventListener("job", (event) => {
       const { job } = JSON.parse(event.data);
-      if (!job || !further(job)) look();
+      if (!job || !drawProgress(job)) refresh();
     });
-    for (const about of ["power", "worker", "broker", "schedule", "reset", "dropped"]) source.addEventListener(about, look);
+    for (const about of ["power", "worker", "broker", "schedule", "reset", "dropped"]) source.addEventListener(about, refresh);
   };
 
-  // A page that nobody sees holds no connection: a browser has six for a board, and each open tab would take one.
+  // A hidden page closes its connection: a browser allows six to one board, and each open tab would use one.
   const hide = () => {
     if (document.hidden) {
       source?.close();
       source = null;
     } else if (document.body.hasAttribute("data-live")) {
-      if (lookedAt || !source) look();
+      if (refreshedAt || !source) refresh();
       connect();
     }
   };

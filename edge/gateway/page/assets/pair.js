@@ -1,4 +1,5 @@
-// Goes on by itself once the code is confirmed or refused: one long request at a time. Without it a link does the same.
+// Goes on when the code is confirmed or refused. It waits in one long request at a time. Without this script the link on
+// the page does the same.
 "use strict";
 (async () => {
   const place = document.querySelector("[data-pairing]");
@@ -8,7 +9,7 @@
       const answer = await fetch(`/v1/pair/${place.dataset.pairing}?wait_s=280`, { cache: "no-store" });
       if (!answer.ok || (await answer.json()).state !== "waiting") return location.replace("/pair");
     } catch {
-      // The board restarts, or the network is away: the request is asked for again.
+      // The board restarts, or the network is down: try again.
     }
     await new Promise((done) => setTimeout(done, Math.max(0, 2000 - (Date.now() - began))));
   }

@@ -1,12 +1,12 @@
-"""Plots of the last day or month, as SVG made on the server, each with a table for who cannot see it.
+"""Plots of the last day or month, as SVG made on the server. Each has a table for people who cannot see the plot.
 
-Pure functions: a series in, text out. No colour and no size of a letter stands in the SVG; `plots.css` gives both by
-class, for light and dark, so nothing inline is needed.
+All functions are pure: they take a series and return text. The SVG contains no colours and no font sizes. `plots.css`
+sets both by class, for light and dark, so the Content-Security-Policy needs no exception for inline styles.
 
-- `history`: the plots of a board, from its series
-- `figure`: a plot, its words and its table
-- `frame`: the space of a plot: steps to the right, values upward, grid and labels
-- `marks`: lines, bars, steps and ribbons as SVG
-- `svg`: elements as text, escaped
-- `words`: numbers and times as people read them
+- `history`: makes the plots of a board from its series
+- `figure`: a plot with its title, its summary in words and its table
+- `frame`: the coordinates of a plot, with its grid and labels
+- `marks`: draws lines, areas, bars and blocks in a frame
+- `svg`: writes SVG elements as text, and escapes their content
+- `words`: writes numbers and times for people
 """

@@ -1,4 +1,4 @@
-"""A plot as a page shows it: its picture, its words, and the same as a table."""
+"""A plot as a page shows it: the SVG, a summary in words, and the numbers as a table."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from edge.gateway.page.plots.svg import Svg, element, joined, number
 
 
 class Legend(msgspec.Struct, frozen=True):
-    """A mark of a plot and what it means."""
+    """An entry of the legend: a mark of the plot and its meaning."""
 
-    mark: str  # its class
+    mark: str  # the CSS class of the mark
     text: str
 
 
 class Table(msgspec.Struct, frozen=True):
-    """The numbers of a plot."""
+    """The numbers of a plot as a table."""
 
     caption: str
-    head: tuple[str, ...]  # the first one heads the column of times
+    head: tuple[str, ...]  # headings of the columns; the first column holds times
     rows: tuple[tuple[str, ...], ...]
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """One plot. `summary` says in a sentence what can be seen on it."""
+    """One plot. `summary` describes its content in a sentence, for people who cannot see it."""
 
-    name: str  # stable, part of ids
+    name: str  # stable: ids of HTML elements contain it
     title: str
     summary: str
-    svg: Svg  # empty where nothing is known
+    svg: Svg  # empty if no value is known
     table: Table
     legend: tuple[Legend, ...] = ()
 
 
 def picture(name: str, title: str, summary: str, parts: Sequence[str]) -> Svg:
-    """The whole SVG of a plot, with its words for screen readers."""
+    """Return the whole SVG of a plot, with title and summary for screen readers."""
     return element(
         "svg",
         element("title", id=f"plot-{name}-title", text=title),

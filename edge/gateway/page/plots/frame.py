@@ -1,6 +1,6 @@
-"""The space of a plot: steps to the right, values upward; the grid in it, and what is written beside that.
+"""The coordinates of a plot, with its grid and labels. Time steps go to the right, and values go up.
 
-Labels stand inside of the plot, so that they may be large where the plot is small, as on a telephone.
+Labels are drawn inside the plot. So they can be large when the plot is small, for example on a phone.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from edge.gateway.page.plots.words import clock, day
 WIDTH, HEIGHT = 640.0, 210.0
 _TOP, _BOTTOM = 30.0, 176.0
 _LABELS_Y = 201.0
-_NICE = (1.0, 2.0, 5.0, 10.0)  # so that counts have whole numbers at their lines
+_NICE = (1.0, 2.0, 5.0, 10.0)  # leading digits of the distance between grid lines, so that counts get whole numbers
 _DAY_S = 86_400.0
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """Steps from `first` on, and values from `low` to `high`."""
+    """The coordinates of a plot with `count` time steps, and values from `low` to `high`."""
 
-    first: float
+    first: float  # start of the first step, in seconds since the epoch
     step_s: float
     count: int
     low: float
@@ -32,25 +32,25 @@ class Frame(msgspec.Struct, frozen=True):
 
     @property
     def step_width(self) -> float:
-        """Width of a step."""
+        """The width of a step, in units of the SVG."""
         return WIDTH / self.count
 
     def x(self, step: float) -> float:
-        """The place of a step, counted from 0; with a fraction, inside of it."""
+        """Return the x coordinate of a step, counted from 0. A fraction means a point inside the step."""
         return step * self.step_width
 
     def y(self, value: float) -> float:
-        """The place of a value; one outside of the frame is at its border."""
+        """Return the y coordinate of a value. A value outside the frame is drawn at its border."""
         share = (value - self.low) / (self.high - self.low)
         return _BOTTOM - min(1.0, max(0.0, share)) * (_BOTTOM - _TOP)
 
     @property
     def bottom(self) -> float:
-        """Where the lowest value is."""
+        """The y coordinate of the lowest value."""
         return _BOTTOM
 
     def grid(self, ticks: Sequence[tuple[float, str]]) -> Svg:
-        """A line for each value with its label, and the times under them."""
+        """Return a horizontal line for each tick, and the times below the plot. `labels` draws the values."""
         lines = (
             element("line", class_="plot-grid", x1=0, x2=WIDTH, y1=self.y(value), y2=self.y(value))
             for value, _ in ticks
@@ -58,16 +58,16 @@ class Frame(msgspec.Struct, frozen=True):
         return joined([*lines, *self._times()])
 
     def labels(self, ticks: Sequence[tuple[float, str]], class_: str = "plot-value") -> Svg:
-        """The labels of the values. They are drawn last, over everything else."""
+        """Return the labels of the ticks. Draw them last, so that they are on top."""
         return joined(element("text", class_=class_, x=4, y=self.y(value) - 4, text=text) for value, text in ticks)
 
     def band(self, low: float, high: float, class_: str) -> Svg:
-        """A part of the height, across the whole plot."""
+        """Return a band over the whole width, from the value `low` to the value `high`."""
         top, bottom = self.y(high), self.y(low)
         return element("rect", class_=class_, x=0, y=top, width=WIDTH, height=max(0.0, bottom - top))
 
     def _times(self) -> list[Svg]:
-        """Five times under the plot: of a day hours, else dates."""
+        """Return five times below the plot: hours for up to two days, else dates."""
         total_s = self.count * self.step_s
         written = clock if total_s <= 2 * _DAY_S else day
         places = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -87,15 +87,15 @@ class Frame(msgspec.Struct, frozen=True):
 def frame_of(
     values: Sequence[float | None], *, first: float, step_s: float, unit: str = "", low: float = 0.0, least: float = 1.0
 ) -> tuple[Frame, list[tuple[float, str]]]:
-    """A frame that holds all `values`, and three or four round values with their labels.
+    """Return a frame that holds all `values`, and its ticks: a few round values with their labels.
 
     Args:
-        values: one for each step; None where there is none.
-        first: when the first step begins.
+        values: one value for each step; None if the value of a step is not known.
+        first: start of the first step, in seconds since the epoch.
         step_s: length of a step.
-        unit: of the values.
-        low: the lowest value of the frame, unless there is a lower one.
-        least: the height of the frame at least.
+        unit: unit of the values.
+        low: the lowest value of the frame, unless a value is lower.
+        least: the smallest difference between the highest and the lowest value of the frame.
     """
     known = [value for value in values if value is not None and math.isfinite(value)]
     top = max([*known, low + least])
@@ -109,7 +109,7 @@ def frame_of(
 
 
 def _round_up(value: float) -> float:
-    """The next larger of 1, 2, 5 times a power of ten."""
+    """Return the smallest number of 1, 2 and 5 times a power of ten that is not below `value`."""
     power = 10.0 ** math.floor(math.log10(value))
     return next(nice * power for nice in _NICE if nice * power >= value * 0.999_999)
 

@@ -1,4 +1,4 @@
-"""The plots of a board: charge, watts, temperature, state, jobs and backlog, from its series."""
+"""Makes the plots of a board from its series: charge, power state, watts, temperature, jobs and backlog."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge.gateway.page.plots.words import NOTHING, amount, clock, day, lasting, 
 from edge.model import PowerState
 from edge.wire import SeriesPoint, SeriesView
 
-#: How good a state is, which is how high its block stands: it can be read without colours.
+#: Height of the block of each state. A better state has a higher block, so the plot can be read without colours.
 _HEIGHTS = {
     PowerState.SURPLUS: 5,
     PowerState.NORMAL: 4,
@@ -27,11 +27,11 @@ _STATE_TICKS = [(5.0, "surplus"), (4.0, "normal"), (3.0, "paused"), (2.0, "low")
 _ROW_S = {900.0: 3600.0}
 _DAY_S = 86_400.0
 _MONTH_STEP_S = 3600.0
-_NO_SOURCE = "No source of this board tells it, or nothing is recorded yet."
+_NO_SOURCE = "No power source of this board measures this, or nothing is recorded yet."
 
 
 def history(series: SeriesView) -> tuple[Figure, ...]:
-    """The plots of a series, in the order in which a page shows them."""
+    """Return the plots of a series, in the order in which the page shows them. An empty series has no plots."""
     if not series.points:
         return ()
     return (
@@ -45,7 +45,7 @@ def history(series: SeriesView) -> tuple[Figure, ...]:
 
 
 def charge(series: SeriesView) -> Figure:
-    """The battery, with the bands of pause and resume."""
+    """Return the plot of the battery's charge, with bands for the pause and resume thresholds."""
     values = [point.charge for point in series.points]
     frame = Frame(series.points[0].at, series.step_s, len(values), 0.0, 100.0, "%")
     ticks = [(0.0, "0 %"), (50.0, "50 %"), (100.0, "100 %")]
@@ -71,7 +71,7 @@ def charge(series: SeriesView) -> Figure:
 
 
 def watts(series: SeriesView) -> Figure:
-    """What the board uses, and what the sun gives."""
+    """Return the plot of the watts that the board uses, and of those that the solar panel gives."""
     used = [point.watts for point in series.points]
     solar = [point.solar_watts for point in series.points]
     frame, ticks = frame_of([*used, *solar], first=series.points[0].at, step_s=series.step_s, unit="W")
@@ -100,7 +100,7 @@ def watts(series: SeriesView) -> Figure:
 
 
 def temperature(series: SeriesView) -> Figure:
-    """How warm the board is."""
+    """Return the plot of the board's temperature."""
     values = [point.temperature for point in series.points]
     frame, ticks = frame_of(values, first=series.points[0].at, step_s=series.step_s, unit="°C", least=60.0)
     parts = [frame.grid(ticks), marks.line(frame, values, "plot-line plot-line-a"), frame.labels(ticks)]
@@ -112,7 +112,7 @@ def temperature(series: SeriesView) -> Figure:
 
 
 def state(series: SeriesView) -> Figure:
-    """What the governor decided, as a ribbon whose height says how good it was."""
+    """Return the plot of the power state that the governor decided, as blocks that are higher for a better state."""
     states = [_state_of(point) for point in series.points]
     first, step_s = series.points[0].at, series.step_s
     frame = Frame(first, step_s, len(states), 0.0, 5.5)
@@ -140,7 +140,7 @@ def state(series: SeriesView) -> Figure:
 
 
 def jobs(series: SeriesView) -> Figure:
-    """Jobs that started beside those that ended, the ones that failed on top. Of a month a bar is a day."""
+    """Return the plot of jobs: started ones next to ended ones, with failures on top. In a month a bar is a day."""
     per_bar = 1 if series.step_s < _MONTH_STEP_S else max(1, round(_DAY_S / series.step_s))
     groups = [series.points[at : at + per_bar] for at in range(0, len(series.points), per_bar)]
     started = [float(sum(point.started for point in group)) for group in groups]
@@ -178,7 +178,7 @@ def jobs(series: SeriesView) -> Figure:
 
 
 def backlog(series: SeriesView) -> Figure:
-    """Jobs without a result: the most at once in each step."""
+    """Return the plot of the backlog: the largest number of open jobs in each step."""
     values = [None if point.backlog is None else float(point.backlog) for point in series.points]
     frame, ticks = frame_of(values, first=series.points[0].at, step_s=series.step_s, least=3.0)
     parts = [frame.grid(ticks), marks.area(frame, values, "plot-area plot-line-a"), frame.labels(ticks)]
@@ -194,7 +194,7 @@ def backlog(series: SeriesView) -> Figure:
     )
 
 
-# ---- what they share ----
+# ---- shared by all plots ----
 
 _Column = tuple[str, Callable[[Sequence[SeriesPoint]], str]]
 
@@ -211,7 +211,7 @@ def _figure(
     legend: Sequence[Legend] = (),
     words: str = "",
 ) -> Figure:
-    """A plot of one quantity, which is not drawn where nothing of it is known."""
+    """Return the plot of one quantity. Its SVG is empty if no value is known."""
     known = [(value, point.at) for value, point in zip(values, series.points, strict=True) if value is not None]
     if known:
         (low, low_at), (high, high_at) = min(known), max(known)
@@ -226,7 +226,7 @@ def _figure(
 
 
 def _table(title: str, series: SeriesView, columns: Sequence[_Column]) -> Table:
-    """The numbers by the hour, or by the day for a month; rows of which nothing is known are left out."""
+    """Return the numbers by the hour, or by the day for a month. Rows without a known value are left out."""
     row_s = _ROW_S.get(series.step_s, _DAY_S)
     per_row = max(1, round(row_s / series.step_s))
     points = series.points
@@ -249,7 +249,7 @@ def _span(series: SeriesView) -> str:
 
 
 def _state_of(point: SeriesPoint) -> str | None:
-    """The state that held longest in a step; None where no state is known in it."""
+    """Return the state that lasted longest in a step, or None if no state is known."""
     known = [(seconds, each) for each, seconds in point.seconds.items() if each in set(PowerState) and seconds > 0]
     return max(known)[1] if known else None
 

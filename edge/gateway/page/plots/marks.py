@@ -1,4 +1,4 @@
-"""What is drawn in a frame: lines, bars, steps and ribbons."""
+"""Draws lines, areas, bars and blocks in a frame."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Iterator, Sequence
 from edge.gateway.page.plots.frame import Frame
 from edge.gateway.page.plots.svg import Svg, element, number
 
-_GAP = 0.15  # of a step, between two bars
+_GAP = 0.15  # space between two bars, as a share of a step
 
 
 def line(frame: Frame, values: Sequence[float | None], class_: str) -> Svg:
-    """A line through the middles of the steps; it breaks where there is no value."""
+    """Return a line through the middles of the steps. It has a gap for each step whose value is None."""
     parts = []
     for begin, run in _runs(values):
         points = [f"{number(frame.x(begin + at + 0.5))} {number(frame.y(value))}" for at, value in enumerate(run)]
-        if len(points) == 1:  # a dot: a line needs a length
+        if len(points) == 1:  # draw a dot: a line of length 0 would be invisible
             points.append(f"{number(frame.x(begin + 0.5) + 0.1)} {number(frame.y(run[0]))}")
         parts.append("M" + "L".join(points))
     return element("path", class_=class_, d="".join(parts)) if parts else Svg("")
 
 
 def area(frame: Frame, values: Sequence[float | None], class_: str) -> Svg:
-    """Steps with what lies under them, for a number that holds until the next one."""
+    """Return a filled step curve: each value holds until the next step. None makes a gap."""
     parts = []
     for begin, run in _runs(values):
         path = f"M{number(frame.x(begin))} {number(frame.bottom)}"
@@ -41,15 +41,15 @@ def bars(
     left: float = 0.0,
     share: float = 1.0,
 ) -> Svg:
-    """A bar for each value that is not 0.
+    """Return a bar for each value above 0.
 
     Args:
-        frame: where they stand.
-        values: one for each step.
-        class_: of all of them.
-        below: what they stand on; nothing: the ground.
-        left: where in its step a bar begins, as a share of the usable width.
-        share: how much of that width it takes.
+        frame: the coordinates of the plot.
+        values: one value for each step.
+        class_: CSS class of the bars.
+        below: for each step, the value at which its bar begins; empty if all bars begin at 0.
+        left: distance of a bar from the left end of its step, as a share of the usable width.
+        share: width of a bar, as a share of the usable width.
     """
     usable = frame.step_width * (1 - _GAP)
     path = ""
@@ -65,7 +65,7 @@ def bars(
 
 
 def blocks(frame: Frame, begin: int, end: int, height: float, class_: str, title: str) -> Svg:
-    """One run of steps as a block from the ground up to `height`, with words for who points at it."""
+    """Return a block from the bottom up to `height` over the steps `begin` to `end`, with `title` as tooltip."""
     top = frame.y(height)
     return element(
         "rect",
@@ -79,7 +79,7 @@ def blocks(frame: Frame, begin: int, end: int, height: float, class_: str, title
 
 
 def runs_of(items: Sequence[str | None]) -> Iterator[tuple[int, int, str]]:
-    """Runs of the same item: begin, end (not in it), item. None makes a gap."""
+    """Yield each run of equal items: its begin, its end (exclusive) and the item. None makes a gap."""
     begin = 0
     for at in range(1, len(items) + 1):
         if at == len(items) or items[at] != items[begin]:
@@ -90,7 +90,7 @@ def runs_of(items: Sequence[str | None]) -> Iterator[tuple[int, int, str]]:
 
 
 def _runs(values: Sequence[float | None]) -> Iterator[tuple[int, list[float]]]:
-    """Runs of known values: where each begins, and the values."""
+    """Yield each run of known values: its begin, and its values."""
     run: list[float] = []
     begin = 0
     for at, value in enumerate([*values, None]):

@@ -1,4 +1,4 @@
-"""SVG as text: the one place where it is put together and escaped."""
+"""Writes SVG as text. This is the only place that builds and escapes SVG elements."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from collections.abc import Iterable
 from html import escape
 from typing import NewType
 
-#: Text that is SVG already, with all that came from elsewhere escaped.
+#: Text that is SVG. All content from outside is escaped in it.
 Svg = NewType("Svg", str)
 
 
 def element(name: str, *children: str, text: str = "", **attributes: str | float) -> Svg:
-    """One element; `text` and the values of attributes are escaped, `children` are SVG already.
+    """Return one element. `text` and the values of attributes are escaped; `children` must be SVG already.
 
-    An underscore in the name of an attribute stands for a hyphen, one at its end for nothing (`class_`).
+    An underscore in the name of an attribute becomes a hyphen. An underscore at its end is removed (`class_`).
     """
-    given = "".join(f' {_name(key)}="{escape(_shown(value))}"' for key, value in attributes.items())
+    written = "".join(f' {_name(key)}="{escape(_shown(value))}"' for key, value in attributes.items())
     inside = escape(text, quote=False) + "".join(children)
-    return Svg(f"<{name}{given}>{inside}</{name}>" if inside else f"<{name}{given}/>")
+    return Svg(f"<{name}{written}>{inside}</{name}>" if inside else f"<{name}{written}/>")
 
 
 def joined(parts: Iterable[str]) -> Svg:
-    """Elements behind one another."""
+    """Return several elements as one text."""
     return Svg("".join(parts))
 
 
 def number(value: float) -> str:
-    """A coordinate, with a tenth of a unit."""
+    """Return a coordinate as text, rounded to a tenth of a unit."""
     text = f"{value:.1f}"
     return text.removesuffix(".0")
 

@@ -1,4 +1,4 @@
-"""`edge config` about workers."""
+"""`edge config check` and `edge config workers`."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ def written(folder: Path, text: str) -> list[str]:
 
 
 def test_check_warns_of_what_no_worker_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The configuration can be used all the same: a node may take it."""
+    """A kind of job without a worker is a warning only, because a node may run it."""
     assert main([*written(tmp_path, "workers: [{name: main}]"), "check"]) == 0
-    said = capsys.readouterr()
-    assert said.out.startswith("ok: ")
+    printed = capsys.readouterr()
+    assert printed.out.startswith("ok: ")
     wanting = "no worker of pool threads is configured, which fetch needs"
-    assert said.err == f"warning: {wanting}; add {{name: io, pool: threads}} to `workers`\n"
+    assert printed.err == f"warning: {wanting}; add {{name: io, pool: threads}} to `workers`\n"
 
 
 def test_check_refuses_a_command_with_the_name_of_a_task(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The command would be left out."""
+    """A command with the name of a task is refused, because the catalogue would leave it out."""
     assert main([*written(tmp_path, "commands: [{name: mine, run: [echo]}, {name: fetch, run: [echo]}]"), "check"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "commands[1].name = 'fetch': another name: a task named 'fetch' is in kinds already" in line
 
 
 def test_check_refuses_to_freeze_threads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """In one line that names the key, its value and what is allowed."""
+    """The error is one line that names the key, its value and what is allowed."""
     text = "worker: {running_job: freeze}\nworkers: [{name: main}, {name: io, pool: threads}]"
     assert main([*written(tmp_path, text), "check"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
@@ -57,7 +57,7 @@ def test_check_refuses_to_freeze_threads(tmp_path: Path, capsys: pytest.CaptureF
 def test_workers_lists_what_a_board_is_to_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, io: bool, workers: dict[str, str]
 ) -> None:
-    """Without a list: threads where the gateway has met a kind that wants them, and nothing is frozen."""
+    """Without a list, the worker of threads is shown if the gateway knows a kind of pool io and nothing is frozen."""
     argv = written(tmp_path, text or "worker: {name: main}")
     (tmp_path / "state").mkdir()
     KnownQueues(io=("fetch",) if io else ()).keep(tmp_path / "state/queues.json")

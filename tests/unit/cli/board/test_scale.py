@@ -1,4 +1,4 @@
-"""`edge scale`."""
+"""`edge scale` shows the scaled workers, and sets their number."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from edge.core.host import boot_id
 from edge.model import ScaledWorkers, ScaleStep, ScalingStatus, WorkerState, WorkerStatus
 from edge.power.workers import by_hand
 
-TOLD = ScaledWorkers("extra", 1, 1, "1 of 2: max is 2", ("extra-1",), steps=(ScaleStep(1e9, 1, "1 of 2: max is 2"),))
+DECIDED = ScaledWorkers("extra", 1, 1, "1 of 2: max is 2", ("extra-1",), steps=(ScaleStep(1e9, 1, "1 of 2: max is 2"),))
 
 
 @pytest.fixture
 def board(tmp_path: Path) -> list[str]:
-    """The arguments that name a board with one scaled entry, whose governor has decided."""
+    """The arguments of `edge scale` on a board with one scaled entry, whose governor has decided."""
     path = tmp_path / "edge.yaml"
     path.write_text("root: .\nrun: run\nworkers: [{name: main}, {name: extra, min: 0, max: 2}]\n")
     (tmp_path / "run" / "scaling").mkdir(parents=True)
-    status = ScalingStatus(boot_id(), 0.0, (TOLD,))
+    status = ScalingStatus(boot_id(), 0.0, (DECIDED,))
     (tmp_path / "run" / "scaling" / "workers.json").write_bytes(msgspec.json.encode(status))
     lives(tmp_path, os.getpid())
     return ["--config", str(path), "scale"]
@@ -35,29 +35,32 @@ def lives(folder: Path, pid: int) -> None:
 
 
 def test_it_shows_what_is_wanted_what_runs_and_why(board: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """The wanted and the running number are shown, with the reason and the last steps."""
     assert main(board) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said[:4] == ["worker   extra", "wanted   1", "running  1", "why      1 of 2: max is 2"]
-    assert said[4].endswith("1 of 2: max is 2")
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[:4] == ["worker   extra", "wanted   1", "running  1", "why      1 of 2: max is 2"]
+    assert printed[4].endswith("1 of 2: max is 2")
 
 
 def test_a_worker_that_died_while_idle_does_not_run(
     board: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Although the governor, whom nobody woke, has it as running still."""
+    """A worker whose process is dead does not count as running, even if the governor has not noticed it yet."""
     lives(tmp_path, 2**22 - 1)
     assert main(board) == 0
     assert "running  0" in capsys.readouterr().out
 
 
 def test_as_json_it_is_what_the_governor_told(board: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """With `--json` the records of the governor are written."""
     assert main([*board, "extra", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == json.loads(msgspec.json.encode([TOLD]))
+    assert json.loads(capsys.readouterr().out) == json.loads(msgspec.json.encode([DECIDED]))
 
 
 def test_a_count_is_set_for_a_time_and_left_to_the_rule_again(
     board: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """A count holds for its time, one hour if none is given, and `auto` ends it."""
     assert main([*board, "extra", "2", "--for", "30m"]) == 0
     each = by_hand.current(tmp_path / "power" / "scale.json")["extra"]
     assert (each.count, each.for_s) == (2, 1800.0)
@@ -69,7 +72,7 @@ def test_a_count_is_set_for_a_time_and_left_to_the_rule_again(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "expected"),
     [
         (["main"], "worker 'main' is not scaled: one of extra"),
         (["extra", "3"], "count '3' of extra: expected 0 to 2, or auto"),
@@ -79,20 +82,22 @@ def test_a_count_is_set_for_a_time_and_left_to_the_rule_again(
         (["extra", "all"], "count 'all' of extra: expected 0 to 2, or auto"),
         (["extra", "1", "--for", "0s"], "is not between one second and a year"),
         (["extra", "1", "--for", "soon"], "is not a duration"),
-        (["extra", "--for", "1h"], "--for: give a count, too"),
-        (["extra", "auto", "--for", "1h"], "--for: not with auto"),
+        (["extra", "--for", "1h"], "--for needs a count"),
+        (["extra", "auto", "--for", "1h"], "--for cannot be used with auto"),
         (["extra", "1", "2"], "unexpected extra argument"),
     ],
 )
 def test_bad_input_gets_one_line(
-    board: list[str], capsys: pytest.CaptureFixture[str], words: list[str], said: str
+    board: list[str], capsys: pytest.CaptureFixture[str], words: list[str], expected: str
 ) -> None:
+    """Bad input exits with 2 and one line that says what is expected."""
     assert main([*board, *words]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert said in line
+    assert expected in line
 
 
 def test_a_board_that_scales_nothing_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a scaled entry the command exits with 2 and says so."""
     path = tmp_path / "edge.yaml"
     path.write_text("root: .\nrun: run\n")
     assert main(["--config", str(path), "scale"]) == 2

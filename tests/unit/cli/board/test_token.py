@@ -1,4 +1,4 @@
-"""`edge token`: what it prints, and what it refuses before anything is made."""
+"""`edge token`: its output, and the errors that come before a token is made."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def board(tmp_path: Path) -> Path:
 
 
 def layout(board: Path) -> Layout:
-    """Where its files are."""
+    """Return the paths of the board's files."""
     return Layout(board.parent / "state", board.parent / "run")
 
 
 def ask(board: Path, name: str) -> tuple[str, Code]:
-    """Somebody asks to be let in; its secret and its code."""
+    """Make a pairing request. Return its secret and its code."""
     import time
 
     secret, now = new_secret(), time.monotonic()
@@ -46,11 +46,11 @@ def ask(board: Path, name: str) -> tuple[str, Code]:
 def test_a_phone_gets_a_code_that_opens_the_page_with_the_token(
     board: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The token stands behind the `#`, which a browser keeps to itself."""
+    """The QR code contains the address of the login with the token behind the `#`, which browsers do not send."""
     argv = ["--config", str(board), "--url", "https://pi.local:8420", "token", "add", "phone", "--qr"]
     assert main([*argv, "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert said["page"] == f"https://pi.local:8420/login#{said['token']}"
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["page"] == f"https://pi.local:8420/login#{printed['token']}"
     assert main([*argv[:-2], "other", "--qr"]) == 0
     *drawn, secret = capsys.readouterr().out.splitlines()
     assert matching(Tokens(layout(board).tokens).list(), secret) is not None
@@ -61,7 +61,7 @@ def test_a_phone_gets_a_code_that_opens_the_page_with_the_token(
 def test_without_segno_no_token_is_made(
     board: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One line says what is missing."""
+    """Without segno `--qr` fails with one line, and no token is made."""
     monkeypatch.setitem(sys.modules, "segno", None)
     assert main(["--config", str(board), "token", "add", "phone", "--qr"]) == 2
     assert "pip install segno" in capsys.readouterr().err
@@ -69,19 +69,19 @@ def test_without_segno_no_token_is_made(
 
 
 def test_only_a_code_for_a_phone_loads_segno(board: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who does not want one does not need it."""
+    """Without `--qr` a token can be made although segno is missing."""
     monkeypatch.setitem(sys.modules, "segno", None)
     assert main(["--config", str(board), "token", "add", "laptop"]) == 0
 
 
 def test_who_asks_is_listed_without_the_code(board: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It is read from the screen of who asks."""
+    """Requests are listed with name and address. Their codes must be read from the screen of the visitor."""
     _, code = ask(board, "laptop")
     assert main(["--config", str(board), "token", "pending"]) == 0
-    said = capsys.readouterr().out
-    assert "laptop" in said
-    assert "10.0.0.7" in said
-    assert code.binding not in said
+    printed = capsys.readouterr().out
+    assert "laptop" in printed
+    assert "10.0.0.7" in printed
+    assert code.binding not in printed
     assert main(["--config", str(board), "token", "pending", "--json"]) == 0
     (listed,) = json.loads(capsys.readouterr().out)
     assert 0 < listed.pop("expires_s") <= pairing.LIFE_S
@@ -89,7 +89,7 @@ def test_who_asks_is_listed_without_the_code(board: Path, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize(
-    ("word", "exit_code", "said"),
+    ("word", "exit_code", "expected"),
     [
         ("ABC", 2, "expected 8"),
         ("00000000", 4, "do not go on"),
@@ -98,19 +98,19 @@ def test_who_asks_is_listed_without_the_code(board: Path, capsys: pytest.Capture
     ],
 )
 def test_what_is_no_code_is_one_sentence(
-    board: Path, capsys: pytest.CaptureFixture[str], word: str, exit_code: int, said: str
+    board: Path, capsys: pytest.CaptureFixture[str], word: str, exit_code: int, expected: str
 ) -> None:
-    """Whether it is mistyped, made up or old; nobody is let in."""
+    """A mistyped, invented or old code is refused with one line, and no token is made."""
     assert main(["--config", str(board), "token", "approve", word]) == exit_code
     err = capsys.readouterr().err
-    assert said in err
+    assert expected in err
     assert err.count("\n") == 1
     assert "\x1b" not in err
     assert not layout(board).tokens.exists()
 
 
 def test_the_owner_chooses_name_and_scopes(board: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What the laptop calls itself is a proposal."""
+    """The owner's name and scopes are used; the name in the request is only a proposal."""
     secret, code = ask(board, "laptop")
     argv = ["--config", str(board), "token", "approve", str(code), "--name", "annas", "--scope", "read", "--json"]
     assert main(argv) == 0

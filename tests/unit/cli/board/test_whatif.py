@@ -1,4 +1,4 @@
-"""`edge power replay --days`: what it asks for, and what it says."""
+"""`edge power replay --days`: the input that it needs, and the comparison that it prints."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
 
 
 def lived(layout: Layout) -> None:
-    """Three days with 4 W from eight to sixteen o'clock, and a job each quarter of an hour."""
+    """Record three days with 4 W of sun from 8 to 16 o'clock, and six jobs in each quarter of an hour."""
     layout.days.mkdir(parents=True)
     layout.activity.mkdir(parents=True)
     now = series.slot_of(time.time())
@@ -47,6 +47,7 @@ def lived(layout: Layout) -> None:
 
 
 def test_a_larger_battery_runs_more_jobs(board: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+    """With a larger battery more jobs would have ended, in the document and in the text."""
     lived(board)
     assert main(["power", "replay", "--days", "2", "--battery", "300", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -57,7 +58,7 @@ def test_a_larger_battery_runs_more_jobs(board: Layout, capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "expected"),
     [
         ([], "name a FILE of samples, or --days"),
         (["x.jsonl", "--days", "2"], "name a FILE of samples, or --days"),
@@ -66,7 +67,8 @@ def test_a_larger_battery_runs_more_jobs(board: Layout, capsys: pytest.CaptureFi
     ],
 )
 def test_what_is_missing_is_named(
-    board: Layout, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+    board: Layout, capsys: pytest.CaptureFixture[str], words: list[str], expected: str
 ) -> None:
+    """A missing or contradictory argument exits with 2, as do missing recordings."""
     assert main(["power", "replay", *words]) == 2
-    assert said in capsys.readouterr().err
+    assert expected in capsys.readouterr().err

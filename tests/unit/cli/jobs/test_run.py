@@ -1,4 +1,4 @@
-"""Words of `edge run` into parameters and files."""
+"""`edge run` turns words of the command line into parameters and files."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ KIND = TaskView(
     ],
 )
 def test_words_are_sorted(words: list[str], given: dict[str, Any], paths: list[str]) -> None:
-    """What does not fit is sent as it is: the board says what it thinks of it."""
+    """Options become parameters of the type in the schema, other words files. The board checks unsuitable values."""
     assert sorted_words(KIND, words) == (given, paths)
 
 
 @pytest.mark.parametrize("words", [["--height", "1"], ["--width"], ["--wi=1"]])
 def test_a_mistyped_option_is_refused(words: list[str]) -> None:
-    """Nothing is sent that nobody meant."""
+    """An unknown option, or one without a value, is refused."""
     with pytest.raises(UsageError, match="option"):
         sorted_words(KIND, words)
 
@@ -63,16 +63,19 @@ def uploaded(given: list[str]) -> None:
     ("made", "words"), [("", "a folder"), ("/dev/null", "not a plain file"), ("x", "no such file")]
 )
 def test_a_file_that_cannot_be_sent_is_told_why(tmp_path: Path, made: str, words: str) -> None:
+    """The error says why a path cannot be sent: a folder, a device, or no such file."""
     with pytest.raises(UsageError, match=f": {words}$"):
         uploaded([str(tmp_path / made)])
 
 
 def test_an_input_that_is_given_twice_is_refused(tmp_path: Path) -> None:
+    """Two files for the same input are refused."""
     (tmp_path / "a").touch()
     with pytest.raises(UsageError, match="input 'h' is given twice"):
         uploaded([f"h={tmp_path / 'a'}"] * 2)
 
 
 def test_a_file_too_many_is_named() -> None:
-    with pytest.raises(UsageError, match=r"'b' is one file too many; the files of the kind 'transcode': input"):
+    """The error names the file, and the inputs of the kind."""
+    with pytest.raises(UsageError, match=r"'b' is one file too many; the kind 'transcode' takes: input"):
         _with_names(KIND, ["a", "b"])

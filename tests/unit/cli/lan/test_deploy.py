@@ -1,4 +1,4 @@
-"""What `edge deploy` starts Ansible with."""
+"""The environment in which `edge deploy` starts Ansible."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge.cli.lan.deploy import _environment
 
 @pytest.mark.parametrize("given", [{"LC_ALL": "C"}, {"LANG": "xx_YY"}, {}])
 def test_ansible_gets_a_locale_it_takes(given: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """It refuses one that is not UTF-8, and one that this machine does not have."""
+    """The locale is always a UTF-8 locale that this machine has: Ansible refuses any other."""
     for name in ("LC_ALL", "LANG", "LC_CTYPE"):
         monkeypatch.delenv(name, raising=False)
     for name, value in given.items():
@@ -21,7 +21,7 @@ def test_ansible_gets_a_locale_it_takes(given: dict[str, str], monkeypatch: pyte
 
 
 def test_the_roles_find_home_and_the_folder_it_was_started_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither is set where a program starts it, and relative paths go by the latter."""
+    """HOME and PWD are set even if another program started `edge` without them; relative paths depend on PWD."""
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.delenv("PWD", raising=False)
     monkeypatch.chdir(tmp_path)

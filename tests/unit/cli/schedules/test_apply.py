@@ -1,4 +1,4 @@
-"""A file of schedules means what it says, or is refused before anything changes."""
+"""`edge schedule apply`: bad files are refused before anything changes, and only real differences are changes."""
 
 from __future__ import annotations
 
@@ -37,31 +37,31 @@ BOMB = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
 def test_what_a_board_cannot_be_told_is_refused(
     text: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One line that names it, exit code 2; no board is asked."""
+    """A bad file exits with 2 and one line that names the mistake. No request is sent."""
     file = tmp_path / "schedules.yaml"
     file.write_text(text)
     monkeypatch.setenv("EDGE_URL", "http://127.0.0.1:9")
     assert main(["schedule", "apply", str(file), "--yes"]) == 2
-    said = capsys.readouterr().err
-    assert len(said.splitlines()) == 1
-    assert why in said
+    printed = capsys.readouterr().err
+    assert len(printed.splitlines()) == 1
+    assert why in printed
 
 
 @pytest.mark.parametrize(("now", "then"), [([1], [True]), ([0], [False]), ([1.0], [True]), ([{"a": 1}], [{"a": True}])])
 def test_a_truth_value_in_place_of_a_number_is_a_change(now: list[object], then: list[object]) -> None:
-    """For Python they are the same; a task gets something else."""
+    """1 and true are different values for a task, although they are equal in Python."""
     view = SimpleNamespace(**{name: getattr(Schedule("t", now), name) for name in Schedule.__struct_fields__})
     assert apply._changed(cast("Any", view), Schedule("t", then)) != []
     assert apply._changed(cast("Any", view), Schedule("t", now)) == []
 
 
 def test_a_whole_number_with_a_point_is_none() -> None:
-    """The board keeps 5.0 as 5 where the task wants a whole number; a second run changes nothing."""
+    """5.0 and 5 are the same: the board stores 5.0 as 5 if the task wants a whole number."""
     assert apply._same([{"n": 5}], [{"n": 5.0}])
 
 
 def test_a_file_is_the_same_when_its_content_is() -> None:
-    """The board has filled in its name and its size."""
+    """Files are compared by content, because the board adds name and size to a file."""
     full, bare = Schedule("t", files={"clip": InputFile("a" * 64, "clip", 7)}), InputFile("a" * 64)
     view = SimpleNamespace(**{name: getattr(full, name) for name in Schedule.__struct_fields__})
     assert apply._changed(cast("Any", view), Schedule("t", files={"clip": bare})) == []

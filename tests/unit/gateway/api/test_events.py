@@ -1,4 +1,4 @@
-"""`/v1/events` on a real socket: a reader that takes nothing is dropped and told, and nobody waits for it."""
+"""`/v1/events` on a real socket: a reader that reads nothing is dropped with a reason, and nobody waits for it."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from edge.gateway.service import Appliance
 from tests.unit.gateway.background.test_journal import row
 from tests.unit.gateway.background.test_readers import made
 
-_MANY = 3000  # about 1 MB: more than the socket's buffers and the transport's take together
+_MANY = 3000  # about 1 MB: more than the buffers of socket and transport hold together
 
 
 @asynccontextmanager
 async def serving(readers: Readers) -> AsyncIterator[int]:
-    """The stream on a port of its own, with a send buffer that a test can fill."""
+    """Serve the stream on a free port, with a send buffer that a test can fill. Yield the port."""
     routes = EventRoutes(
         cast(
             "Appliance",
@@ -53,7 +53,7 @@ async def serving(readers: Readers) -> AsyncIterator[int]:
 
 
 async def reader(port: int, *, buffer_bytes: int = 1 << 20) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connect, and read up to the first block."""
+    """Connect, and read up to the first event id."""
     link = socket.socket()
     link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
     link.setblocking(False)
@@ -65,12 +65,12 @@ async def reader(port: int, *, buffer_bytes: int = 1 << 20) -> tuple[asyncio.Str
 
 
 def change(journal: Journal, number: int) -> None:
-    """Let one more job be accepted."""
+    """Write one more accepted job into the journal."""
     journal.accepted([row(f"job-{number:05}-{'x' * 80}")])
 
 
-def test_a_reader_that_takes_nothing_is_dropped_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its connection ends with `dropped` and the reason; what is noted meanwhile waits for nobody."""
+def test_a_reader_that_reads_nothing_is_dropped_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connection ends with the event `dropped` and the reason. New events are not delayed by it."""
     monkeypatch.setattr(events, "_SLOW_S", 0.3)
 
     async def main() -> bytes:
@@ -94,7 +94,7 @@ def test_a_reader_that_takes_nothing_is_dropped_and_told(monkeypatch: pytest.Mon
 
 
 def test_another_reader_gets_all_while_one_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A slow reader keeps nobody waiting."""
+    """Other readers get their events without a delay."""
     monkeypatch.setattr(events, "_SLOW_S", 20.0)
 
     async def main() -> int:

@@ -1,4 +1,4 @@
-"""How many jobs started, ended and waited: counted once, kept over restarts, bounded."""
+"""The counts of jobs that started, ended and waited: each job counts once, restarts keep them, files are bounded."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _FAILURE = Failure(FailureCode.EXCEPTION, "x")
 
 
 def result(job_id: str, state: JobState = JobState.SUCCEEDED, *, ago_s: float = 0.0, took_s: float = 1.0) -> Result:
-    """A job that ended some time ago."""
+    """Return the result of a job that ended some time ago."""
     now = time.time() - ago_s
     failure = None if state is JobState.SUCCEEDED else _FAILURE
     return Result(job_id, "echo", state, failure=failure, started_at=now - took_s, finished_at=now)
 
 
 def run(folder: Path, work: Callable[[Activity], None], *, open_jobs: int = 0) -> None:
-    """Do `work` in a gateway that is then stopped."""
+    """Call `work` with the counts of a gateway, then stop the gateway."""
 
     async def go() -> None:
         activity = Activity(folder, open_jobs=lambda: open_jobs)
@@ -35,7 +35,7 @@ def run(folder: Path, work: Callable[[Activity], None], *, open_jobs: int = 0) -
 
 
 def counts(folder: Path, *, hours: float = 48) -> list[int]:
-    """Started, succeeded, failed and cancelled, over all slots."""
+    """Return the numbers of started, succeeded, failed and cancelled jobs over all slots."""
     slots = Activity(folder, open_jobs=lambda: 0).slots(first=time.time() - hours * 3600, last=time.time() + 60)
     return [
         sum(getattr(slot, name) for slot in slots.values()) for name in ("started", "succeeded", "failed", "cancelled")
@@ -43,7 +43,7 @@ def counts(folder: Path, *, hours: float = 48) -> list[int]:
 
 
 def test_what_ended_is_counted_and_kept(tmp_path: Path) -> None:
-    """By what became of it; a second gateway goes on with it."""
+    """Ended jobs are counted by their state, and a second gateway adds to the counts of the first."""
     states = [JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED]
     run(tmp_path, lambda activity: activity.ended(result(f"a{n}", state) for n, state in enumerate(states)))
     run(tmp_path, lambda activity: activity.ended([result("b")]))
@@ -51,7 +51,7 @@ def test_what_ended_is_counted_and_kept(tmp_path: Path) -> None:
 
 
 def test_a_start_counts_when_it_was(tmp_path: Path) -> None:
-    """Also on the day before."""
+    """A start is counted in the slot of its time, even if that was on the day before the end."""
     run(tmp_path, lambda activity: activity.ended([result("a", took_s=86_400.0)]))
     slots = Activity(tmp_path, open_jobs=lambda: 0).slots(first=time.time() - 2 * 86_400, last=time.time())
     (first, started), (last, ended) = ((at, slot) for at, slot in slots.items() if slot.started or slot.succeeded)
@@ -60,7 +60,7 @@ def test_a_start_counts_when_it_was(tmp_path: Path) -> None:
 
 
 def test_a_result_that_is_announced_again_counts_once(tmp_path: Path) -> None:
-    """A worker that gets a copy of a message does so."""
+    """A second announcement of a result is not counted: a worker that gets a copy of a message makes one."""
 
     def work(activity: Activity) -> None:
         activity.ended([result("a")])
@@ -71,15 +71,15 @@ def test_a_result_that_is_announced_again_counts_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ago_s", [1.79e9, -1e9, 40 * 86_400.0])
-def test_a_time_that_a_wrong_clock_told_makes_no_file(tmp_path: Path, ago_s: float) -> None:
-    """Of 1970, of 2060, or of last winter: only today's backlog is noted."""
+def test_a_job_with_the_time_of_a_wrong_clock_makes_no_file(tmp_path: Path, ago_s: float) -> None:
+    """A job that ended in 1970, in the future or too long ago is not counted. Only today's backlog is written."""
     run(tmp_path, lambda activity: activity.ended([result("a", ago_s=ago_s)]))
     assert counts(tmp_path, hours=24 * 50) == [0, 0, 0, 0]
     assert [path.stem for path in tmp_path.iterdir()] == [time.strftime("%Y-%m-%d", time.gmtime())]
 
 
 def test_the_backlog_is_the_last_and_the_largest(tmp_path: Path) -> None:
-    """Taken when something happens."""
+    """A slot keeps the last and the largest number of open jobs, which are taken at each change."""
     numbers = iter([5, 9, 2])
 
     async def go() -> None:
@@ -96,7 +96,7 @@ def test_the_backlog_is_the_last_and_the_largest(tmp_path: Path) -> None:
 
 
 def test_nothing_is_timed_or_written_while_nothing_happens(tmp_path: Path) -> None:
-    """No file; after a change one timer for hours, however many jobs end."""
+    """Without changes there is no file and no timer. After a change there is one timer, however many jobs end."""
 
     def work(activity: Activity) -> None:
         activity.ended([])
@@ -122,7 +122,7 @@ def test_nothing_is_timed_or_written_while_nothing_happens(tmp_path: Path) -> No
     ids=range(7),
 )
 def test_an_odd_file_costs_what_it_held(tmp_path: Path, content: bytes) -> None:
-    """And is replaced by the next one."""
+    """A damaged file counts as empty, and the next write replaces it."""
     path = tmp_path / f"{time.strftime('%Y-%m-%d', time.gmtime())}.json"
     path.write_bytes(content)
     run(tmp_path, lambda activity: activity.ended([result("a", took_s=0.0)]))
@@ -130,7 +130,7 @@ def test_an_odd_file_costs_what_it_held(tmp_path: Path, content: bytes) -> None:
 
 
 def test_old_files_go(tmp_path: Path) -> None:
-    """Those farthest from now, which a wrong clock left as well."""
+    """The files farthest from now are removed, including those in the future that a wrong clock left."""
     for year in range(2030, 2090):
         (tmp_path / f"{year}-01-01.json").write_text("{}")
     run(tmp_path, lambda activity: activity.ended([result("a", took_s=0.0)]))
@@ -140,6 +140,6 @@ def test_old_files_go(tmp_path: Path) -> None:
 
 
 def test_a_card_that_takes_no_writes_stops_nothing(tmp_path: Path) -> None:
-    """The plot has a gap then."""
+    """A disk that refuses writes does not stop the gateway; the plot gets a gap."""
     (tmp_path / "activity").write_text("in the way")
     run(tmp_path / "activity", lambda activity: activity.ended([result("a")]))

@@ -1,4 +1,4 @@
-"""News gather while nobody waits for them, and are there at once when somebody does."""
+"""Announcements are gathered while nobody waits for them, and are returned at once when somebody does."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ def results(*job_ids: str) -> Announced:
 
 
 def test_what_is_not_urgent_waits_for_company(tmp_path: Path) -> None:
-    """All that comes until its time is up is one batch; what comes late is given at once."""
+    """Announcements until the time limit are returned together. Later ones are returned at once."""
 
     async def main() -> None:
         events, loop = Announcements(Layout(tmp_path, tmp_path)), asyncio.get_running_loop()
         began = loop.time()
         events.add(results("a"))
         loop.call_later(0.05, events.add, results("b"))
-        news = await events.take(until=began + 0.3, urgent=lambda _: False)
-        assert news.results == {"a", "b"}
+        announced = await events.take(until=began + 0.3, urgent=lambda _: False)
+        assert announced.results == {"a", "b"}
         assert loop.time() - began >= 0.3
         events.add(results("c"))
-        news = await asyncio.wait_for(events.take(until=began, urgent=lambda _: False), 5)
-        assert news.results == {"c"}
+        announced = await asyncio.wait_for(events.take(until=began, urgent=lambda _: False), 5)
+        assert announced.results == {"c"}
 
     asyncio.run(main())
 
 
 def test_what_somebody_waits_for_ends_the_wait(tmp_path: Path) -> None:
-    """With all that had gathered by then."""
+    """An announcement for which a request waits ends the wait, and all gathered ones are returned with it."""
 
     async def main() -> None:
         events, waiters, loop = Announcements(Layout(tmp_path, tmp_path)), Waiters(), asyncio.get_running_loop()
@@ -41,16 +41,16 @@ def test_what_somebody_waits_for_ends_the_wait(tmp_path: Path) -> None:
             assert not waiters.any_of({"a"})
             events.add(results("a"))
             loop.call_later(0.05, events.add, results("b"))
-            taking = events.take(until=loop.time() + 60, urgent=lambda news: waiters.any_of(news.results))
-            news = await asyncio.wait_for(taking, 10)
-        assert news.results == {"a", "b"}
+            taking = events.take(until=loop.time() + 60, urgent=lambda announced: waiters.any_of(announced.results))
+            announced = await asyncio.wait_for(taking, 10)
+        assert announced.results == {"a", "b"}
         assert not waiters.any_of({"a", "b"})
 
     asyncio.run(main())
 
 
 def test_results_that_nobody_waits_for_are_read_together_and_none_is_lost(tmp_path: Path) -> None:
-    """The kernel keeps what comes between two looks; who waits is told at the latest by the next one."""
+    """The kernel keeps the events between two reads, and a waiting request is woken by the next read at the latest."""
 
     async def main() -> None:
         layout, loop = Layout(tmp_path, tmp_path), asyncio.get_running_loop()
@@ -58,7 +58,7 @@ def test_results_that_nobody_waits_for_are_read_together_and_none_is_lost(tmp_pa
         events.start()
         try:
             taking = asyncio.create_task(
-                events.take(until=loop.time() + 60, urgent=lambda news: waiters.any_of(news.results))
+                events.take(until=loop.time() + 60, urgent=lambda announced: waiters.any_of(announced.results))
             )
             names = [f"{number:032x}" for number in range(5)]
             for name in names:
@@ -67,11 +67,11 @@ def test_results_that_nobody_waits_for_are_read_together_and_none_is_lost(tmp_pa
                 if name == names[-1]:
                     with waiters.expecting(name):
                         notice.unlink()
-                        news = await asyncio.wait_for(taking, 10)
+                        announced = await asyncio.wait_for(taking, 10)
                 else:
                     notice.unlink()
                     await asyncio.sleep(0)
-            assert news.results == set(names)
+            assert announced.results == set(names)
         finally:
             events.close()
 

@@ -1,4 +1,4 @@
-"""The gateway tells the governor of the open jobs: at a change, at most once a second."""
+"""The gateway reports the open jobs to the governor at each change, but at most once a second."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ ROUTES = Routes(io=frozenset({"fetch"}), owners={"own": "reports"})
 
 
 class Played:
-    """The file on a board whose ledger a test plays."""
+    """The file of open jobs, with counts that a test sets in place of a ledger."""
 
     def __init__(self, config: Config) -> None:
         self.layout = config.layout
         self.counts = tuple[OpenKind, ...]()
-        self.file = KindBacklog(self.layout, counts=lambda: self.counts, routes=lambda: ROUTES, told=True)
+        self.file = KindBacklog(self.layout, counts=lambda: self.counts, routes=lambda: ROUTES, enabled=True)
 
     def commit(self, *counts: OpenKind) -> None:
         self.counts = counts
         self.file.committed()
 
-    def told(self) -> Backlog:
+    def report(self) -> Backlog:
         return msgspec.json.decode(self.layout.backlog.read_bytes(), type=Backlog)
 
-    async def tells(self, *kinds: tuple[str, int]) -> None:
-        """Return once the file has these. Raises TimeoutError."""
+    async def wait_until_reported(self, *kinds: tuple[str, int]) -> None:
+        """Return once the file has these counts. Raises TimeoutError."""
         async with asyncio.timeout(10):
-            while [(row.kind, row.jobs) for row in self.told().rows] != list(kinds):
+            while [(row.kind, row.jobs) for row in self.report().rows] != list(kinds):
                 await asyncio.sleep(0.005)
 
 
 def played(config: Config, test: Callable[[Played], object]) -> None:
-    """Run `test` on an event loop, on a board whose file was started."""
+    """Run `test` on an event loop with a file of open jobs that was started."""
 
     async def run() -> None:
         board = Played(config)
@@ -54,12 +54,14 @@ def played(config: Config, test: Callable[[Played], object]) -> None:
 
 
 def test_a_row_says_who_takes_the_jobs_and_what_they_cost(config: Config) -> None:
+    """A row has the pool or the owner of a kind, and the learned costs of its jobs."""
+
     async def test(board: Played) -> None:
         board.file.learn([Result("1", "nap", JobState.SUCCEEDED, energy=Energy(2.0, 1.0, peak_bytes=7))])
         board.commit(OpenKind("nap", "normal", 3), OpenKind("fetch", "always", 2), OpenKind("own", "surplus", 1))
-        await board.tells(("nap", 3), ("fetch", 2), ("own", 1))
-        assert board.told().pid == os.getpid()
-        assert board.told().rows == (
+        await board.wait_until_reported(("nap", 3), ("fetch", 2), ("own", 1))
+        assert board.report().pid == os.getpid()
+        assert board.report().rows == (
             OpenJobs("nap", Power.NORMAL, 3, seconds=2.0, peak_bytes=7, busy=0.5),
             OpenJobs("fetch", Power.ALWAYS, 2, pool=Pool.IO),
             OpenJobs("own", Power.SURPLUS, 1, owner="reports"),
@@ -69,7 +71,7 @@ def test_a_row_says_who_takes_the_jobs_and_what_they_cost(config: Config) -> Non
 
 
 def test_changes_that_follow_one_another_share_a_file(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last one is never left out."""
+    """Changes within a short time are written together, and the last one is always written."""
     monkeypatch.setattr(module, "EVERY_S", 0.05)
 
     async def test(board: Played) -> None:
@@ -81,13 +83,15 @@ def test_changes_that_follow_one_another_share_a_file(config: Config, monkeypatc
             now = board.layout.backlog.stat().st_ino
             written += now != before
             before = now
-        await board.tells(("nap", 100))
+        await board.wait_until_reported(("nap", 100))
         assert written < 50
 
     played(config, test)
 
 
 def test_a_commit_that_changes_no_count_wakes_nobody(config: Config) -> None:
+    """A commit without a change of the counts writes no file, which would wake the governor."""
+
     async def test(board: Played) -> None:
         before = board.layout.backlog.stat().st_mtime_ns
         for _ in range(3):
@@ -99,8 +103,10 @@ def test_a_commit_that_changes_no_count_wakes_nobody(config: Config) -> None:
 
 
 def test_a_damaged_power_class_is_left_out(config: Config) -> None:
+    """Rows with an unknown power class, which a damaged ledger may hold, are not reported."""
+
     async def test(board: Played) -> None:
         board.commit(OpenKind("nap", "n\ufffdrmal", 3), OpenKind("nap", "normal", 1))
-        await board.tells(("nap", 1))
+        await board.wait_until_reported(("nap", 1))
 
     played(config, test)

@@ -1,4 +1,4 @@
-"""The ring of events: order, numbers, what is no news, and nothing before somebody reads."""
+"""The journal of events: order, numbers, reports that make no event, and no events before somebody reads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edge.model import JobState, Power, Result, RunningJob
 
 
 def row(job_id: str, **changes: Any) -> JobRow:
-    """A row of the ledger."""
+    """Return a row of the ledger."""
     fields: dict[str, Any] = {
         "seq": 1,
         "id": job_id,
@@ -34,16 +34,16 @@ def row(job_id: str, **changes: Any) -> JobRow:
 
 
 def nobody(_: str) -> None:
-    """Finds no row."""
+    """Find no row."""
 
 
 def result(job_id: str) -> Result:
-    """A result of a job that came by the gateway."""
+    """Return the result of a job that came through the gateway."""
     return Result(job_id, "echo", JobState.SUCCEEDED, submitter="lan", finished_at=2.0)
 
 
 def on_loop(work: Callable[[], None]) -> None:
-    """Run `work` on a loop."""
+    """Run `work` on an event loop."""
 
     async def main() -> None:
         work()
@@ -52,12 +52,12 @@ def on_loop(work: Callable[[], None]) -> None:
 
 
 def states(journal: Journal, after: int = 0) -> list[tuple[str, str]]:
-    """Job and state of each event."""
+    """Return job and state of each event after the event with this number."""
     return [(noted.job_id, str(noted.state)) for noted in journal.after(after, 10_000)]
 
 
 def test_it_is_off_until_somebody_reads() -> None:
-    """And then stays on, so that a reader who comes back misses nothing."""
+    """The journal is off until somebody reads. Then it stays on, so that a reader that comes back misses nothing."""
     journal = Journal()
     assert not journal.on
 
@@ -72,7 +72,7 @@ def test_it_is_off_until_somebody_reads() -> None:
 @settings(deadline=None)
 @given(size=st.integers(1, 20), count=st.integers(0, 70))
 def test_the_ring_holds_the_last_ones_in_order(size: int, count: int) -> None:
-    """Each with its own number, which its bytes name."""
+    """The ring holds the latest events in order. The bytes of each contain its number."""
     journal = Journal(size=size)
     for number in range(count):
         journal.accepted([row(f"j{number}")])
@@ -85,7 +85,7 @@ def test_the_ring_holds_the_last_ones_in_order(size: int, count: int) -> None:
 
 
 def test_an_event_is_one_line_of_data() -> None:
-    """Whatever an error text holds."""
+    """The data of an event are one line, whatever characters an error text contains."""
     journal = Journal()
     journal.retrying(row("j", state=JobState.RETRYING, message="one\n\ndata: two\r\x00"))
     (noted,) = journal.after(0, 1)
@@ -97,8 +97,8 @@ def test_an_event_is_one_line_of_data() -> None:
     assert json.loads(data)["job"]["error"] == "one\n\ndata: two\r\x00"
 
 
-def test_a_confirm_that_comes_late_is_no_news() -> None:
-    """The worker may be faster than the broker's confirm: a job never goes back from running or its end."""
+def test_a_late_confirm_makes_no_event() -> None:
+    """A confirm of a job that runs or has ended makes no event: the worker may be faster than the confirm."""
     journal = Journal()
     journal.accepted([row("a"), row("b"), row("c")])
     journal.running(RunningJob("a", "echo", 1.0), worker="main", submitter="lan")
@@ -109,8 +109,8 @@ def test_a_confirm_that_comes_late_is_no_news() -> None:
     assert states(journal, 5) == [("c", "queued"), ("a", "succeeded")]
 
 
-def test_an_end_is_told_once() -> None:
-    """A result that is announced again is the same end."""
+def test_an_end_is_reported_once() -> None:
+    """A second announcement of a result makes no event."""
     journal = Journal()
     journal.ended([result("a")], nobody)
     journal.ended([result("a"), result("b")], nobody)
@@ -118,7 +118,7 @@ def test_an_end_is_told_once() -> None:
 
 
 def test_what_comes_before_an_end_is_looked_for_first() -> None:
-    """So that `running` stands before it."""
+    """The status files are read before the end of a job is reported, so that its event `running` comes first."""
     journal = Journal()
 
     def work() -> None:
@@ -131,7 +131,7 @@ def test_what_comes_before_an_end_is_looked_for_first() -> None:
 
 
 def test_a_job_without_a_submitter_gets_that_of_its_row() -> None:
-    """Else nobody but readers of all would see its end."""
+    """The end of a job without a submitter gets the submitter of its row. Otherwise that submitter would not see it."""
     journal = Journal()
     journal.ended([Result("a", "", JobState.FAILED)], lambda job_id: row(job_id, submitter="me"))
     (noted,) = journal.after(0, 1)

@@ -1,4 +1,4 @@
-"""Pairing in the gateway: who waits is told at once, and nothing runs while nobody asks."""
+"""Pairing in the gateway: a waiting client is answered at once, and nothing runs while no request is open."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ _IN_TIME_S = 10.0
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
-    """The paths of a board."""
+    """Return the paths of a board."""
     return Layout(tmp_path / "state", tmp_path / "run")
 
 
 def asked(pairings: Pairings, secret: str = "") -> Pairing:
-    """A request with its binding."""
+    """Make a request with its binding."""
     made = pairings.ask("laptop", sha256=digest(secret or new_secret()), address="10.0.0.7")
     return pairings.reveal(made.id, new_nonce())
 
 
 def tokens_of(layout: Layout) -> Tokens:
-    """Both files."""
+    """Return the tokens of both token files."""
     return Tokens(layout.tokens, paired=layout.paired)
 
 
 def at_work(pairings: Pairings) -> bool:
-    """True while something is watched, or a timer runs."""
+    """Return True while something is watched or a timer runs."""
     return pairings._watch is not None or pairings._timer is not None
 
 
-def test_who_waits_is_told_by_the_command_on_the_board(layout: Layout) -> None:
-    """One long request: no second question, and the token counts before the answer."""
+def test_a_command_on_the_board_answers_the_waiting_client(layout: Layout) -> None:
+    """An approval on the board ends the wait of the client, and its token is valid before the answer."""
 
     async def run() -> None:
         pairings, secret = Pairings(layout, ""), new_secret()
@@ -62,8 +62,8 @@ def test_who_waits_is_told_by_the_command_on_the_board(layout: Layout) -> None:
     asyncio.run(run())
 
 
-def test_nothing_is_watched_or_timed_once_nobody_can_be_let_in(layout: Layout) -> None:
-    """Before the first request and after the last one; no file is left."""
+def test_nothing_is_watched_or_timed_while_no_request_is_open(layout: Layout) -> None:
+    """Before the first request and after the last one nothing is watched, no timer runs, and there is no file."""
 
     async def run() -> None:
         pairings = Pairings(layout, "")
@@ -81,8 +81,8 @@ def test_nothing_is_watched_or_timed_once_nobody_can_be_let_in(layout: Layout) -
     asyncio.run(run())
 
 
-def test_nobody_is_refused_while_the_token_is_written(layout: Layout) -> None:
-    """A second word that comes meanwhile is told so: who was told "refused" must not have a token that counts."""
+def test_no_request_is_denied_while_its_token_is_written(layout: Layout) -> None:
+    """A second decision during an approval fails: a client that gets "denied" must not have a valid token."""
 
     async def run() -> None:
         pairings = Pairings(layout, "")
@@ -90,11 +90,11 @@ def test_nobody_is_refused_while_the_token_is_written(layout: Layout) -> None:
         code = Code(request.binding, "ZZ")
         approval = asyncio.create_task(pairings.approve(code, [Scope.READ]))
         await asyncio.sleep(0)
-        with pytest.raises(WrongState, match="is being let in"):
+        with pytest.raises(WrongState, match="is being approved"):
             pairings.deny(code)
-        with pytest.raises(WrongState, match="is being let in"):
+        with pytest.raises(WrongState, match="is being approved"):
             pairings.withdraw(request.id)
-        with pytest.raises(WrongState, match="is being let in"):
+        with pytest.raises(WrongState, match="is being approved"):
             await pairings.approve(code, [Scope.ADMIN], name="other")
         token = await approval
         found = await pairings.wait(request.id, 0.0)
@@ -104,8 +104,8 @@ def test_nobody_is_refused_while_the_token_is_written(layout: Layout) -> None:
     asyncio.run(run())
 
 
-def test_who_was_let_in_on_the_board_is_not_refused_a_moment_later(layout: Layout) -> None:
-    """The command has written the token, and the gateway was not told yet."""
+def test_a_request_that_was_approved_on_the_board_cannot_be_denied(layout: Layout) -> None:
+    """`deny` fails if a command on the board has approved the request and the gateway has not noticed it yet."""
 
     async def run() -> None:
         pairings = Pairings(layout, "")
@@ -121,7 +121,7 @@ def test_who_was_let_in_on_the_board_is_not_refused_a_moment_later(layout: Layou
 
 
 def test_requests_end_by_themselves(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever waits learns it, the file goes, and the watch with it."""
+    """When a request expires, its client gets an error, the file is removed and the watch ends."""
     monkeypatch.setattr(requests, "LIFE_S", 0.2)
 
     async def run() -> None:
@@ -139,7 +139,7 @@ def test_requests_end_by_themselves(layout: Layout, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_wait_ends_with_its_time_and_with_the_gateway(layout: Layout) -> None:
-    """It still waits then, says the answer."""
+    """A wait ends after its time limit or when the gateway stops. The answer is that the request is still open."""
 
     async def run() -> None:
         pairings = Pairings(layout, "")
@@ -155,7 +155,7 @@ def test_a_wait_ends_with_its_time_and_with_the_gateway(layout: Layout) -> None:
 
 
 def test_a_browser_gets_a_whole_code(layout: Layout) -> None:
-    """Its requests are marked, for nobody compares a certificate there."""
+    """A request through a page has a complete code. It is marked, because a browser compares no certificate."""
 
     async def run() -> None:
         pairings, secret = Pairings(layout, ""), new_secret()
@@ -170,7 +170,7 @@ def test_a_browser_gets_a_whole_code(layout: Layout) -> None:
 
 
 def test_an_admin_approves_into_the_file_of_the_gateway(layout: Layout) -> None:
-    """On an appliance it may not write the other one."""
+    """The gateway writes the token to `paired/`, because it may not write the other one on an appliance."""
 
     async def run() -> None:
         pairings, secret = Pairings(layout, ""), new_secret()
@@ -185,8 +185,8 @@ def test_an_admin_approves_into_the_file_of_the_gateway(layout: Layout) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"token": 1, "echo": "ZZ"}', b"\xff"])
-def test_an_odd_file_beside_the_requests_lets_nobody_in(layout: Layout, content: bytes) -> None:
-    """It is removed, and the request goes on waiting."""
+def test_a_damaged_approval_file_approves_nothing(layout: Layout, content: bytes) -> None:
+    """A damaged approval file is removed, and the request stays open."""
 
     async def run() -> None:
         pairings = Pairings(layout, "")
@@ -203,7 +203,7 @@ def test_an_odd_file_beside_the_requests_lets_nobody_in(layout: Layout, content:
 
 
 def test_requests_of_an_earlier_gateway_are_gone(layout: Layout) -> None:
-    """Whoever waited there has been told; its code must not let in anybody who is not told."""
+    """A new gateway removes the old requests: their clients wait no longer, so their codes must not be approved."""
 
     async def run() -> None:
         asked(Pairings(layout, ""))
@@ -215,18 +215,18 @@ def test_requests_of_an_earlier_gateway_are_gone(layout: Layout) -> None:
 
 
 def held(layout: Layout, *, at: float, boot: str = "") -> None:
-    """The governor says that the button was held."""
+    """Write what the governor writes when the button was held."""
     durable.replace_volatile(layout.button_held, msgspec.json.encode(ButtonHeld(boot or boot_id(), at)))
 
 
 def button(layout: Layout) -> Pairings:
-    """A gateway whose board has a button that lets in."""
+    """Return the pairing of a board with a button that approves requests."""
     layout.button_held.parent.mkdir(parents=True)
     return Pairings(layout, "", button_scopes=[Scope.SUBMIT])
 
 
-def test_the_button_lets_in_the_one_that_waits(layout: Layout) -> None:
-    """Without the end of a code: nobody typed one."""
+def test_the_button_approves_the_one_open_request(layout: Layout) -> None:
+    """The button approves the one open request. The answer has no echo, because nobody typed a code."""
 
     async def run() -> None:
         pairings, secret = button(layout), new_secret()
@@ -245,8 +245,8 @@ def test_the_button_lets_in_the_one_that_waits(layout: Layout) -> None:
 
 
 @pytest.mark.parametrize("why", ["two wait", "held before", "another boot", "not configured", "no record"])
-def test_the_button_lets_in_nobody_when_it_is_not_clear_whom(layout: Layout, why: str) -> None:
-    """Of two that wait one may be a stranger's."""
+def test_the_button_approves_nothing_if_it_is_not_clear_which_request(layout: Layout, why: str) -> None:
+    """The button approves nothing without exactly one request that was open before: one of two may be a stranger's."""
 
     async def run() -> None:
         pairings = button(layout)

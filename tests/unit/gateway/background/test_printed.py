@@ -1,4 +1,4 @@
-"""What programs print, as events for a reader that asks: from now on, bounded, each attempt from its first byte."""
+"""Events of program output, for a reader that asks for them: only new output, in bounded events, for each attempt."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from edge.worker.command.output import Stream
 
 
 class Listener:
-    """Reads the events of one reader as they come."""
+    """Collects the events of one reader."""
 
     def __init__(self, root: Path, wanted: Callable[[str], bool]) -> None:
         self._came = asyncio.Event()
@@ -39,7 +39,7 @@ class Listener:
         self._came.set()
 
     async def more(self) -> list[dict[str, Any]]:
-        """The next events."""
+        """Wait for the next events and return them."""
         await asyncio.wait_for(self._came.wait(), 10)
         self._came.clear()
         blocks = self.tail.take().split(b"\n\n")
@@ -65,6 +65,8 @@ def stream_of(root: Path, job_id: str = "j1", name: str = "stdout") -> Stream:
 
 
 def test_what_is_printed_comes_with_its_place(tmp_path: Path) -> None:
+    """An event has the text with its offset, its size, and the end of the stream in bytes."""
+
     async def work() -> None:
         with listening(tmp_path) as listener:
             stream = stream_of(tmp_path)
@@ -82,6 +84,7 @@ def test_what_is_printed_comes_with_its_place(tmp_path: Path) -> None:
 
 
 def test_half_a_character_waits_for_its_other_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first bytes of a character are sent in the next event, together with its other bytes."""
     monkeypatch.setattr(printed, "EVERY_S", 0.01)
 
     async def work() -> None:
@@ -100,6 +103,8 @@ def test_half_a_character_waits_for_its_other_half(tmp_path: Path, monkeypatch: 
 
 
 def test_what_was_printed_before_is_no_event(tmp_path: Path) -> None:
+    """Output from before the reader came makes no event."""
+
     async def work() -> None:
         stream = stream_of(tmp_path)
         stream.feed(b"before\n")
@@ -113,6 +118,8 @@ def test_what_was_printed_before_is_no_event(tmp_path: Path) -> None:
 
 
 def test_an_event_is_bounded_and_says_where_the_rest_is(tmp_path: Path) -> None:
+    """An event has a limited size. Its `end` shows where the output goes on, and the next event begins there."""
+
     async def work() -> None:
         with listening(tmp_path) as listener:
             stream = stream_of(tmp_path)
@@ -128,7 +135,7 @@ def test_an_event_is_bounded_and_says_where_the_rest_is(tmp_path: Path) -> None:
 
 
 def test_a_reader_that_takes_nothing_costs_one_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its next one comes after it has taken that, and tells where the bytes between are."""
+    """For a reader that takes nothing one event is kept. The next one comes after it has taken that event."""
     monkeypatch.setattr(printed, "EVERY_S", 0.01)
 
     async def work() -> None:
@@ -148,6 +155,8 @@ def test_a_reader_that_takes_nothing_costs_one_event(tmp_path: Path, monkeypatch
 
 
 def test_jobs_that_are_not_wanted_are_silent(tmp_path: Path) -> None:
+    """The output of jobs that the reader does not want, or may not see, makes no event."""
+
     async def work() -> None:
         with listening(tmp_path, lambda job_id: job_id == "j2") as listener:
             others, own = stream_of(tmp_path), stream_of(tmp_path, "j2", "stderr")
@@ -162,6 +171,7 @@ def test_jobs_that_are_not_wanted_are_silent(tmp_path: Path) -> None:
 
 
 def test_a_job_that_cannot_be_looked_up_is_looked_up_again(tmp_path: Path) -> None:
+    """If the ledger cannot be read, the next read asks again whether the reader may see the job."""
     asked: list[str] = []
 
     def wanted(job_id: str) -> bool:
@@ -183,6 +193,8 @@ def test_a_job_that_cannot_be_looked_up_is_looked_up_again(tmp_path: Path) -> No
 
 
 def test_another_attempt_begins_at_its_first_byte(tmp_path: Path) -> None:
+    """The output of a later attempt of the same job is read from its first byte."""
+
     async def work() -> None:
         with listening(tmp_path) as listener:
             stream = stream_of(tmp_path)
@@ -201,6 +213,8 @@ def test_another_attempt_begins_at_its_first_byte(tmp_path: Path) -> None:
 
 
 def test_what_is_cut_before_it_is_read_is_passed_over(tmp_path: Path) -> None:
+    """Output that was removed before it was read is left out; the event begins behind it."""
+
     async def work() -> None:
         with listening(tmp_path) as listener:
             stream = stream_of(tmp_path)
@@ -218,7 +232,7 @@ def test_what_is_cut_before_it_is_read_is_passed_over(tmp_path: Path) -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.text(alphabet="a\u00e9\u20ac\U0001f600", min_size=1, max_size=3000))
 def test_no_event_ends_within_a_character(text: str) -> None:
-    """The text is a prefix of what was printed, and its bytes are counted."""
+    """An event ends at the end of a character. Its text is a prefix of the output, and its size counts the bytes."""
 
     async def work() -> None:
         with tempfile.TemporaryDirectory() as folder, listening(Path(folder)) as listener:
@@ -245,4 +259,5 @@ def test_no_event_ends_within_a_character(text: str) -> None:
     ],
 )
 def test_filters_and_scopes_hold_for_output(view: View, *, shown: bool) -> None:
+    """The filters for jobs, kinds, states and submitter also apply to output."""
     assert view.shows_output("j1", "say", "me") is shown

@@ -1,4 +1,4 @@
-"""Readers: filters, resuming, the slow one, and no watch without any."""
+"""Readers of events: filters, resuming, slow readers, and no watch while there is no reader."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ from tests.unit.gateway.background.test_journal import row
 
 
 class Watched:
-    """Stands for the watch of the status files."""
+    """Takes the place of the watch of the status files."""
 
     def __init__(self) -> None:
         self._running = False
 
     def runs(self) -> bool:
-        """True between `start` and `stop`."""
+        """Return True between `start` and `stop`."""
         return self._running
 
     def start(self) -> None:
-        """Watch."""
+        """Start watching."""
         self._running = True
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         self._running = False
 
     def look(self) -> None:
-        """Nothing to see."""
+        """Do nothing: there are no status files."""
 
 
 def made(size: int = 100, most: int = 10) -> tuple[Journal, Readers, Watched]:
-    """A journal with its readers."""
+    """Return a journal with its readers and their watch."""
     journal, watch = Journal(size=size), Watched()
     return journal, Readers(journal, cast("Any", watch), most=most), watch
 
 
 def on_loop(work: Callable[[], Awaitable[None]]) -> None:
-    """Run `work` on a loop."""
+    """Run `work` on an event loop."""
 
     async def main() -> None:
         await asyncio.wait_for(work(), 20)
@@ -55,7 +55,7 @@ def on_loop(work: Callable[[], Awaitable[None]]) -> None:
 
 
 def ids(content: bytes) -> list[int]:
-    """The numbers of the events in a chunk."""
+    """Return the numbers of the events in a chunk of the stream."""
     return [
         int(block.partition(b"id: ")[2].partition(b"\n")[0].rpartition(b"-")[2])
         for block in content.split(b"\n\n")
@@ -64,7 +64,7 @@ def ids(content: bytes) -> list[int]:
 
 
 def test_the_watch_runs_while_somebody_reads() -> None:
-    """The first one starts it, the last one stops it."""
+    """The first reader starts the watch, and the end of the last reader stops it."""
 
     async def work() -> None:
         journal, readers, watch = made()
@@ -78,8 +78,8 @@ def test_the_watch_runs_while_somebody_reads() -> None:
     on_loop(work)
 
 
-def test_a_follower_is_told_of_everything_and_nothing_is_kept() -> None:
-    """The watch runs for it as for a reader; with a reader beside it, events are kept as ever."""
+def test_a_follower_gets_every_event_and_nothing_is_kept() -> None:
+    """A follower starts the watch and gets each event, but events are kept only if there is a reader, too."""
 
     async def work() -> None:
         journal, readers, watch = made()
@@ -98,13 +98,13 @@ def test_a_follower_is_told_of_everything_and_nothing_is_kept() -> None:
             assert watch.runs()
         assert seen == ["job", "looked", "job"]
         assert not watch.runs()
-        assert journal.on  # a reader was here: it may come back
+        assert journal.on  # the reader may come back
 
     on_loop(work)
 
 
 def test_a_follower_alone_leaves_nothing_behind() -> None:
-    """Once it goes, changes cost nothing again."""
+    """After the end of the last follower the journal is off again, if there was no reader."""
 
     async def work() -> None:
         journal, readers, watch = made()
@@ -119,7 +119,7 @@ def test_a_follower_alone_leaves_nothing_behind() -> None:
 @settings(deadline=None)
 @given(taken=st.integers(0, 30), more=st.integers(0, 60))
 def test_a_reader_goes_on_where_it_was(taken: int, more: int) -> None:
-    """Every event once and in order, or the word that some are missing when they are."""
+    """A reader that resumes gets each event once and in order, or learns that some are missing."""
 
     async def work() -> None:
         journal, readers, _ = made(size=40)
@@ -137,8 +137,8 @@ def test_a_reader_goes_on_where_it_was(taken: int, more: int) -> None:
 
 
 @pytest.mark.parametrize(("boot", "number"), [("other", 0), ("", 1), (None, 5)])
-def test_what_is_not_known_is_missing(boot: str | None, number: int) -> None:
-    """Another life of the gateway, or a number that is still to come."""
+def test_an_unknown_position_means_missing_events(boot: str | None, number: int) -> None:
+    """A position from an earlier run of the gateway, or with a number in the future, means that events are missing."""
 
     async def work() -> None:
         journal, readers, _ = made()
@@ -151,7 +151,7 @@ def test_what_is_not_known_is_missing(boot: str | None, number: int) -> None:
 
 
 def test_a_reader_that_takes_nothing_falls_behind() -> None:
-    """Nothing waits for it; the others get everything."""
+    """A reader that takes nothing gets an error, and the other readers still get every event."""
 
     async def work() -> None:
         journal, readers, _ = made(size=5)
@@ -166,7 +166,7 @@ def test_a_reader_that_takes_nothing_falls_behind() -> None:
 
 
 def test_a_reader_is_woken_once_for_what_comes_together() -> None:
-    """And at once after a rest."""
+    """Events that come together wake a reader once."""
 
     async def work() -> None:
         journal, readers, _ = made()
@@ -182,8 +182,8 @@ def test_a_reader_is_woken_once_for_what_comes_together() -> None:
     on_loop(work)
 
 
-def test_who_is_shown_nothing_still_learns_how_far_it_is() -> None:
-    """A filter that lets nothing through must not make a resume impossible."""
+def test_a_reader_whose_filter_hides_everything_gets_its_position() -> None:
+    """A reader gets its position even if its filter leaves all events out, so that it can resume."""
 
     async def work() -> None:
         journal, readers, _ = made(size=3000)
@@ -197,7 +197,7 @@ def test_who_is_shown_nothing_still_learns_how_far_it_is() -> None:
 
 
 def test_a_chunk_has_a_bound() -> None:
-    """What a reader comes back for is written in pieces."""
+    """Many events are written in chunks of limited size."""
 
     async def work() -> None:
         journal, readers, _ = made(size=1000)
@@ -212,8 +212,8 @@ def test_a_chunk_has_a_bound() -> None:
     on_loop(work)
 
 
-def test_one_too_many_is_refused() -> None:
-    """With the number."""
+def test_a_reader_above_the_limit_is_refused() -> None:
+    """A reader above the limit is refused, and the error names the limit."""
 
     async def work() -> None:
         _, readers, _ = made(most=1)
@@ -228,7 +228,7 @@ def test_one_too_many_is_refused() -> None:
 
 
 def test_a_closed_reader_ends() -> None:
-    """Those that read, and those that come while the gateway stops."""
+    """When the gateway stops, present readers and new readers are closed."""
 
     async def work() -> None:
         _, readers, _ = made()
@@ -256,10 +256,10 @@ def test_a_closed_reader_ends() -> None:
     ],
 )
 def test_a_view_shows_what_passes_all_of_its_filters(view: View, shown: bool) -> None:
-    """Each that is given."""
+    """A view shows an event that passes each of its filters."""
     assert view.shows(Noted(About.JOB, "j", "echo", JobState.QUEUED, "me", b"")) is shown
 
 
 def test_filters_of_jobs_leave_other_events_alone() -> None:
-    """They are left out by `about`."""
+    """Filters for jobs do not apply to events about power; only `about` leaves those out."""
     assert View(jobs=frozenset({"j"}), submitter="me").shows(Noted(About.POWER, "", "", None, "", b""))

@@ -1,4 +1,4 @@
-"""The broker gets the right jobs: by priority, few at a time, within limits, and each one once."""
+"""The broker gets the right jobs: by priority, a few at a time, within limits, and each job once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WINDOW = 8
 
 
 class Board:
-    """A ledger, the release, and a broker whose workers end jobs when the test says so."""
+    """A ledger, the release, and a simulated broker. A test decides when its workers end jobs."""
 
     def __init__(self, path: Path, **settings: Any) -> None:
         self.now = 1000.0
@@ -31,8 +31,8 @@ class Board:
         self.config = Config(gateway=gateway, **settings)
         self.running: dict[str, float] = {}
         self.release = self.fresh()
-        self.out: list[JobRow] = []  # with the broker, oldest first
-        self.given: list[str] = []
+        self.out: list[JobRow] = []  # jobs that the broker has, oldest first
+        self.published: list[str] = []  # ids of all jobs that the broker ever got
 
     def fresh(self) -> Release:
         routes = Routes(io=frozenset({"fetch"}))
@@ -41,7 +41,7 @@ class Board:
     def accept(
         self, count: int = 1, *, priority: int = 5, task: str = "solve", power: Power = Power.NORMAL
     ) -> list[str]:
-        """Put jobs in."""
+        """Accept jobs, and return their ids."""
         later = Later(priority=priority) if priority != 5 else None
         with self.ledger.transaction(durable=False):
             jobs = [
@@ -52,7 +52,7 @@ class Board:
         return [job.id for job in jobs]
 
     def publish(self, limit: int = 256, *, anew: bool = False, noted: bool = True) -> list[str]:
-        """What the publisher does when it is rung; the broker confirms at once."""
+        """Do what the publisher does when it is woken. The broker confirms at once. Return the ids of the jobs."""
         ids = list[str]()
         more = True
         while more:
@@ -63,16 +63,16 @@ class Board:
                 self.note(jobs)
             self.out += jobs
             ids += [job.id for job in jobs]
-        self.given += ids
+        self.published += ids
         return ids
 
     def note(self, jobs: list[JobRow]) -> None:
-        """The ledger learns that the broker has these."""
+        """Record in the ledger that the broker has these jobs."""
         with self.ledger.transaction(durable=False):
             self.ledger.mark_queued([job.edition for job in jobs])
 
     def end(self, count: int = 1, *, seconds: float = 0.0) -> bool:
-        """The first jobs of the broker end."""
+        """End the oldest jobs of the broker. Return True if others may be published in their place."""
         over, self.out = self.out[:count], self.out[count:]
         results = [
             Result(job.id, job.task, JobState.SUCCEEDED, started_at=1.0, finished_at=1.0, seconds=seconds)
@@ -91,7 +91,7 @@ def board(tmp_path: Path) -> Iterator[Board]:
 
 
 def test_the_broker_gets_a_window_and_the_next_group_when_half_of_it_has_ended(board: Board) -> None:
-    """In the order of acceptance."""
+    """Jobs go out in the order of acceptance: a full window, and the next group when half of it has ended."""
     ids = board.accept(30)
     assert board.publish() == ids[:WINDOW]
     assert board.end(3)
@@ -103,19 +103,19 @@ def test_the_broker_gets_a_window_and_the_next_group_when_half_of_it_has_ended(b
 
 
 def test_results_are_urgent_once_half_of_the_window_has_ended(board: Board) -> None:
-    """While others wait for their place; else the ledger may note them at leisure."""
+    """Results are urgent if other jobs wait for a place and half of the window has ended. Otherwise they may wait."""
     ids = board.accept(WINDOW)
     board.publish()
-    assert not board.release.hungry(set(ids))
+    assert not board.release.gets_more_after(set(ids))
     board.accept(1)
     board.publish()
-    assert not board.release.hungry(set(ids[:3]))
-    assert board.release.hungry(set(ids[:4]))
-    assert not board.release.hungry({"nobody", *ids[:3]})
+    assert not board.release.gets_more_after(set(ids[:3]))
+    assert board.release.gets_more_after(set(ids[:4]))
+    assert not board.release.gets_more_after({"nobody", *ids[:3]})
 
 
 def test_quick_jobs_get_a_wider_window(board: Board) -> None:
-    """Twice as many as ended in the last two seconds."""
+    """The window grows to twice the number of jobs that ended in the last two seconds."""
     board.accept(200)
     assert len(board.publish()) == WINDOW
     board.end(WINDOW)
@@ -125,7 +125,7 @@ def test_quick_jobs_get_a_wider_window(board: Board) -> None:
 
 
 def test_a_high_priority_waits_for_the_window_alone(board: Board) -> None:
-    """Behind a backlog of a thousand it is the next one that goes out, as soon as one has ended."""
+    """A job of high priority goes out as soon as one job has ended, although a thousand others wait."""
     board.accept(1000)
     board.publish()
     (urgent,) = board.accept(priority=9)
@@ -135,7 +135,7 @@ def test_a_high_priority_waits_for_the_window_alone(board: Board) -> None:
 
 
 def test_higher_ones_first_then_the_usual_then_the_lower_ones(board: Board) -> None:
-    """And among the same in the order of acceptance."""
+    """Jobs go out by priority, and jobs of the same priority in the order of acceptance."""
     low, usual, high, highest = (board.accept(3, priority=each) for each in (2, 5, 7, 9))
     got = board.publish(noted=False)
     assert got == [*highest, *high, *usual[:2]]
@@ -146,7 +146,7 @@ def test_higher_ones_first_then_the_usual_then_the_lower_ones(board: Board) -> N
 
 
 def test_another_class_is_not_held_up_by_a_full_one(board: Board) -> None:
-    """A night's backlog for surplus power stays behind, and others go out at once."""
+    """A large backlog of class surplus does not delay jobs of other classes."""
     board.accept(500, power=Power.SURPLUS)
     assert len(board.publish()) == WINDOW
     ids = board.accept(2)
@@ -156,7 +156,7 @@ def test_another_class_is_not_held_up_by_a_full_one(board: Board) -> None:
 
 @pytest.mark.parametrize("priority", [0, 4, 5])
 def test_what_was_overtaken_for_too_long_goes_next(tmp_path: Path, priority: int) -> None:
-    """Though higher ones keep coming."""
+    """A job that was overtaken for too long goes out next, although jobs of higher priority keep coming."""
     board = Board(tmp_path, overtaken_s=100.0)
     board.accept(WINDOW, priority=9)
     board.publish()
@@ -167,12 +167,12 @@ def test_what_was_overtaken_for_too_long_goes_next(tmp_path: Path, priority: int
         board.end(1)
         if old in board.publish():
             break
-    assert old in board.given
+    assert old in board.published
     assert board.now >= 1100.0
 
 
 def test_a_changed_priority_counts_where_the_broker_does_not_have_the_job(board: Board) -> None:
-    """Up and down."""
+    """A higher or lower priority applies to jobs that the broker does not have yet."""
     ids = board.accept(20)
     board.publish()
     for job_id, priority in ((ids[19], 9), (ids[8], 0)):
@@ -188,7 +188,7 @@ def test_a_changed_priority_counts_where_the_broker_does_not_have_the_job(board:
 
 
 def test_a_kind_with_a_limit_goes_out_one_by_one(tmp_path: Path) -> None:
-    """Others pass it; the next one goes out when one has ended. It says what it waits for."""
+    """Of a limited kind the next job goes out when one has ended. Other kinds overtake it, and the reason is shown."""
     board = Board(tmp_path, limits={"chat": LimitConfig(at_once=1)})
     chats, others = board.accept(3, task="chat"), board.accept(2)
     assert board.publish() == [chats[0], *others]
@@ -199,8 +199,8 @@ def test_a_kind_with_a_limit_goes_out_one_by_one(tmp_path: Path) -> None:
     assert board.publish() == [chats[1]]
 
 
-def test_a_kind_with_a_rate_begins_so_many_in_a_minute(tmp_path: Path) -> None:
-    """The minute counts from the start of a body; the release knows when to look again."""
+def test_a_kind_with_a_rate_starts_a_limited_number_in_a_minute(tmp_path: Path) -> None:
+    """The minute of a rate begins with the start of a body, and `again_s` tells when to look again."""
     board = Board(tmp_path, limits={"chat": LimitConfig(per_minute=2)})
     chats = board.accept(5, task="chat")
     assert board.publish() == chats[:2]
@@ -213,13 +213,13 @@ def test_a_kind_with_a_rate_begins_so_many_in_a_minute(tmp_path: Path) -> None:
     assert board.publish() == chats[2:4]
     board.running = dict.fromkeys(chats[2:4], 30.0)
     assert board.publish() == []
-    assert board.release.again_s == pytest.approx(60.0)  # a body that runs on for more than a minute tells nobody
+    assert board.release.again_s == pytest.approx(60.0)  # no event reports that a body has run for a minute
     board.running = dict.fromkeys(chats[2:4], 61.0)
     assert board.publish() == chats[4:]
 
 
 def test_a_new_gateway_knows_what_the_old_one_handed_out(board: Board) -> None:
-    """The window counts what the broker has from before."""
+    """After a restart of the gateway, the window includes the jobs that the broker already has."""
     board.accept(30)
     board.publish()
     board.release = board.fresh()
@@ -247,7 +247,7 @@ OPS = st.lists(
 def test_every_job_goes_out_once_within_limits_whatever_happens(
     tmp_path_factory: pytest.TempPathFactory, ops: list[Any]
 ) -> None:
-    """Never more than the window and the limits allow; at the end, when all others have ended, none is left."""
+    """Every job goes out exactly once and never beyond its limit, and after the end of all others none is left."""
     board = Board(tmp_path_factory.mktemp("b"), limits={"b": LimitConfig(at_once=2), "c": LimitConfig(per_minute=3)})
 
     def check() -> None:
@@ -267,7 +267,7 @@ def test_every_job_goes_out_once_within_limits_whatever_happens(
             with board.ledger.transaction(durable=False):
                 board.ledger.requeue_all()
             board.release.lost_all()
-            board.given = [job_id for job_id in board.given if board.ledger.reader.get(job_id).state.final]
+            board.published = [job_id for job_id in board.published if board.ledger.reader.get(job_id).state.final]
             board.out = []
             board.publish(anew=True)
         act[name](*values)
@@ -280,4 +280,4 @@ def test_every_job_goes_out_once_within_limits_whatever_happens(
             break
         check()
     board.ledger.close()
-    assert sorted(board.given) == sorted(accepted)
+    assert sorted(board.published) == sorted(accepted)

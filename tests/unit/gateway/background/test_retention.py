@@ -1,4 +1,4 @@
-"""Old results go, oldest first; open jobs and a board without a clock lose nothing."""
+"""Old results are removed, the oldest first. Open jobs stay, and without a trusted clock no result is too old."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KEEP = RetentionConfig(keep_days=30, keep_bytes=1 << 20)
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[LedgerWriter]:
-    """Ten jobs, one finished a day, of 100 kB each; the first is still open."""
+    """Yield a ledger with ten jobs: the first is open, and of the others one ended each day, with 100 kB each."""
     ledger = LedgerWriter.open(tmp_path / "l")
     with ledger.transaction(durable=False):
         for day in range(10):
@@ -45,40 +45,40 @@ def going(ledger: LedgerWriter, config: RetentionConfig, now: float | None, fini
 
 
 def test_nothing_goes_while_all_is_young_and_small(ledger: LedgerWriter) -> None:
-    """Below both limits nothing is touched."""
+    """Below both limits no job is removed."""
     assert going(ledger, KEEP, 10 * DAY) == []
 
 
 def test_what_is_older_than_keep_days_goes(ledger: LedgerWriter) -> None:
-    """Exactly those past the age, never the open one."""
+    """Exactly the jobs above the age limit are removed, but never an open job."""
     assert going(ledger, KEEP, 33.5 * DAY) == ["job-1", "job-2", "job-3"]
 
 
 def test_without_a_trusted_clock_age_decides_nothing(ledger: LedgerWriter) -> None:
-    """A board that cannot know the date throws nothing away for its age."""
+    """A board that does not know the date removes nothing for its age."""
     assert going(ledger, KEEP, None) == []
 
 
 def test_a_clock_in_the_past_removes_nothing(ledger: LedgerWriter) -> None:
-    """1970 is before every result."""
+    """A clock that shows 1970 is before the end of each job, so nothing is too old."""
     assert going(ledger, KEEP, 0.0) == []
 
 
 def test_beyond_keep_bytes_the_oldest_go_until_it_fits(ledger: LedgerWriter) -> None:
-    """As many as needed, oldest first, clock or no clock."""
+    """The oldest jobs are removed until the rest fits, with or without a trusted clock."""
     small = RetentionConfig(keep_days=30, keep_bytes=1 << 20)
     assert going(ledger, small, None, finished_bytes=(1 << 20) + 150_000) == ["job-1", "job-2"]
 
 
 def test_what_is_already_asked_to_go_is_not_asked_again(ledger: LedgerWriter) -> None:
-    """Jobs under removal count no longer."""
+    """A job whose removal was ordered is not ordered again."""
     with ledger.transaction(durable=False):
         ledger.ask_remove(["job-1"])
     assert going(ledger, KEEP, 33.5 * DAY) == ["job-2", "job-3"]
 
 
 def test_a_result_without_a_date_is_not_old(ledger: LedgerWriter) -> None:
-    """Nobody knows when it ended."""
+    """A result without an end time is never too old."""
     with ledger.transaction(durable=False):
         ledger.finish(Result(id="job-0", task="t", state=JobState.SUCCEEDED), size_bytes=1)
     assert not ledger.reader.get("job-0").finished_at
@@ -87,7 +87,7 @@ def test_a_result_without_a_date_is_not_old(ledger: LedgerWriter) -> None:
 
 
 class _Outbox:
-    """The ledger, at once and in the test's own thread."""
+    """Takes the place of the outbox: runs all work on the ledger at once, in the thread of the test."""
 
     def __init__(self, ledger: LedgerWriter) -> None:
         self.ledger = ledger
@@ -107,7 +107,7 @@ class _Outbox:
 def test_a_removal_is_noted_before_it_is_asked_for(
     ledger: LedgerWriter, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Orders lie in memory: after a power cut the note in the ledger is what asks again."""
+    """The ledger notes a removal before it is ordered: orders are in memory, and after a cut the note repeats them."""
     asked: list[tuple[str, bool]] = []
 
     def give(_self: Orders, order: Order, job_id: str) -> None:

@@ -1,4 +1,4 @@
-"""The gateway's consent to a sleep: never while a job waits that may run, whatever happens in whatever order."""
+"""The gateway never agrees to a sleep while a job waits that may run, in whatever order events come."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ def ask(classes: tuple[Power, ...] = (Power.ALWAYS,), *, name: str = "a", light:
 def test_it_agrees_only_when_nothing_speaks_against_it(
     classes: tuple[Power, ...], backlog: dict[Power, int], use: Use, due_s: float | None
 ) -> None:
+    """Without an objection no job may run, nobody uses the board, and nothing is due before the shortest sleep ends."""
     why, again_s = objection(ask(classes), use, backlog=backlog, due_s=due_s, quiet_s=300.0)
     if not why:
         assert not any(backlog.get(power) for power in classes)
@@ -53,7 +54,7 @@ def test_it_agrees_only_when_nothing_speaks_against_it(
 
 
 class Ledger:
-    """What the consent needs of an outbox: counts that a test changes, and nothing that is due."""
+    """Takes the place of the outbox: counts of open jobs that a test changes, and nothing that is due."""
 
     def __init__(self) -> None:
         self.counts = dict.fromkeys(Power, 0)
@@ -64,12 +65,12 @@ class Ledger:
         return SimpleNamespace(backlog=MappingProxyType(dict(self.counts)))
 
     async def look(self, work: Callable[[Any], Any]) -> Any:
-        await asyncio.sleep(0)  # as a thread would take its time
+        await asyncio.sleep(0)  # a thread would also need some time
         return work(SimpleNamespace(next_due_of=lambda *_, **__: self.due, schedules=SimpleNamespace(waiting=list)))
 
 
 class Played:
-    """A consent on files of its own, played from one coroutine."""
+    """A consent with files in a test folder. A test plays the governor and the submitters."""
 
     def __init__(self, folder: Path) -> None:
         sleep = SleepConfig(when="idle", quiet_s=0.0)
@@ -101,7 +102,7 @@ class Played:
         return answer is not None and answer.agreed
 
     def submit(self, power: Power) -> bool:
-        """True when the job was taken."""
+        """Submit a job of this class. Return True if it was accepted."""
         try:
             self.consent.check([cast("NewJob", SimpleNamespace(power=power))])
         except Asleep:
@@ -127,7 +128,7 @@ _EVENTS = st.lists(
 @settings(max_examples=60, deadline=None)
 @given(_EVENTS)
 def test_no_order_of_events_lets_it_sleep_with_a_job_that_may_run(events: list[tuple[str, Any]]) -> None:
-    """Whenever its answer stands at `agreed`, no job of the classes waits; jobs come by submit and by their time."""
+    """While the gateway agrees, no job of these classes waits, whether it was submitted or became due."""
 
     async def play(played: Played) -> None:
         classes: tuple[Power, ...] = ()
@@ -148,7 +149,7 @@ def test_no_order_of_events_lets_it_sleep_with_a_job_that_may_run(events: list[t
                 await played.settle()
         await played.settle()
         answer = played.answer
-        question = played.consent._asked()
+        question = played.consent._read_question()
         if answer is not None and question is not None and answer.id == question.id and answer.agreed:
             assert not any(played.ledger.counts[power] for power in classes)
             for power in classes:
@@ -166,7 +167,7 @@ def test_no_order_of_events_lets_it_sleep_with_a_job_that_may_run(events: list[t
 
 @pytest.mark.parametrize("light", [False, True])
 def test_a_job_that_may_run_ends_the_agreement(tmp_path: Path, light: bool) -> None:
-    """Its submitter is told to try again where the board goes down, and sees nothing of a light sleep."""
+    """A job that may run ends the agreement. Its submitter must try again, unless it was for a light sleep."""
 
     async def run() -> None:
         played = Played(tmp_path)

@@ -1,4 +1,4 @@
-"""Files of spawned jobs go when their parent has ended and two copies of the ledger have been made since."""
+"""Files of spawned jobs are removed after their parent has ended and the ledger has been copied twice since."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SPAWNED = SpawnedJobs("p", (SpawnedJob("echo", ["a"], power=Power.ALWAYS, call=1
 
 
 def test_files_of_ended_parents_go(tmp_path: Path) -> None:
-    """Not before, and not what was never taken."""
+    """Files of ended parents are removed at the second copy, but never files that were not taken."""
     layout = Config(root=tmp_path).layout
     files, old = SpawnedFiles(layout), OldSpawned(layout)
     files.write(SPAWNED, number=0)
@@ -32,7 +32,7 @@ def test_files_of_ended_parents_go(tmp_path: Path) -> None:
 
 
 def test_jobs_come_with_their_parents_submitter() -> None:
-    """Of the file, of the parent's row, or of nobody in particular; with the settings of their kind."""
+    """A spawned job gets the submitter of its file, else of its parent's row, else `amqp`, and keeps its settings."""
     one, two = new_jobs(SPAWNED)
     assert (one.id, one.submitter, one.power, one.key) == (SPAWNED.jobs[0].id("p"), "me", Power.ALWAYS, "")
     assert (two.submitter, two.key, two.fingerprint) == ("me", "k", SPAWNED.jobs[1].fingerprint)

@@ -1,4 +1,4 @@
-"""Who is let in, told from a request that no socket brought."""
+"""The authenticator accepts or refuses requests. The requests are made without a socket."""
 
 from __future__ import annotations
 
@@ -24,60 +24,60 @@ def _request(*authorization: str, peer: str = "127.0.0.1") -> web.Request:
 
 
 def test_only_loopback_needs_no_token(tmp_path: Path) -> None:
-    """Whatever its Host header says."""
-    door = Authenticator(tmp_path / "tokens.json", loopback_without_token=True)
-    assert door.caller(_request(), READ) is LOCAL
+    """A request from another address needs one even if its Host header names loopback."""
+    authenticator = Authenticator(tmp_path / "tokens.json", loopback_without_token=True)
+    assert authenticator.caller(_request(), READ) is LOCAL
     for peer in ("192.168.0.7", "fe80::1", ""):
         with pytest.raises(Unauthenticated):
-            door.caller(_request(peer=peer), READ)
+            authenticator.caller(_request(peer=peer), READ)
 
 
-def test_no_token_lets_in_once_the_file_is_gone(tmp_path: Path) -> None:
-    """Fail closed; a new file counts from its first request on."""
+def test_no_token_is_valid_once_the_file_is_gone(tmp_path: Path) -> None:
+    """Without the token file every token is refused."""
     tokens = Tokens(tmp_path / "tokens.json")
     secret = tokens.add("anna", [Scope.READ])
-    door = Authenticator(tmp_path / "tokens.json", loopback_without_token=False)
-    assert door.caller(_request(f"Bearer {secret}"), READ).name == "anna"
+    authenticator = Authenticator(tmp_path / "tokens.json", loopback_without_token=False)
+    assert authenticator.caller(_request(f"Bearer {secret}"), READ).name == "anna"
     (tmp_path / "tokens.json").unlink()
     with pytest.raises(Unauthenticated):
-        door.caller(_request(f"Bearer {secret}"), READ)
+        authenticator.caller(_request(f"Bearer {secret}"), READ)
 
 
-def test_two_tokens_at_once_are_none(tmp_path: Path) -> None:
-    """A proxy and this gateway may each look at another of them."""
+def test_two_tokens_at_once_are_refused(tmp_path: Path) -> None:
+    """A proxy and this gateway might each check a different one."""
     secret = Tokens(tmp_path / "tokens.json").add("anna", [Scope.READ])
-    door = Authenticator(tmp_path / "tokens.json", loopback_without_token=False)
+    authenticator = Authenticator(tmp_path / "tokens.json", loopback_without_token=False)
     with pytest.raises(Unauthenticated, match="must be"):
-        door.caller(_request(f"Bearer {secret}", "Bearer other"), READ)
+        authenticator.caller(_request(f"Bearer {secret}", "Bearer other"), READ)
 
 
-def test_a_token_file_that_cannot_be_looked_at_lets_nobody_in(tmp_path: Path) -> None:
-    """Not by what it held before: a token may have been revoked in it."""
+def test_with_an_unreadable_token_file_every_token_is_refused(tmp_path: Path) -> None:
+    """The tokens that were read before do not count, because one may have been revoked since."""
     folder = tmp_path / "state"
     secret = Tokens(folder / "tokens.json").add("anna", [Scope.READ])
-    door = Authenticator(folder / "tokens.json", loopback_without_token=False)
-    assert door.caller(_request(f"Bearer {secret}"), READ).name == "anna"
+    authenticator = Authenticator(folder / "tokens.json", loopback_without_token=False)
+    assert authenticator.caller(_request(f"Bearer {secret}"), READ).name == "anna"
     folder.rename(tmp_path / "away")
     folder.write_text("a file where a folder must be")
     with pytest.raises(BadTokenFile):
-        door.caller(_request(f"Bearer {secret}"), READ)
+        authenticator.caller(_request(f"Bearer {secret}"), READ)
 
 
-def test_another_file_of_the_same_size_counts(tmp_path: Path) -> None:
-    """`read` became `node`."""
+def test_a_new_file_of_the_same_size_is_read(tmp_path: Path) -> None:
+    """A change of the scope from `read` to `node` does not change the size of the file."""
     tokens = Tokens(tmp_path / "tokens.json")
     secret = tokens.add("anna", [Scope.READ])
-    door = Authenticator(tmp_path / "tokens.json", loopback_without_token=False)
-    assert door.caller(_request(f"Bearer {secret}"), READ).name == "anna"
+    authenticator = Authenticator(tmp_path / "tokens.json", loopback_without_token=False)
+    assert authenticator.caller(_request(f"Bearer {secret}"), READ).name == "anna"
     size = (tmp_path / "tokens.json").stat().st_size
     tokens.allow("anna", [Scope.NODE])
     assert (tmp_path / "tokens.json").stat().st_size == size
     with pytest.raises(Forbidden):
-        door.caller(_request(f"Bearer {secret}"), READ)
+        authenticator.caller(_request(f"Bearer {secret}"), READ)
 
 
-def test_who_is_on_the_board_is_no_other_board(tmp_path: Path) -> None:
-    """A result that a node hands in comes with a token, however much loopback is trusted."""
-    door = Authenticator(tmp_path / "tokens.json", loopback_without_token=True)
+def test_loopback_without_a_token_is_not_a_node(tmp_path: Path) -> None:
+    """A node must send its token even if loopback is trusted."""
+    authenticator = Authenticator(tmp_path / "tokens.json", loopback_without_token=True)
     with pytest.raises(Forbidden, match="this needs node"):
-        door.caller(_request(), frozenset({Scope.NODE}))
+        authenticator.caller(_request(), frozenset({Scope.NODE}))

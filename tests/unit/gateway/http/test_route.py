@@ -1,4 +1,4 @@
-"""What a library says becomes the tail of one of our sentences."""
+"""The message of a library becomes the end of one of our sentences."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from edge.gateway.http.route import plain
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("message", "expected"),
     [
         ("Expected `int`, got `str`", "expected int, got str"),
         ("JSON is malformed: invalid character (byte 0)", "JSON is malformed: invalid character (byte 0)"),
@@ -16,6 +16,6 @@ from edge.gateway.http.route import plain
         ("", ""),
     ],
 )
-def test_one_line_in_our_case(said: str, told: str) -> None:
-    """No backticks, no line breaks, a small letter but for what is written in capitals."""
-    assert plain(said) == told
+def test_a_message_of_a_library_becomes_one_plain_line(message: str, expected: str) -> None:
+    """It has no backticks and no line breaks. It begins with a small letter, except for words in capitals."""
+    assert plain(message) == expected

@@ -1,4 +1,4 @@
-"""Which scopes hand in jobs, and those of kinds that ask for more."""
+"""Scopes decide who may submit jobs, and jobs of kinds that need a scope."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from edge.gateway.http.route import READERS, SUBMITTERS
 
 
 @pytest.mark.parametrize("scope", [Scope.SUBMIT, Scope.READ, Scope.ADMIN, Scope.NODE])
-def test_a_kind_that_asks_for_run_takes_no_other_scope(scope: Scope) -> None:
-    """Not even admin: who may run any program is told by that word alone."""
+def test_a_kind_that_needs_run_accepts_no_other_scope(scope: Scope) -> None:
+    """Not even `admin` is enough: only the scope `run` allows to run any program."""
     with pytest.raises(Forbidden, match="need run"):
         Caller("anna", frozenset({scope})).may_run("run", "run")
 
 
 @pytest.mark.parametrize("caller", [Caller("anna", frozenset({Scope.RUN})), LOCAL])
 def test_the_scope_run_and_the_board_itself_may(caller: Caller) -> None:
-    """Whoever is trusted on the board itself may do all that a person does."""
+    """Requests from the board itself may do everything that a person may do."""
     caller.may_run("run", "run")
 
 
-def test_a_kind_that_asks_for_nothing_takes_everybody() -> None:
-    """Most do."""
+def test_a_kind_without_a_scope_accepts_every_submitter() -> None:
+    """Most kinds need no scope."""
     Caller("anna", frozenset({Scope.SUBMIT})).may_run("solve", "")
 
 
 def test_the_scope_run_hands_in_jobs_and_ends_its_own() -> None:
-    """A token needs one scope for one purpose."""
+    """With `run` alone a token submits jobs, ends its own jobs, and sees only its own."""
     anna = Caller("anna", frozenset({Scope.RUN}))
     assert Scope.RUN in SUBMITTERS & READERS
     assert anna.may_end("anna")

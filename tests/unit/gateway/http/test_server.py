@@ -1,4 +1,4 @@
-"""Where the gateway listens."""
+"""The server listens on the configured address."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def _has_ipv6() -> bool:
 
 
 @pytest.mark.skipif(not _has_ipv6(), reason="no IPv6 here")
-def test_two_colons_are_everybody() -> None:
-    """asyncio would take IPv6 alone, and every client of today's LAN would be shut out."""
+def test_two_colons_listen_on_ipv4_and_ipv6() -> None:
+    """asyncio alone would take only IPv6, and clients with IPv4 could not connect."""
 
     async def reached() -> list[str]:
         with closing(socket.socket()) as free:

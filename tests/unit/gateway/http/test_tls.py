@@ -1,4 +1,4 @@
-"""The gateway's certificate: what it is served with, and what is said of one that cannot be used."""
+"""The gateway serves HTTPS with its certificate, and refuses one that cannot be used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edge.gateway.http.server import Server
 
 
 def make_pair(folder: Path, *options: str) -> tuple[Path, Path]:
-    """A key and a certificate for 127.0.0.1, signed by itself."""
+    """Make a key and a self-signed certificate for 127.0.0.1. Return their paths, the certificate first."""
     folder.mkdir(exist_ok=True)
     cert, key = folder / "cert.pem", folder / "key.pem"
     argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-days", "2"]
@@ -48,8 +48,8 @@ def _app() -> web.Application:
     return app
 
 
-def test_https_is_served_and_refuses_the_one_too_many(tmp_path: Path) -> None:
-    """A client that trusts the certificate gets its answer; the connection over the limit gets a 503, over TLS too."""
+def test_https_is_served_and_refuses_a_connection_over_the_limit(tmp_path: Path) -> None:
+    """A client that trusts the certificate gets its answer. A connection over the limit gets a 503, over TLS too."""
     cert, key = make_pair(tmp_path)
 
     async def scenario() -> list[bytes]:
@@ -67,7 +67,7 @@ def test_https_is_served_and_refuses_the_one_too_many(tmp_path: Path) -> None:
 
 
 def test_no_certificate_means_plain_http() -> None:
-    """Nothing configured, nothing wrapped."""
+    """Without a configured certificate there is no SSL context."""
     assert tls.context(GatewayConfig()) is None
 
 
@@ -80,7 +80,7 @@ def test_half_a_pair_is_refused(tmp_path: Path) -> None:
 
 
 def test_pair_is_relative_to_the_file(tmp_path: Path) -> None:
-    """As every path of the file."""
+    """The paths of certificate and key are relative to edge.yaml, like every path in it."""
     path = tmp_path / "edge.yaml"
     path.write_text("gateway: {tls_cert: cert.pem, tls_key: key.pem}\n")
     config = load(path, env={}).config
@@ -89,17 +89,20 @@ def test_pair_is_relative_to_the_file(tmp_path: Path) -> None:
 
 
 def test_unusable_pairs_name_the_key(tmp_path: Path) -> None:
-    """Missing, foreign, encrypted or no PEM at all: one sentence each, at the start and not at a handshake."""
+    """A key that is missing, foreign or encrypted, and a file that is not PEM, are refused at the start.
+
+    Each gets one sentence. Without the check, the error would come only at the first handshake.
+    """
     cert, key = make_pair(tmp_path)
     _, other = make_pair(tmp_path / "other")
     locked_cert, locked_key = make_pair(tmp_path / "locked", "-passout", "pass:secret")
     text = tmp_path / "text.pem"
     text.write_text("no pem\n")
-    for config, said in (
+    for config, message in (
         (GatewayConfig(tls_cert=cert, tls_key=tmp_path / "none"), r"gateway\.tls_key.*No such file"),
         (GatewayConfig(tls_cert=cert, tls_key=other), "does not belong"),
         (GatewayConfig(tls_cert=locked_cert, tls_key=locked_key), "encrypted"),
         (GatewayConfig(tls_cert=text, tls_key=key), r"gateway\.tls_cert.*PEM"),
     ):
-        with pytest.raises(ConfigError, match=said):
+        with pytest.raises(ConfigError, match=message):
             tls.context(config)

@@ -1,4 +1,4 @@
-"""What brokers keep is remembered, so that it can be removed."""
+"""The board remembers what MQTT brokers keep of it, so that it can be removed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def place(board: str = "attic", host: str = "one") -> Place:
 
 
 def test_another_broker_or_another_name_leaves_something_to_tidy_up() -> None:
-    """And a change of the password file does not."""
+    """Another broker or board name makes the former place an old one. Another password file does not."""
     first = Announced("edge_1").at(place()).showing({"charge": "sensor"})
     assert first.at(place()).old == ()
     moved = first.at(Place(MqttBroker(host="one", password_file=Path("/x")), place().topics))
@@ -31,7 +31,7 @@ def test_another_broker_or_another_name_leaves_something_to_tidy_up() -> None:
 
 
 def test_what_is_gone_is_named_until_it_comes_back() -> None:
-    """A component that another configuration no longer has."""
+    """A component that is no longer shown is listed as removed until it is shown again."""
     known = Announced("edge_1").showing({"charge": "sensor", "paused": "switch"}).showing({"charge": "sensor"})
     assert known.removed == {"paused": "switch"}
     assert known.showing({"charge": "sensor"}).removed == {"paused": "switch"}
@@ -39,15 +39,15 @@ def test_what_is_gone_is_named_until_it_comes_back() -> None:
 
 
 def test_other_sources_forget_what_was_seen() -> None:
-    """What a source reported without declaring it belongs to that configuration."""
+    """Quantities that a source reported without declaring them are dropped if the sources are configured otherwise."""
     known = Announced("edge_1").knowing("a", ["watts"]).knowing("a", ["charge"])
     assert known.seen == ("charge", "watts")
     assert known.knowing("b", []).seen == ()
 
 
 @given(boards=st.lists(st.sampled_from("abc"), max_size=20))
-def test_only_so_much_is_remembered(boards: list[str]) -> None:
-    """However often somebody renames a board; and never the place it is at."""
+def test_the_number_of_former_places_is_limited(boards: list[str]) -> None:
+    """At most eight former places are remembered, however often a board is renamed, and never the present place."""
     known = Announced("edge_1")
     for board in boards:
         known = known.at(place(board))
@@ -57,7 +57,7 @@ def test_only_so_much_is_remembered(boards: list[str]) -> None:
 
 
 def test_the_file_keeps_it_and_goes_with_it(tmp_path: Path) -> None:
-    """As it was, and nothing once no broker keeps anything."""
+    """The file keeps the record unchanged, and is removed once no broker keeps anything."""
     file = AnnouncedFile(tmp_path / "mqtt.json")
     known = Announced("edge_1").at(Place(MqttBroker(host="one", password_file=Path("/x")), place().topics))
     known = known.showing({"charge": "sensor"})
@@ -69,7 +69,7 @@ def test_the_file_keeps_it_and_goes_with_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"device": 3}', b"\xff", b'{"x":' + b"[" * 9999])
 def test_a_damaged_file_knows_of_nothing(tmp_path: Path, content: bytes) -> None:
-    """The board's id is that of before, as it comes from the machine."""
+    """A damaged file counts as empty. The board keeps its id, because the id comes from the machine."""
     (tmp_path / "machine-id").write_text("0123456789abcdef\n")
     (tmp_path / "mqtt.json").write_bytes(content)
     file = AnnouncedFile(tmp_path / "mqtt.json", machine_id=tmp_path / "machine-id")
@@ -77,7 +77,7 @@ def test_a_damaged_file_knows_of_nothing(tmp_path: Path, content: bytes) -> None
 
 
 def test_two_boards_have_two_ids_and_none_tells_the_machines(tmp_path: Path) -> None:
-    """Home Assistant takes only some characters in it."""
+    """Boards have different ids, which do not contain the machine id and have only characters for Home Assistant."""
     ids = set()
     for machine in ("0123456789abcdef", "fedcba9876543210"):
         (tmp_path / "machine-id").write_text(machine)

@@ -1,4 +1,4 @@
-"""The discovery document, checked as Home Assistant checks it."""
+"""The discovery document passes the checks of Home Assistant."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOPICS = Topics("edge_1", "attic")
 @pytest.mark.parametrize("controls", [True, False])
 @pytest.mark.parametrize("quantities", [frozenset(), QUANTITIES])
 def test_home_assistant_takes_the_document(quantities: frozenset[str], controls: bool) -> None:
-    """Whatever the board's sources report; about twenty entities."""
+    """The document is valid with all and with no reported quantities, and has about twenty entities."""
     shown = entities(MqttConfig(controls=controls), quantities)
     found = json.loads(document(TOPICS, shown, {"gone": "sensor"}, model="board"))
     assert not faults(found)
@@ -26,19 +26,19 @@ def test_home_assistant_takes_the_document(quantities: frozenset[str], controls:
 
 
 def test_energy_is_a_total_that_grows() -> None:
-    """As Home Assistant's energy dashboard wants it; a smaller value is a new beginning for it."""
+    """Energy is a growing total, which the energy dashboard needs. A smaller value means that it began again."""
     found = json.loads(document(TOPICS, ENTITIES, {}, model="board"))["components"]["energy"]
     assert (found["state_class"], found["device_class"]) == ("total_increasing", "energy")
 
 
-def test_online_is_told_by_the_last_will_and_always_available() -> None:
-    """Else a board that is offline would be shown as unavailable, and no automation could ask for it."""
+def test_online_comes_from_the_last_will_and_is_always_available() -> None:
+    """`online` is always available. Otherwise no automation could test whether a board is offline."""
     found = json.loads(document(TOPICS, ENTITIES, {}, model="board"))["components"]["online"]
     assert found["state_topic"] == "edge/attic/online"
     assert "availability_topic" not in found
 
 
 def test_throttled_is_shown_where_undervoltage_is_reported() -> None:
-    """One source reports both."""
+    """The entity for `throttled` also shows undervoltage, so a source that reports either one makes it appear."""
     keys = {each.key for each in entities(MqttConfig(), {"throttled"})}
     assert "throttled" in keys

@@ -1,4 +1,4 @@
-"""When values go out: what changed does at last, and nothing goes out too often."""
+"""Changed values are always published in the end, but never too often."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STATES = st.fixed_dictionaries(
 
 
 def test_the_first_state_goes_out_at_once_and_a_new_connection_has_none() -> None:
-    """Also a state that has not changed, once the broker may have forgotten it."""
+    """The first state is due at once, and again after `forget`, although it has not changed."""
     pace = Pace()
     assert pace.due({"charge": 50}) == 0.0
     pace.published({"charge": 50}, 100.0)
@@ -30,7 +30,7 @@ def test_the_first_state_goes_out_at_once_and_a_new_connection_has_none() -> Non
 
 
 def test_after_a_rest_a_change_goes_out_at_once_and_the_next_one_waits() -> None:
-    """Ten seconds for a number, one for the state of power, a minute for a sentence."""
+    """A change must wait ten seconds for a number, one for the power state, and a minute for a sentence."""
     pace = Pace()
     pace.published({"backlog_normal": 0, "power_state": "low", "power_reason": "a"}, 100.0)
     for key, limit_s in (("backlog_normal", 10.0), ("power_state", 1.0), ("power_reason", 60.0)):
@@ -39,7 +39,7 @@ def test_after_a_rest_a_change_goes_out_at_once_and_the_next_one_waits() -> None
 
 
 def test_noise_is_no_change() -> None:
-    """A sensor whose last digit moves wakes nobody; a value that is lost, or comes back, is news."""
+    """A small difference of a number is no change, but a value that becomes unknown is a change."""
     pace = Pace()
     pace.published({"charge": 50, "watts": 4.0, "temperature": 48}, 0.0)
     assert pace.due({"charge": 50.5, "watts": 4.1, "temperature": 48.4}) is None
@@ -50,7 +50,7 @@ def test_noise_is_no_change() -> None:
 @settings(deadline=None)
 @given(states=st.lists(_STATES, min_size=1, max_size=60))
 def test_no_change_is_lost_and_none_comes_too_often(states: list[dict[str, object]]) -> None:
-    """With a change every half second: at most one publication a second, and at the end the last state is out."""
+    """With a change every half second there is at most one publication a second, and the last state is published."""
     pace, sent, now = Pace(), list[float](), 0.0
     last: dict[str, object] = {}
     for state in [*states, *[states[-1]] * 130]:

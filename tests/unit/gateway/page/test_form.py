@@ -1,4 +1,4 @@
-"""Fields from a signature, and arguments from what was filled in."""
+"""Form fields made from a signature, and arguments made from a filled-in form."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def filled(**changes: str) -> dict[str, str]:
 
 
 def test_each_hint_has_its_field() -> None:
-    """What has no field of its own is JSON."""
+    """Each type of argument has its type of field. All other types are entered as JSON."""
     shapes = {field.name: field.shape for field in FIELDS}
     assert shapes == {
         "name": Shape.TEXT,
@@ -81,7 +81,7 @@ def test_each_hint_has_its_field() -> None:
 
 
 def test_what_is_filled_in_fits_the_kind() -> None:
-    """Arguments that were left out keep their defaults; an empty tick is false."""
+    """An argument that was left out keeps its default. An empty checkbox is false."""
     found = arguments(KIND, FIELDS, filled())
     assert found == {
         "name": "x",
@@ -97,7 +97,7 @@ def test_what_is_filled_in_fits_the_kind() -> None:
 
 
 def test_choices_keep_their_types() -> None:
-    """`true` is no text where the kind takes a boolean."""
+    """The choice `true` of a boolean argument becomes a boolean, not text."""
     found = arguments(KIND, FIELDS, filled(sure="true", exact="true", limit="7", size='"big"'))
     assert (found["sure"], found["exact"], found["limit"], found["size"]) == (True, True, 7, "big")
 
@@ -115,14 +115,14 @@ def test_choices_keep_their_types() -> None:
     ],
 )
 def test_what_cannot_be_read_is_named(name: str, text: str, why: str) -> None:
-    """One sentence with the argument and what is allowed."""
+    """The error names the argument and says what is allowed."""
     with pytest.raises(BadArguments, match=rf"argument '{name}' .*{why}"):
         arguments(KIND, FIELDS, filled(**{name: text}))
 
 
 @given(st.dictionaries(st.sampled_from([field.name for field in FIELDS]), st.text(max_size=30)))
 def test_no_input_is_anything_but_arguments_or_a_sentence(given_fields: dict[str, str]) -> None:
-    """A form never ends in an error that nobody foresaw."""
+    """Any input either gives arguments that the kind accepts, or raises BadArguments."""
     with suppress(BadArguments):
         found = arguments(KIND, FIELDS, filled(**given_fields))
         Catalogue({KIND.name: KIND}, {}).check(KIND.name, [], found)
@@ -138,6 +138,6 @@ def test_no_input_is_anything_but_arguments_or_a_sentence(given_fields: dict[str
     ],
 )
 def test_a_schema_of_any_shape_has_fields(schema: dict[str, Any]) -> None:
-    """What is not understood takes any JSON."""
+    """A schema that cannot be interpreted gives a field for any JSON value."""
     fields = fields_of(TaskInfo(name="x", schema=schema))
     assert all(field.shape is Shape.JSON for field in fields)

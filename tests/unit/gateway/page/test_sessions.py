@@ -1,4 +1,4 @@
-"""Session cookies: what counts, and what ends them."""
+"""Session cookies: which ones are valid, and what ends a session."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class Board:
         self.folder = folder
         self.tokens = Tokens(folder / "tokens.json")
         self.secret = self.tokens.add("anna", [Scope.SUBMIT])
-        self.door = Authenticator(folder / "tokens.json", loopback_without_token=False)
+        self.authenticator = Authenticator(folder / "tokens.json", loopback_without_token=False)
         self.sessions = self.again()
 
     def again(self, *, secure: bool = False) -> Sessions:
-        """As after a restart of the gateway."""
-        return Sessions(self.door, self.folder / "page.key", secure=secure)
+        """Return new sessions on the same files, as after a restart of the gateway."""
+        return Sessions(self.authenticator, self.folder / "page.key", secure=secure)
 
     def cookie(self) -> str:
         response = web.Response()
-        token = self.sessions.who(self.secret)
+        token = self.sessions.token_of(self.secret)
         assert token is not None
         self.sessions.open(response, token)
         return response.cookies[COOKIE].value
@@ -44,7 +44,7 @@ def board(tmp_path: Path) -> Board:
 
 
 def test_a_session_is_its_token_and_outlives_a_restart(board: Board) -> None:
-    """The cookie names the caller with the token's scopes, to the next gateway too."""
+    """The cookie identifies the caller with the scopes of the token, also after a restart of the gateway."""
     cookie = board.cookie()
     expected = Caller("anna", frozenset({Scope.SUBMIT}))
     assert board.caller(cookie) == expected
@@ -53,14 +53,14 @@ def test_a_session_is_its_token_and_outlives_a_restart(board: Board) -> None:
 
 
 def test_scopes_are_those_of_the_token_now(board: Board) -> None:
-    """`edge token allow` counts from the next request on."""
+    """A change by `edge token allow` takes effect from the next request on."""
     cookie = board.cookie()
     board.tokens.allow("anna", [Scope.READ])
     assert board.caller(cookie) == Caller("anna", frozenset({Scope.READ}))
 
 
 def test_a_revoked_token_ends_its_sessions(board: Board) -> None:
-    """Another token of the same name does not bring them back."""
+    """A new token of the same name does not make the old sessions valid again."""
     cookie = board.cookie()
     board.tokens.revoke("anna")
     assert board.caller(cookie) is None
@@ -69,7 +69,7 @@ def test_a_revoked_token_ends_its_sessions(board: Board) -> None:
 
 
 def test_a_session_ends_with_its_time(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a month the person logs in again."""
+    """A session is not valid after its end, 30 days after the login."""
     cookie = board.cookie()
     later = time.time() + 31 * 86_400
     monkeypatch.setattr(time, "time", lambda: later)
@@ -94,14 +94,14 @@ def test_a_session_ends_with_its_time(board: Board, monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_what_is_no_cookie_of_ours_is_nobody(board: Board, cookie: str) -> None:
-    """Whatever it says, before the first login and after it."""
+    """A cookie that this board did not make has no caller, before the first login and after it."""
     assert board.caller(cookie) is None
     board.cookie()
     assert board.caller(cookie) is None
 
 
 def test_a_changed_cookie_is_nobody(board: Board) -> None:
-    """Neither its name nor its end can be changed."""
+    """The signature covers the name of the token and the end of the session."""
     board.tokens.add("root", [Scope.ADMIN])
     name, ends, mark = board.cookie().split("~")
     assert name == "anna"
@@ -110,8 +110,8 @@ def test_a_changed_cookie_is_nobody(board: Board) -> None:
 
 
 def test_flags(board: Board) -> None:
-    """No script reads it, no other site sends it; under TLS it never goes over plain HTTP."""
-    token = board.sessions.who(board.secret)
+    """Scripts cannot read the cookie, and other sites cannot send it. Under TLS it never goes over plain HTTP."""
+    token = board.sessions.token_of(board.secret)
     assert token is not None
     for secure in (False, True):
         response = web.Response()

@@ -1,4 +1,4 @@
-"""The throttle of wrong tokens: free ones, growing waits, addresses."""
+"""The throttle of wrong tokens: the first ones are free, then an address waits longer and longer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Clock:
 
 
 def test_five_wrong_tokens_make_an_address_wait_longer_each_time() -> None:
-    """Four cost nothing; from the fifth on the wait doubles, up to ten minutes."""
+    """Four wrong tokens cause no wait. From the fifth on, the wait doubles each time, up to ten minutes."""
     clock = Clock()
     throttle = Throttle(clock)
     for _ in range(FREE - 1):
@@ -29,7 +29,7 @@ def test_five_wrong_tokens_make_an_address_wait_longer_each_time() -> None:
 
 
 def test_other_addresses_do_not_wait() -> None:
-    """An IPv4 address stands for itself, an IPv6 address for the network that one person holds."""
+    """IPv4 addresses are counted one by one. IPv6 addresses of one /64 network, which one person holds, are one."""
     throttle = Throttle(Clock())
     for address in ("192.0.2.7", "2001:db8:1:2::1"):
         for _ in range(FREE):
@@ -40,7 +40,7 @@ def test_other_addresses_do_not_wait() -> None:
 
 
 def test_a_right_token_and_an_hour_are_forgiving() -> None:
-    """After either an address begins anew."""
+    """An address starts again at zero after a right token, or after an hour."""
     clock = Clock()
     throttle = Throttle(clock)
     for _ in range(FREE):
@@ -55,7 +55,7 @@ def test_a_right_token_and_an_hour_are_forgiving() -> None:
 
 
 def test_a_flood_of_addresses_takes_no_memory() -> None:
-    """The oldest are forgotten."""
+    """At most 1,000 addresses are remembered; the oldest are forgotten."""
     throttle = Throttle(Clock())
     for number in range(3000):
         throttle.wrong(f"10.0.{number // 250}.{number % 250}")

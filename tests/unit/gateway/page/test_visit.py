@@ -1,4 +1,4 @@
-"""Which requests may change something."""
+"""The check that a change comes from a page of this board."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edge.gateway.page.visit import check_same_site
     ],
 )
 def test_pages_of_the_board_may(headers: dict[str, str]) -> None:
-    """By `Sec-Fetch-Site`, or over plain HTTP, where browsers leave it out, by `Origin`."""
+    """`Sec-Fetch-Site` shows that a page of the board sent the request; over plain HTTP only `Origin` does."""
     check_same_site(make_mocked_request("POST", "/pause", headers={"Host": "pi.local:8420", **headers}))
 
 
@@ -40,6 +40,6 @@ def test_pages_of_the_board_may(headers: dict[str, str]) -> None:
     ],
 )
 def test_others_may_not(headers: dict[str, str]) -> None:
-    """A page of another site, or nobody knows which."""
+    """A request from a page of another site, or from an unknown page, is refused."""
     with pytest.raises(Forbidden):
         check_same_site(make_mocked_request("POST", "/pause", headers={"Host": "pi.local:8420", **headers}))

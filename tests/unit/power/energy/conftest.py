@@ -1,4 +1,4 @@
-"""What the tests of energy share."""
+"""Fixture that all tests of energy share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Dates are those of UTC, wherever the tests run."""
+    """Set the local time zone to UTC, so that dates do not depend on the machine."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     yield

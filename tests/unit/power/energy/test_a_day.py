@@ -1,6 +1,6 @@
-"""A day of a board whose true watts are known: its receipts and its idle time add up to what the shunt measured.
+"""Simulated days of a board whose true watts are known. Receipts and idle energy add up to the energy of the shunt.
 
-Governor, shunt, meter, the sums of the gateway and the statement are the real ones; only the clocks are played.
+Governor, shunt, meter, the sums of the gateway and the statement are the real ones. Only the clocks are simulated.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Body:
 
     begins: float
     seconds: float
-    cores: float  # that it keeps busy
+    cores: float  # number of cores that it keeps busy
     thread: bool = False
     kind: str = "solve"
 
@@ -48,7 +48,7 @@ class Body:
 
 
 class PlayedDay:
-    """Plays the bodies against a governor and books their receipts."""
+    """Simulates the bodies with a real governor, and records their receipts."""
 
     def __init__(self, folder: Path, jobs: list[Body], monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
         self.layout = Layout(folder / "root", folder / "run")
@@ -61,8 +61,8 @@ class PlayedDay:
             (self.chip / name).write_text(text)
         self.jobs, self.random = jobs, random.Random(seed)
         self.names = {job: f"{'io' if job.thread else 'main'}{number}.json" for number, job in enumerate(jobs)}
-        self.meters: dict[Body, Meter] = {}  # of the bodies that run
-        self.at = 0.0  # seconds of the day
+        self.meters: dict[Body, Meter] = {}  # of the running bodies
+        self.at = 0.0  # seconds since midnight
         self.true_j = self.true_idle_j = 0.0
         began = time.monotonic()
         monkeypatch.setattr(time, "time", lambda: MIDNIGHT + self.at)
@@ -71,11 +71,11 @@ class PlayedDay:
 
     @property
     def watts(self) -> float:
-        """What the board truly draws now."""
+        """The true draw of the board now."""
         return IDLE_W + CORE_W * sum(job.cores for job in self.meters)
 
     def play(self, hours: float = 24.0) -> Statement:
-        """The statement of the month after the day."""
+        """Simulate the day, and return the statement of its month."""
         shunt = ShuntConfig(root=self.chip.parent, measures="board", frozen_after_s=0)
         config = PowerConfig(sources=(PlainConfig(), shunt), critical=CriticalConfig(action="none"))
         governor = Governor(config, self.layout, wake=lambda: None)
@@ -136,7 +136,7 @@ class PlayedDay:
         mark = {"id": "x", "boot_id": boot_id(), "pid": os.getpid(), "ran": int(job.thread)}
         if running:
             path.write_bytes(msgspec.json.encode(mark))
-        else:  # a worker would empty it; a thousand empty files take their time
+        else:  # a real worker empties the file; here, a thousand empty files would be read again and again
             path.unlink()
 
     async def _book(self) -> None:
@@ -146,7 +146,7 @@ class PlayedDay:
 
 
 def one_after_another(seed: int, *, shortest: float, longest: float, share: float, hours: float = 24.0) -> list[Body]:
-    """Bodies of the main worker that take `share` of the day."""
+    """Return bodies of the main worker that together run for `share` of the time."""
     chance, at, found = random.Random(seed), 60.0, list[Body]()
     while True:
         seconds = chance.uniform(shortest, longest)
@@ -158,7 +158,7 @@ def one_after_another(seed: int, *, shortest: float, longest: float, share: floa
 
 
 def test_long_jobs_and_idle_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs of 2 to 20 min: receipts and idle are within 3 % of the shunt, and each side near the truth."""
+    """With jobs of 2 to 20 min, receipts plus idle are within 3 % of the shunt, and each is near its true value."""
     day = PlayedDay(tmp_path, one_after_another(1, shortest=120, longest=1200, share=0.4), monkeypatch, seed=1)
     total = day.play().total
     assert total.board_wh is not None
@@ -172,7 +172,7 @@ def test_long_jobs_and_idle_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_short_jobs_add_up_once_the_board_is_calibrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs of 2 to 8 s, most of which no reading sees: they are estimated, and add up within 3 % all the same."""
+    """Most jobs of 2 to 8 s end between two readings. They are estimated, and still add up within 3 %."""
     jobs = one_after_another(2, shortest=2, longest=8, share=0.3, hours=8)
     day = PlayedDay(tmp_path, jobs, monkeypatch, seed=2)
     calibration.write(day.layout.calibration, calibration.Calibration(IDLE_W, CORE_W))
@@ -183,7 +183,7 @@ def test_short_jobs_add_up_once_the_board_is_calibrated(tmp_path: Path, monkeypa
 
 
 def test_bodies_in_threads_are_taken_off_the_idle_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Their own share is estimated; what the board draws beside it stays with idle."""
+    """The energy of bodies in threads is estimated. The rest of the board's draw still counts as idle."""
     jobs = one_after_another(3, shortest=120, longest=600, share=0.3, hours=12)
     chance = random.Random(3)
     jobs += [
@@ -199,8 +199,8 @@ def test_bodies_in_threads_are_taken_off_the_idle_time(tmp_path: Path, monkeypat
     assert fetch.jobs_wh * 3600 == pytest.approx(true_j, rel=0.1)
 
 
-def test_two_workers_share_what_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two bodies at once: each books its part of the board, not all of it twice."""
+def test_two_workers_share_the_measured_energy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of two bodies that run at the same time gets its part of the board's draw; none is counted twice."""
     jobs = [Body(600.0 + shift, 3000.0, 1.0, kind=f"k{shift:g}") for shift in (0.0, 1.5)]
     day = PlayedDay(tmp_path, jobs, monkeypatch, seed=4)
     total = day.play(hours=2).total

@@ -1,4 +1,4 @@
-"""Calibration on a board whose true watts are known, and what estimates are worth after it."""
+"""Calibration of a simulated board whose true watts are known, and the accuracy of estimates after it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from edge.worker.power.meter import Meter
 
 
 class SyntheticBoard:
-    """Four cores that draw a little less each than the one before, as regulators and clocks make it, and noise."""
+    """Simulates a board with four cores and noise.
+
+    Each further core draws a little less than the one before, as regulators and clocks cause it on real boards.
+    """
 
     cores = 4
 
@@ -36,12 +39,13 @@ class SyntheticBoard:
         return self.watts(self.busy) * self.random.gauss(1.0, 0.04)
 
 
-#: Watts at rest and of a core: a Zero 2 W, a Pi 4, a Pi 5.
+#: (watts at rest, watts of a busy core) of a Zero 2 W, a Pi 4 and a Pi 5.
 BOARDS = [(0.6, 0.5), (2.7, 1.0), (3.0, 1.5)]
 
 
 @pytest.mark.parametrize(("idle_w", "core_w"), BOARDS)
 def test_it_learns_the_true_watts(idle_w: float, core_w: float) -> None:
+    """A calibration finds the watts at rest within 5 % and the watts of a core within 8 %."""
     board = SyntheticBoard(idle_w=idle_w, core_w=core_w, seed=1)
     steps = list(measured(board, board.read, total_s=180, sleep=lambda _: None))
     assert [step.busy for step in steps] == [0, 1, 2, 3, 4]
@@ -54,7 +58,7 @@ def test_it_learns_the_true_watts(idle_w: float, core_w: float) -> None:
 
 @pytest.mark.parametrize(("idle_w", "core_w"), BOARDS)
 def test_estimates_are_within_a_tenth_of_a_meter(idle_w: float, core_w: float) -> None:
-    """Of 200 jobs that keep 0 to 1 core busy, each estimated receipt beside the trace of a meter."""
+    """The estimated receipts of 200 jobs that keep 0 to 1 core busy are close to the true energy."""
     board = SyntheticBoard(idle_w=idle_w, core_w=core_w, seed=2)
     found = fitted({step.busy: step.watts for step in measured(board, board.read, total_s=180, sleep=lambda _: None)})
     report = PowerStatus(PowerState.NORMAL, "normal", "")
@@ -72,7 +76,7 @@ def test_estimates_are_within_a_tenth_of_a_meter(idle_w: float, core_w: float) -
     assert estimated_j == pytest.approx(metered_j, rel=0.05)
 
 
-def test_without_a_shunt_it_says_what_it_needs() -> None:
+def test_without_a_shunt_the_error_names_the_need() -> None:
     board = SyntheticBoard(idle_w=1.0, core_w=1.0, seed=3)
     with pytest.raises(StackError, match=r"only 0 values .* the board needs a shunt"):
         list(measured(board, lambda: None, total_s=180, sleep=lambda _: None))
@@ -92,7 +96,7 @@ def test_watts_that_fall_with_load_are_not_believed() -> None:
 
 
 def test_shunts_are_read_themselves(tmp_path: Path) -> None:
-    """A governor that looks each ten seconds would be too slow for it."""
+    """Calibration reads the shunts directly, because the governor reads them only every ten seconds."""
     chip = tmp_path / "hwmon" / "hwmon0"
     chip.mkdir(parents=True)
     for name, text in (("name", "ina219"), ("in1_input", "5000"), ("shunt_resistor", "10000"), ("curr1_input", "400")):

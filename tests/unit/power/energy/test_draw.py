@@ -1,4 +1,4 @@
-"""From what the board draws what it draws."""
+"""Shares of sun, battery and mains in the draw of the board."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BOARD = (("amps", 0.5), ("watts", 2.0))
     ],
 )
 def test_the_sun_goes_first(pairs: list[tuple[str, float]], mix: Mix | None) -> None:
-    """The rest comes from the mains where there are any, else from the battery; what nobody tells is not guessed."""
+    """The rest comes from the mains if they are connected, else from the battery. Unknown sources are not guessed."""
     assert draw.mix(readings(*pairs)) == mix
 
 
@@ -43,7 +43,7 @@ _WHAT = st.sampled_from(
 
 @given(st.lists(st.tuples(_WHAT, st.floats(-1e6, 1e6)), max_size=8))
 def test_shares_make_one(pairs: list[tuple[str, float]]) -> None:
-    """Whatever sources say, no source gives less than nothing, and all together give what is drawn."""
+    """For any readings, no share is negative, and the shares add up to 1."""
     mix = draw.mix(readings(*pairs))
     if mix is not None:
         assert min(mix.sun, mix.battery, mix.mains) >= 0

@@ -1,4 +1,4 @@
-"""The statement of a month, from files that may be odd."""
+"""The statement of a month, also from damaged files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edge.power.energy.drawn import Drawn
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
-    """A board with one day of November and one of December."""
+    """A board with the files of one day in November and one in December, and two damaged files."""
     layout = Layout(tmp_path / "root", tmp_path / "run")
     for folder in (layout.days, layout.activity):
         folder.mkdir(parents=True)
@@ -36,7 +36,7 @@ def layout(tmp_path: Path) -> Layout:
 
 
 def test_a_month_has_its_days_alone(layout: Layout) -> None:
-    """Files that are torn or hold nonsense are left out."""
+    """The statement has only days of that month. Torn files and files with impossible numbers are left out."""
     made = statement.of_month(layout, "2026-11")
     assert [day.name for day in made.days] == ["2026-11-03"]
     day = made.days[0]
@@ -47,13 +47,13 @@ def test_a_month_has_its_days_alone(layout: Layout) -> None:
 
 
 @pytest.mark.parametrize("month", ["2026-13", "2026", "../../x", "2026-11-01", ""])
-def test_what_is_no_month_is_refused(layout: Layout, month: str) -> None:
+def test_a_text_that_is_no_month_is_refused(layout: Layout, month: str) -> None:
     with pytest.raises(UsageError, match="expected a year and a month, such as 2026-11"):
         statement.of_month(layout, month)
 
 
 def test_a_board_without_a_monitor_has_receipts_alone() -> None:
-    """Unless it was calibrated: then its idle time is estimated."""
+    """Without a power monitor there are only receipts. After a calibration, the idle energy is estimated."""
     took = Took()
     took.add(Energy(10.0, 9.0, 36.0, Metering.ESTIMATED))
     receipts = {"2026-11-03": {"solve": {"laptop": took}}}
@@ -65,7 +65,7 @@ def test_a_board_without_a_monitor_has_receipts_alone() -> None:
 
 @pytest.fixture
 def config(layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A board whose gateway does not answer."""
+    """The configuration of a board whose gateway does not answer."""
     monkeypatch.setenv("EDGE_URL", "http://127.0.0.1:9")
     path = tmp_path / "edge.yaml"
     path.write_text(f"root: {layout.root}\nrun: {layout.run}\n")
@@ -73,11 +73,11 @@ def config(layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 def test_a_table_and_a_sheet(config: Path) -> None:
-    """Without a gateway the files of the board tell; a name that a spreadsheet would run is quoted."""
+    """Without a gateway the command reads the files. A name that a spreadsheet would execute as a formula is quoted."""
     argv = ["power", "statement", "--month", "2026-11", "--config", str(config)]
-    said = CliRunner().invoke(cli, argv)
-    assert said.exit_code == 0, said.output
-    assert said.output.splitlines()[1].split() == [
+    result = CliRunner().invoke(cli, argv)
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines()[1].split() == [
         "2026-11-03",
         "3",
         "0.97",
@@ -89,17 +89,17 @@ def test_a_table_and_a_sheet(config: Path) -> None:
         "2.00",
         "1.4",
     ]
-    said = CliRunner().invoke(cli, [*argv, "--by", "kind", "--csv"])
-    assert said.output.splitlines() == [
+    result = CliRunner().invoke(cli, [*argv, "--by", "kind", "--csv"])
+    assert result.output.splitlines() == [
         "kind,seconds,jobs,jobs_wh,measured_wh,sun_wh,battery_wh,mains_wh",
         "solve,100.0000,2,0.9722,0.9444,0.4722,0.5000,0.0000",
         "'=cmd,0.0000,1,0.0000,0.0000,0.0000,0.0000,0.0000",
     ]
-    said = CliRunner().invoke(cli, [*argv, "--json"])
-    assert json.loads(said.output)["total"]["jobs"] == 3
+    result = CliRunner().invoke(cli, [*argv, "--json"])
+    assert json.loads(result.output)["total"]["jobs"] == 3
 
 
 def test_a_bad_month_is_one_line(config: Path) -> None:
-    said = CliRunner().invoke(cli, ["power", "statement", "--month", "november", "--config", str(config)])
-    assert isinstance(said.exception, UsageError)
-    assert str(said.exception) == "--month 'november': expected a year and a month, such as 2026-11"
+    result = CliRunner().invoke(cli, ["power", "statement", "--month", "november", "--config", str(config)])
+    assert isinstance(result.exception, UsageError)
+    assert str(result.exception) == "--month 'november': expected a year and a month, such as 2026-11"

@@ -1,4 +1,4 @@
-"""Readings are gathered into hours, and the first and last light of days is found among them."""
+"""Readings are combined into hours, and the first and last light of each day is found in them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def through(readings: list[tuple[float, float]], *, full: bool = False) -> list[
 
 
 def test_an_hour_is_the_mean_of_its_readings_over_time() -> None:
-    """A reading each five minutes, rising by a watt."""
+    """Power that rises by one watt every five minutes has the mean of its hour."""
     hours = through([(NOON + 300 * n, float(n)) for n in range(14)])
     assert hours == [HourSample(int(NOON // 3600), pytest.approx(6.0), pytest.approx(1.0))]  # type: ignore[arg-type]
 
@@ -44,7 +44,7 @@ def test_a_clock_that_goes_back_yields_nothing() -> None:
 
 @pytest.mark.parametrize(("latitude", "longitude"), [(48.1, 11.6), (36.1, -79.95), (-33.9, 151.2), (55.3, -160.5)])
 def test_the_place_is_learned_from_light(latitude: float, longitude: float) -> None:
-    """From ten days: the longitude to two degrees, the latitude to six, which is enough for the shape of a day."""
+    """Ten days give the longitude to two degrees and the latitude to six. That is enough for the shape of a day."""
     gathered, lights = Gathered(), tuple[Light, ...]()
     for minute in range(0, 10 * 1440, 5):
         at = NOON + minute * 60

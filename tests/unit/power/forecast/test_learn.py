@@ -1,4 +1,4 @@
-"""What is learned of a panel from its hours."""
+"""What the forecast learns from the hours of a panel."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ FIRST = 1_780_272_000 // 3600  # 2026-06-01 00:00 UTC
 
 
 def share(hour: int, seed: int = 1) -> float:
-    """What clouds leave of the sun in this hour: a share of the day, and one of the hour."""
+    """Return the share of the clear sky that clouds let through: a random share of the day times one of the hour."""
     daily = random.Random(f"{seed} {hour // 24}").choice((0.2, 0.5, 0.9, 0.95))
     return daily * random.Random(f"{seed} {hour}").uniform(0.8, 1.0)
 
 
-def lived(hours: int, *, scale: float = 0.02, full: bool = False) -> PanelMemory:
+def learned(hours: int, *, scale: float = 0.02, full: bool = False) -> PanelMemory:
     memory = PanelMemory(place=PLACE)
     for hour in range(FIRST, FIRST + hours):
         watts = clear_hour(hour, PLACE) * share(hour) * scale
@@ -39,19 +39,19 @@ def made(memory: PanelMemory, hours: int) -> Outlook:
 
 
 def test_a_panel_of_any_size_is_learned_without_being_named() -> None:
-    """Twice the panel, twice the forecast."""
-    small, large = made(lived(480), 480), made(lived(480, scale=0.04), 480)
+    """A panel of twice the size gets twice the forecast."""
+    small, large = made(learned(480), 480), made(learned(480, scale=0.04), 480)
     assert large.steps[12].mid == pytest.approx(2 * small.steps[12].mid)
 
 
 def test_nothing_is_expected_at_night() -> None:
-    view = made(lived(480), 480)
+    view = made(learned(480), 480)
     assert view.steps[0].high == 0.0  # one o'clock in the morning
     assert view.steps[11].low > 0.0
 
 
 def test_the_energy_of_a_day_is_near_the_mean_of_days() -> None:
-    view = made(lived(720), 720)
+    view = made(learned(720), 720)
     days = [
         sum(clear_hour(h, PLACE) * share(h) * 0.02 for h in range(FIRST + d * 24, FIRST + d * 24 + 24))
         for d in range(30)
@@ -60,19 +60,19 @@ def test_the_energy_of_a_day_is_near_the_mean_of_days() -> None:
 
 
 def test_a_tenth_of_the_hours_lie_below_their_p10() -> None:
-    assert lived(90 * 24).below_low.mean == pytest.approx(0.10, abs=0.03)
+    assert learned(90 * 24).below_low.mean == pytest.approx(0.10, abs=0.03)
 
 
 def test_the_next_day_is_forecast_better_than_as_yesterday() -> None:
-    memory = lived(120 * 24)
+    memory = learned(120 * 24)
     assert memory.ours.mean is not None
     assert memory.as_yesterday.mean is not None
     assert memory.ours.mean < 0.95 * memory.as_yesterday.mean
 
 
 def test_hours_that_a_full_battery_cut_short_teach_nothing() -> None:
-    """The forecast does not fall because nobody took what the panel could give."""
-    memory = lived(480)
+    """The forecast does not fall because the full battery did not take the power that the panel could give."""
+    memory = learned(480)
     noon = next(h for h in range(FIRST + 480, FIRST + 504) if expected(memory, h) > 0.5 * memory.peak)
     cut = learn(memory, HourSample(noon, 1.2, full=True))
     assert expected(cut, noon) == expected(memory, noon)
@@ -80,12 +80,12 @@ def test_hours_that_a_full_battery_cut_short_teach_nothing() -> None:
 
 
 def test_an_hour_that_comes_twice_or_late_changes_nothing() -> None:
-    memory = lived(48)
+    memory = learned(48)
     assert learn(memory, HourSample(FIRST + 40, 99.0)) is memory
 
 
-def test_what_is_remembered_stays_small_and_survives_a_file() -> None:
-    memory = lived(60 * 24)
+def test_the_memory_stays_small_and_survives_a_file() -> None:
+    memory = learned(60 * 24)
     data = msgspec.json.encode(memory)
     assert len(data) < 16_000
     assert msgspec.json.decode(data, type=PanelMemory) == memory
@@ -109,12 +109,12 @@ def test_a_better_forecast_from_outside_is_used_after_a_week(days: int, used: bo
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ('{"start": -5, "watts": []}', "start is -5: expected seconds since 1970, 0 to 1e11"),
         ('{"start": 1, "step_s": 0, "watts": []}', "step_s is 0: expected more than 0 and at most 86400"),
     ],
 )
-def test_a_wrong_forecast_from_outside_is_named(text: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_a_wrong_forecast_from_outside_is_named(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         outside.parse(text)

@@ -1,4 +1,4 @@
-"""The sun's position and the clear sky, against figures of pvlib (NREL's algorithm, and Haurwitz)."""
+"""Position of the sun and irradiance of a clear sky, compared with values of pvlib (NREL's algorithm, and Haurwitz)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KNOWN = [
 def test_position_and_clear_sky_are_those_of_pvlib(
     at: float, latitude: float, longitude: float, degrees: float, watts: float
 ) -> None:
-    """To 0.02 degrees, and to 2 %."""
+    """The elevation agrees to 0.02 degrees, the irradiance to 2 %."""
     sine = sun.elevation_sine(at, latitude, longitude)
     assert math.degrees(math.asin(sine)) == pytest.approx(degrees, abs=0.02)
     assert sun.clear_sky(sine) == pytest.approx(watts, rel=0.02)

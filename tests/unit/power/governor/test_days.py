@@ -1,4 +1,4 @@
-"""The summary of a day: kept over restarts, bounded, and none without a clock."""
+"""Tests of the summaries of days: kept over restarts, limited in number, and none without a trusted clock."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class TestDays:
         assert day.ranges["battery/charge"].count == 5
 
     def test_an_unset_clock_belongs_to_no_day(self, tmp_path: Path) -> None:
-        """1970 gets no file."""
+        """A sample at 1970 makes no file."""
         days = Days(tmp_path)
         days.add(0.0, None, PowerState.NORMAL, (charge(50),))
         days.flush()
         assert list(tmp_path.iterdir()) == []
 
-    def test_a_day_that_cannot_be_written_is_told_of_once(self, tmp_path: Path) -> None:
-        """A read-only card at midnight costs that day, not every sample after it."""
+    def test_a_day_that_cannot_be_written_is_reported_once(self, tmp_path: Path) -> None:
+        """If the card is read-only at midnight, that day is lost, and later samples raise no error."""
         folder = tmp_path / "days"
         folder.write_text("in the way")
         days, noon = Days(folder), 1_800_000_000.0

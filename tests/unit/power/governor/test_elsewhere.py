@@ -1,4 +1,4 @@
-"""A forecast of somebody else comes from a file, a program or an MQTT topic, and never harms the governor."""
+"""Tests of forecasts from outside: from a file, a program or an MQTT topic. A bad one never harms the governor."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def ignore(_: str) -> None:
 
 
 def until(some: Elsewhere, now_s: float = 0.0) -> Hours:
-    """The forecast once it has come. Raises NoForecast."""
+    """Wait for the forecast and return it. Raises NoForecast."""
     deadline = time.monotonic() + 20
     while (hours := some.take(now_s)) is None:
         assert time.monotonic() < deadline

@@ -1,4 +1,4 @@
-"""The way down for a sleep: that of critical, but for what may still call it off."""
+"""Tests of the shutdown for a sleep: it has the steps of a critical shutdown, but it can still be cancelled."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from edge.power.sleep.order import SleepOrder
 
 
 class Going:
-    """A way down on files, with a systemctl that writes down what it was told."""
+    """A shutdown on a folder of files, with a systemctl that records its arguments."""
 
     def __init__(self, folder: Path, order: SleepOrder, **fields: object) -> None:
-        self.calls, self.alarm, self.said = folder / "calls", folder / "wakealarm", list[str]()
+        self.calls, self.alarm, self.logged = folder / "calls", folder / "wakealarm", list[str]()
         systemctl = folder / "systemctl"
         lines = ("#!/bin/sh", f'echo "$@" >> {self.calls}', f"cat {self.alarm} >> {self.calls} 2>/dev/null", "exit 0")
         systemctl.write_text("\n".join(lines) + "\n")
@@ -32,7 +32,7 @@ class Going:
         (folder / "run").mkdir()
         self.layout = Layout(folder, folder / "run")
         config = msgspec.structs.replace(config, **fields)
-        self.sequence = ShutdownSequence(config, self.layout, 1000.0, self.said.append, reason="sleep", sleep=order)
+        self.sequence = ShutdownSequence(config, self.layout, 1000.0, self.logged.append, reason="sleep", sleep=order)
 
     def arrive(self) -> None:
         deadline = time.monotonic() + 30
@@ -45,7 +45,7 @@ class Going:
 
 
 def test_the_alarm_is_set_before_the_first_unit_stops(tmp_path: Path) -> None:
-    """With the time of the sleep, not that of critical."""
+    """The alarm has the time of the sleep, not that of critical power."""
     (tmp_path / "wakealarm").touch()
     going = Going(tmp_path, SleepOrder("sleep", 3600.0, None))
     going.arrive()
@@ -61,11 +61,11 @@ def test_without_an_alarm_nothing_is_stopped(tmp_path: Path, alarm: str) -> None
     going.arrive()
     assert going.sequence.given_up
     assert not going.calls.exists()
-    assert going.said[0].startswith("does not sleep: no wake alarm")
+    assert going.logged[0].startswith("does not sleep: no wake alarm")
 
 
 def test_an_objection_counts_until_the_first_unit_stops(tmp_path: Path) -> None:
-    """While a worker saves what its job did, a job may come that can run."""
+    """A job that can run may come while a worker still saves the state of its own job."""
     (tmp_path / "wakealarm").touch()
     objections = [""]
     going = Going(tmp_path, SleepOrder("sleep", 3600.0, None, objection=lambda: objections[-1]))
@@ -92,4 +92,4 @@ def test_a_rehearsal_touches_nothing(tmp_path: Path) -> None:
     going.arrive()
     assert going.sequence.rehearsed
     assert not going.calls.exists()
-    assert f"dry run: {going.alarm} +3600" in going.said
+    assert f"dry run: {going.alarm} +3600" in going.logged

@@ -1,4 +1,4 @@
-"""The governor, turn by turn, on files in place of a board."""
+"""Tests of the governor turn by turn, on files in place of a board."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def layout(tmp_path: Path) -> Layout:
 
 
 class Board:
-    """A governor whose turns are ten seconds apart, by a clock that starts now."""
+    """A governor with a turn each ten seconds of a simulated clock, which starts at the current time."""
 
     def __init__(self, layout: Layout, **fields: Any) -> None:
         self.layout, self.config = layout, PowerConfig(**fields)
@@ -56,10 +56,10 @@ def supply(root: Path, online: int) -> None:
     (root / "bat" / "capacity").write_text("75\n")
 
 
-def test_a_word_that_cannot_be_written_takes_the_old_one_away(
+def test_a_report_that_cannot_be_written_removes_the_old_one(
     layout: Layout, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """On a full tmpfs nobody may go on believing `normal`; the governor stays, and speaks when there is room."""
+    """On a full tmpfs no reader may still believe `normal`. The governor runs on and reports once there is room."""
     board = Board(layout, sources=(SimulatedConfig(start="normal"),))
     assert board.turn() is PowerState.NORMAL
     stop = layout.power.with_name(f".{layout.power.name}.tmp")
@@ -72,8 +72,8 @@ def test_a_word_that_cannot_be_written_takes_the_old_one_away(
     assert board.turn() is PowerState.LOW
 
 
-def test_a_supply_that_is_lost_is_told_at_once(layout: Layout, tmp_path: Path) -> None:
-    """Though the state stays `normal`: whoever pulls the plug looks, and jobs are measured against the battery."""
+def test_a_supply_that_is_lost_is_reported_at_once(layout: Layout, tmp_path: Path) -> None:
+    """It is reported although the state stays `normal`: a person sees it, and jobs now draw from the battery."""
     supply(tmp_path / "ps", 1)
     board = Board(layout, sources=(PowerSupplyConfig(root=tmp_path / "ps"),))
     assert board.turn(3) is PowerState.NORMAL
@@ -83,7 +83,7 @@ def test_a_supply_that_is_lost_is_told_at_once(layout: Layout, tmp_path: Path) -
 
 
 def test_a_dry_run_goes_on_with_power(layout: Layout) -> None:
-    """Who tries out `critical` needs no restart after it."""
+    """A person who tries out `critical` needs no restart afterwards."""
     board = Board(
         layout, sources=(SimulatedConfig(start="critical"),), critical=CriticalConfig(dry_run=True, grace_s=0)
     )
@@ -92,8 +92,8 @@ def test_a_dry_run_goes_on_with_power(layout: Layout) -> None:
     assert board.turn() is PowerState.NORMAL
 
 
-def test_power_that_comes_back_does_not_stop_a_descent(layout: Layout, tmp_path: Path) -> None:
-    """Units are stopped already: the board goes down, and says for what."""
+def test_power_that_comes_back_does_not_stop_a_shutdown(layout: Layout, tmp_path: Path) -> None:
+    """Units are already stopped, so the board shuts down and keeps reporting the reason."""
     program = tmp_path / "systemctl"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
@@ -105,14 +105,14 @@ def test_power_that_comes_back_does_not_stop_a_descent(layout: Layout, tmp_path:
     assert status.read(layout.power).reason == "going down: simulated power is critical (as configured)"
     assert board.governor._shutdown is not None
     deadline = time.monotonic() + 30
-    while board.governor._shutdown.poll(board.now) is not None:  # no program is left running behind the test
+    while board.governor._shutdown.poll(board.now) is not None:  # so that no program still runs after the test
         assert time.monotonic() < deadline
 
 
 def test_a_pause_that_is_over_and_stays_on_a_card_that_takes_no_writes(
     layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It counts no more, and its file kills nobody."""
+    """The pause no longer counts, and the failed removal of its file does not end the governor."""
 
     def refuse(path: Path, **_: object) -> None:
         raise OSError(30, "Read-only file system", str(path))
@@ -126,16 +126,16 @@ def test_a_pause_that_is_over_and_stays_on_a_card_that_takes_no_writes(
 
 
 def test_ages_are_those_of_now(layout: Layout) -> None:
-    """A word that is 20 s old tells of readings that are."""
+    """The readings of a report that is 20 s old are 20 s old."""
     board = Board(layout, sources=(SimulatedConfig(start="normal"),))
     board.turn()
-    said = status.read(layout.power)
-    said = msgspec.structs.replace(said, monotonic=time.monotonic() - 20.0)
-    assert [round(each.age_s) for each in status.aged(said).readings] == [20]
+    found = status.read(layout.power)
+    found = msgspec.structs.replace(found, monotonic=time.monotonic() - 20.0)
+    assert [round(each.age_s) for each in status.aged(found).readings] == [20]
 
 
-def test_steady_power_is_told_again_on_a_timer(layout: Layout, tmp_path: Path) -> None:
-    """Work would stop after `valid_s` otherwise: over fifteen turns the word is never older than half of that."""
+def test_steady_power_is_reported_again_on_a_timer(layout: Layout, tmp_path: Path) -> None:
+    """Otherwise work would stop after `valid_s`. In fifteen turns the report is never older than half of that time."""
     supply(tmp_path / "ps", 1)
     board = Board(layout, sources=(PowerSupplyConfig(root=tmp_path / "ps"),))
     now = board.now
@@ -151,22 +151,22 @@ def test_steady_power_is_told_again_on_a_timer(layout: Layout, tmp_path: Path) -
     assert now - board.now > written.valid_s
 
 
-def test_the_reason_at_low_power_goes_with_the_charge(layout: Layout, tmp_path: Path) -> None:
-    """19 %, then 16 %: whoever waits reads the number of now, not that of when it became low."""
+def test_the_reason_at_low_power_follows_the_charge(layout: Layout, tmp_path: Path) -> None:
+    """At 19 %, then 16 %, the reason has the current number, not that of the time when power became low."""
     supply(tmp_path / "ps", 0)
     board = Board(layout, sources=(PowerSupplyConfig(root=tmp_path / "ps"),))
     (tmp_path / "ps" / "bat" / "capacity").write_text("19\n")
     assert board.turn(3) is PowerState.LOW
     assert "charge 19 %" in status.read(layout.power).reason
     (tmp_path / "ps" / "bat" / "capacity").write_text("16\n")
-    board.turn()  # before power.json is written for its age alone
+    board.turn()  # earlier than the next write that is due by time
     found = status.read(layout.power)
     assert "charge 16 %" in found.reason
     assert {r.what: r.value for r in found.readings}["charge"] == 16.0
 
 
 def test_the_time_of_day_is_no_range_of_a_day(layout: Layout, tmp_path: Path) -> None:
-    """The summary keeps the ranges of what is measured, not the seconds since 1970."""
+    """The summary has the ranges of measured quantities, but not of the seconds since 1970."""
     supply(tmp_path / "ps", 1)
     board = Board(layout, sources=(PowerSupplyConfig(root=tmp_path / "ps"), ClockConfig()))
     board.turn(3)
@@ -175,26 +175,26 @@ def test_the_time_of_day_is_no_range_of_a_day(layout: Layout, tmp_path: Path) ->
     assert set(msgspec.json.decode(file.read_bytes())["ranges"]) == {"power_supply/charge", "power_supply/supply"}
 
 
-def test_a_level_is_kept_before_it_is_told(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A governor that is killed in between comes back with the dwell that everybody was told of."""
-    told: list[tuple[PowerState, PowerState]] = []
+def test_a_level_is_saved_before_it_is_reported(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A governor that is killed in between returns with the dwell that it reported."""
+    reported: list[tuple[PowerState, PowerState]] = []
     write = status.write
 
-    def written(path: Path, word: PowerStatus) -> None:
+    def written(path: Path, report: PowerStatus) -> None:
         kept = persisted_state.read(layout.policy, {"simulated"})
-        told.append((word.state, STATES[kept.level]))
-        write(path, word)
+        reported.append((report.state, STATES[kept.level]))
+        write(path, report)
 
     monkeypatch.setattr(status, "write", written)
     board = Board(layout, sources=(SimulatedConfig(start="normal"),))
     board.turn()
     simulate(board.config, layout, "low")
     board.turn(3)
-    assert told == [(PowerState.NORMAL, PowerState.NORMAL), (PowerState.LOW, PowerState.LOW)]
+    assert reported == [(PowerState.NORMAL, PowerState.NORMAL), (PowerState.LOW, PowerState.LOW)]
 
 
 def test_a_pause_does_not_hide_critical_power(layout: Layout) -> None:
-    """Paused, a worker keeps what it runs in memory; at critical power it has to save it and leave."""
+    """A paused worker keeps its job in memory. At critical power it must save the job and stop."""
     board = Board(layout, sources=(SimulatedConfig(start="normal"),), critical=CriticalConfig(action="none"))
     pause.set_pause(layout.pause)
     assert board.turn() is PowerState.PAUSED
@@ -202,14 +202,14 @@ def test_a_pause_does_not_hide_critical_power(layout: Layout) -> None:
     assert board.turn(3) is PowerState.CRITICAL
 
 
-def test_a_word_that_can_neither_be_written_nor_taken_back_ends_the_governor(
+def test_a_report_that_can_neither_be_written_nor_removed_ends_the_governor(
     layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The old word counts as long as its process lives."""
+    """Readers believe the old report while its process lives, so the process must end."""
     board = Board(layout, sources=(SimulatedConfig(start="normal"),))
     board.turn()
 
-    def refuse(_path: Path, _word: PowerStatus) -> None:
+    def refuse(_path: Path, _report: PowerStatus) -> None:
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(status, "write", refuse)
@@ -218,8 +218,8 @@ def test_a_word_that_can_neither_be_written_nor_taken_back_ends_the_governor(
         board.turn(3)
 
 
-def test_the_state_of_another_boot_is_none(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its times are of a clock that began anew."""
+def test_the_state_of_another_boot_does_not_count(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its times belong to a monotonic clock that has started again since."""
     persisted_state.write(layout.policy, PolicyState(now=5.0, started=True))
     assert persisted_state.read(layout.policy, set()).started
     monkeypatch.setattr(persisted_state, "boot_id", lambda: "another boot")
@@ -228,7 +228,7 @@ def test_the_state_of_another_boot_is_none(layout: Layout, monkeypatch: pytest.M
 
 class TestOrdersOfTheGateway:
     def test_pause_and_resume(self, layout: Layout) -> None:
-        """An order is carried out at the next turn, durably, and says who gave it."""
+        """An order is carried out at the next turn. The pause is durable, and its reason names the person."""
         board = Board(layout, sources=(SimulatedConfig(start="normal"),))
         assert board.turn() is PowerState.NORMAL
         pause_order.give(layout.pause_order, for_s=600.0, by="anna")
@@ -239,7 +239,7 @@ class TestOrdersOfTheGateway:
         assert pause.current(layout.pause) is None
 
     def test_an_order_counts_once(self, layout: Layout) -> None:
-        """After `edge resume` the order that lies there still pauses nothing; nor for the next governor."""
+        """The file of an order stays, but causes no second pause, neither after `edge resume` nor in a new governor."""
         pause_order.give(layout.pause_order, by="anna")
         board = Board(layout, sources=(SimulatedConfig(start="normal"),))
         assert board.turn() is PowerState.NORMAL
@@ -249,7 +249,7 @@ class TestOrdersOfTheGateway:
         assert board.turn() is PowerState.NORMAL
 
     def test_a_longer_pause_is_reported_at_once(self, layout: Layout) -> None:
-        """Though the state stays `paused`: whoever waits reads when it ends now."""
+        """It is reported although the state stays `paused`, so that readers see the new end."""
         board = Board(layout, sources=(SimulatedConfig(start="normal"),))
         pause_order.give(layout.pause_order, for_s=600.0, by="anna")
         assert board.turn() is PowerState.PAUSED
@@ -260,7 +260,7 @@ class TestOrdersOfTheGateway:
 
     @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b'{"resume": 3}', b"[]"])
     def test_what_is_no_order_changes_nothing(self, layout: Layout, content: bytes) -> None:
-        """The gateway faces the network: nothing that it leaves there stops the governor."""
+        """The gateway faces the network, so nothing that it writes there may stop the governor."""
         board = Board(layout, sources=(SimulatedConfig(start="normal"),))
         layout.pause_order.parent.mkdir(parents=True)
         layout.pause_order.write_bytes(content)

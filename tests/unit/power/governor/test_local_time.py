@@ -1,4 +1,4 @@
-"""The clock on the wall follows a change of the zone, within a sample."""
+"""Tests of the local time: it follows a change of the time zone within one sample."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from edge.power.governor.local_time import LocalTime
 
 
 class Zone:
-    """A zone of this process that is set by a file, as the C library does it with `/etc/localtime`."""
+    """The time zone of this process, set by a file, as the C library does with `/etc/localtime`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -58,7 +58,7 @@ def test_a_changed_zone_is_followed(zone: Zone) -> None:
 
 
 def test_the_same_zone_costs_nothing(zone: Zone) -> None:
-    """`tzset` is called for a change, not for each sample; a file that is gone is a change, too."""
+    """`tzset` is called after a change, not for each sample. The removal of the file is a change, too."""
     calls: list[int] = []
     local = LocalTime(zone.path, tzset=lambda: calls.append(1))
     for _ in range(5):
@@ -73,7 +73,7 @@ def test_the_same_zone_costs_nothing(zone: Zone) -> None:
 def test_windows_and_days_of_the_governor_follow_within_a_sample(
     zone: Zone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At 23:00 UTC a board that is taken to UTC+2 is in the next day, and out of its window."""
+    """At 23:00 UTC a board that is moved to UTC+2 is in the next day, and outside its window."""
     wall = 1_800_054_000.0  # 2027-01-15 23:00 UTC
     monkeypatch.setattr(module, "LocalTime", lambda: LocalTime(zone.path, tzset=zone.tzset))
     monkeypatch.setattr(time, "time", lambda: wall)
@@ -101,7 +101,7 @@ def test_windows_and_days_of_the_governor_follow_within_a_sample(
 
 
 def test_the_c_library_takes_over_a_new_etc_localtime(tmp_path: Path) -> None:
-    """In a mount namespace of its own, where the file may be exchanged: the real `tzset` on the real path."""
+    """Uses the real `tzset` and the real path, in a separate mount namespace where the file can be replaced."""
     zones = [Path("/usr/share/zoneinfo", name) for name in ("Etc/UTC", "Asia/Kolkata")]
     if os.geteuid() or not shutil.which("unshare") or not all(map(Path.exists, (*zones, Path("/etc/localtime")))):
         pytest.skip("needs root, unshare, tzdata and an /etc/localtime")

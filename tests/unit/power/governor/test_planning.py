@@ -1,4 +1,4 @@
-"""The governor looks ahead: learns from its readings, plans, and moves the thresholds only by a plan it can trust."""
+"""Tests of the governor's planning: it learns from readings, and only a trusted plan moves the thresholds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from edge.power.forecast.memory import PanelMemory, Place
 from edge.power.forecast.predict import clear_hour
 from edge.power.governor.governor import Governor
 from edge.power.governor.planning import Planning
-from edge.power.planner import told
+from edge.power.planner import outlook_file
 from edge.power.sources.simulated import SimulatedConfig
 
 PLACE = Place(48.1, 11.6, given=True)
@@ -42,7 +42,7 @@ def layout(tmp_path: Path) -> Layout:
 
 @pytest.fixture
 def at(monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
-    """The trusted time; None: the board does not know it."""
+    """The trusted time, or None if the board does not know the time."""
     now: list[float | None] = [NOON]
     monkeypatch.setattr(clock, "trusted_now", lambda: now[0])
     return now
@@ -120,7 +120,7 @@ def test_a_file_that_is_no_memory_is_learned_anew(layout: Layout, content: bytes
     assert made(layout).memory == PanelMemory(place=PLACE)
 
 
-def test_jobs_that_come_and_go_ask_for_another_plan(layout: Layout, at: list[float | None]) -> None:
+def test_jobs_that_come_and_go_make_another_plan_due(layout: Layout, at: list[float | None]) -> None:
     some = made(layout, learned())
     backlog(layout)
     plan = some.turn(readings(60.0), working=True)
@@ -134,18 +134,16 @@ def test_jobs_that_come_and_go_ask_for_another_plan(layout: Layout, at: list[flo
     assert plan.action is Action.WORK
 
 
-def test_others_are_told_what_the_board_looks_ahead_by(layout: Layout, at: list[float | None]) -> None:
+def test_forecast_and_board_model_are_written_for_the_gateway(layout: Layout, at: list[float | None]) -> None:
     made(layout, learned()).turn(readings(), working=False)
-    found = told.read(layout.outlook)
+    found = outlook_file.read(layout.outlook)
     assert found is not None
     assert found.battery_wh == 37.0
     assert found.outlook is not None
     assert found.scores.days >= 10
 
 
-def test_a_forecast_from_outside_that_is_no_such_thing_is_named_once(
-    layout: Layout, at: list[float | None], tmp_path: Path
-) -> None:
+def test_a_bad_forecast_from_outside_is_logged_once(layout: Layout, at: list[float | None], tmp_path: Path) -> None:
     file, lines = tmp_path / "forecast.json", list[str]()
     file.write_text('{"start": 1796036400, "watts": [1, -5]}')
     config = msgspec.structs.replace(CONFIG, forecast=ForecastConfig(file=file))
@@ -174,7 +172,7 @@ def test_a_program_without_a_forecast_leaves_ours_in_force(layout: Layout, at: l
 
 
 def test_the_governor_decides_and_reports_by_the_plan(layout: Layout, at: list[float | None]) -> None:
-    """Down to the floor in place of the fixed 30 %; a clock that is lost brings the fixed threshold back."""
+    """The plan's floor replaces the fixed 30 %. Without a trusted clock the fixed threshold is in force again."""
     layout.policy.parent.mkdir(parents=True, exist_ok=True)
     power = msgspec.structs.replace(CONFIG, sources=(SimulatedConfig(day_s=86_400.0),))
     layout.panel.parent.mkdir(parents=True, exist_ok=True)
@@ -191,10 +189,10 @@ def test_the_governor_decides_and_reports_by_the_plan(layout: Layout, at: list[f
             governor.turn(now)
         return status.read(layout.power)
 
-    said = turn()
-    assert said.plan is not None
-    assert said.plan.floor_percent == pytest.approx(13.0, abs=1.0)
-    assert "falls to 13" in said.until
+    report = turn()
+    assert report.plan is not None
+    assert report.plan.floor_percent == pytest.approx(13.0, abs=1.0)
+    assert "falls to 13" in report.until
     at[0] = None
     assert "falls to 30 %" in turn().until
     governor.close()

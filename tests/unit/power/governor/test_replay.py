@@ -1,4 +1,4 @@
-"""A recorded day through the policy."""
+"""Tests of the replay: a recorded day runs through the policy again."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.unit.power.readings import charge
 
 
 class TestReplay:
-    def test_tells_when_and_why(self) -> None:
-        """A battery that drains and fills again: started, paused, resumed, each with its numbers."""
+    def test_each_change_has_its_time_and_reason(self) -> None:
+        """A battery that drains and fills again gives three changes: start, pause and resume."""
         samples = [Sample(n * 10.0, (charge(percent),)) for n, percent in enumerate([50] * 3 + [29] * 3 + [46] * 40)]
         changes = list(replay(PowerConfig(), samples))
         assert [(c.state, c.now) for c in changes] == [
@@ -27,13 +27,13 @@ class TestReplay:
         assert changes[2].until == "it reaches 45 % and holds for 5 min"
 
     def test_a_new_boot_within_the_record_starts_anew(self) -> None:
-        """Where the monotonic clock goes back, so does the policy."""
+        """If the monotonic clock goes back, the policy starts anew."""
         samples = [Sample(1000.0 + n * 10, (charge(50),)) for n in range(4)]
         samples += [Sample(n * 10.0, (charge(38),)) for n in range(4)]
         assert [c.state for c in replay(PowerConfig(), samples)][-1] is PowerState.LOW
 
     def test_a_source_that_was_renamed_that_day_does_not_pause_the_rest_of_it(self) -> None:
-        """As for the governor that was restarted with it: the old name is no sensor that fell silent."""
+        """The old name is not a sensor that fell silent. A governor that is restarted with the new name agrees."""
         samples = [Sample(n * 10.0, (charge(50),)) for n in range(4)]
         renamed = msgspec.structs.replace(charge(50), source="cells")
         samples += [Sample(100.0 + n * 10, (renamed,)) for n in range(40)]
@@ -41,7 +41,7 @@ class TestReplay:
 
 
 def test_a_whole_solar_day_pauses_and_resumes_once(layout: Layout) -> None:
-    """The simulated sun through the default policy: low at night, normal by day, no flapping."""
+    """With the default policy, power is low at night and normal by day under the simulated sun, without flapping."""
     sun = Simulated(SimulatedConfig(day_s=86_400.0), live=layout.simulated)
     samples = [Sample(n * 30.0, sun.read(n * 30.0)) for n in range(2 * 86_400 // 30)]
     states = [change.state for change in replay(PowerConfig(), samples)]

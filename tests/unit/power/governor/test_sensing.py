@@ -1,4 +1,4 @@
-"""What becomes of a source that breaks its contract: it is unknown with the reason, and the others go on."""
+"""Tests of sources that break their contract: such a source is unknown with the reason, and the others go on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from edge.power.sources.plain import PlainConfig
 
 
 class Foreign:
-    """A source from elsewhere that says what a test wants."""
+    """A source of another package, whose readings a test chooses."""
 
     max_period_s: Any = math.inf
     quiet: Any = False
@@ -38,7 +38,7 @@ class Foreign:
 
 
 class ForeignConfig(PowerSourceConfig, frozen=True, tag="foreign"):
-    """Its record."""
+    """The configuration record of `Foreign`."""
 
     opens: Any = None
     declares: Any = ()
@@ -60,7 +60,7 @@ def fails(*_: object) -> Any:
 
 
 def sensing(tmp_path: Path, source: Foreign | Callable[[], Any]) -> Sensing:
-    """A plain supply, and beside it the source."""
+    """Return the sensing of two sources: the given one and a plain supply."""
     opens = source if callable(source) else lambda: source
     records = (ForeignConfig(opens=opens), PlainConfig())
     return Sensing(records, Layout(root=tmp_path, run=tmp_path), lambda _: None)
@@ -94,7 +94,7 @@ JUNK: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("answer", "why"), JUNK)
 def test_junk_from_a_source_is_unknown_with_the_reason(tmp_path: Path, answer: Any, why: str) -> None:
-    """A NaN is below no limit: it would count as good power."""
+    """A NaN, for example, is below no limit, so it would count as good power."""
     first, *others = sensing(tmp_path, Foreign(lambda: answer)).read(0.0)
     assert (first.source, first.what, first.value, first.verdict) == ("foreign", "source", None, Verdict.UNKNOWN)
     assert why in first.reason
@@ -107,19 +107,19 @@ def test_junk_from_a_source_is_unknown_with_the_reason(tmp_path: Path, answer: A
     [[known("foreign", "volts", 4)], iter([known("foreign:BAT0", "volts", 4.0), unknown("foreign", "x", "y")])],
 )
 def test_any_series_of_readings_will_do(tmp_path: Path, answer: Any) -> None:
-    """A list, a generator, a whole number, a battery with a name of its own."""
+    """Allowed are lists, generators, integer values, and batteries with their own names."""
     assert sensing(tmp_path, Foreign(lambda: answer)).read(0.0)[0].value == 4
 
 
 @pytest.mark.parametrize("reads", [fails, lazily])
 def test_a_source_that_raises_is_unknown_in_one_line(tmp_path: Path, reads: Callable[[], Any]) -> None:
-    """From a generator, too, which runs only while it is listed."""
+    """This also holds for a generator, which raises only while its readings are taken."""
     first, *_ = sensing(tmp_path, Foreign(reads)).read(0.0)
     assert first.reason == "fault in the source: RuntimeError: a bus is gone"
 
 
 def test_a_source_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:
-    """The governor starts without it."""
+    """The governor starts without the source."""
     tries = iter([fails, fails, lambda: Foreign(lambda: (known("foreign", "volts", 4.0, "V"),))])
 
     def opens() -> Any:
@@ -132,7 +132,7 @@ def test_a_source_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:
 
 
 def test_all_sources_are_closed_though_one_raises(tmp_path: Path) -> None:
-    """A pin that is not let go cannot be taken again."""
+    """A pin that is not released cannot be opened again."""
     closed: list[int] = []
     records = [
         ForeignConfig(name="first", opens=lambda: Foreign(lambda: (), fails)),
@@ -143,8 +143,8 @@ def test_all_sources_are_closed_though_one_raises(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("period", [math.nan, 0, -5.0, "10", None])
-def test_a_period_that_is_none_is_not_heeded(tmp_path: Path, period: Any) -> None:
-    """Zero would make the governor read for ever."""
+def test_a_period_that_is_not_valid_is_ignored(tmp_path: Path, period: Any) -> None:
+    """A period of zero would make the governor read without a break."""
     source = Foreign(lambda: ())
     source.max_period_s, source.quiet = period, "no"
     found = sensing(tmp_path, source)
@@ -153,7 +153,7 @@ def test_a_period_that_is_none_is_not_heeded(tmp_path: Path, period: Any) -> Non
 
 @pytest.mark.parametrize("declares", [fails, None, ("charge",), [5]])
 def test_quantities_that_cannot_be_used_name_the_source(declares: Any) -> None:
-    """One line with key and kind, not a traceback of the governor."""
+    """The error is one line with key and kind, not a traceback of the governor."""
     config = PowerConfig(sources=(PlainConfig(), ForeignConfig(declares=declares)))
     with pytest.raises(ConfigError, match=r"power.sources\[1\].kind = 'foreign': its quantities\(\)") as err:
         from_config(config)
@@ -161,7 +161,7 @@ def test_quantities_that_cannot_be_used_name_the_source(declares: Any) -> None:
 
 
 def test_a_check_that_raises_names_the_source() -> None:
-    """`edge config check` says so."""
+    """`edge config check` shows this error."""
     config = PowerConfig(sources=(ForeignConfig(checks=fails),))
     with pytest.raises(ConfigError, match=r"power.sources\[0\].kind = 'foreign': its check cannot be used: RuntimeErr"):
         config.check()

@@ -1,4 +1,4 @@
-"""What volts mean, and when charge and volts contradict each other."""
+"""Tests of the meaning of volts, and of charge and volts that contradict each other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ chemistries = st.sampled_from(get_args(Chemistry))
 
 
 def at_rest(chemistry: Chemistry, percent: float) -> float:
-    """Volts of a cell by the curve."""
+    """Return the volts that the curve gives for a cell at `percent`."""
     for (low_v, low), (high_v, high) in pairwise(CELLS[chemistry].curve):
         if percent <= high:
             return low_v + (percent - low) / (high - low) * (high_v - low_v)
@@ -38,7 +38,7 @@ def at_rest(chemistry: Chemistry, percent: float) -> float:
 def test_volts_that_sag_or_rise_and_a_gauge_that_is_a_little_off_are_no_contradiction(
     chemistry: Chemistry, percent: float, cells: int, part: float, off: float, charging: bool | None
 ) -> None:
-    """Any charge, any chemistry, any number of cells: under load volts fall, while charging they rise."""
+    """It holds for any charge, chemistry and number of cells. Volts fall under load and rise while charging."""
     cell = CELLS[chemistry]
     moved = part * cell.rise_v if part > 0 else part * cell.sag_v
     if charging is not None and (part > 0) is not charging:
@@ -53,7 +53,7 @@ def test_volts_that_sag_or_rise_and_a_gauge_that_is_a_little_off_are_no_contradi
 def test_an_empty_gauge_at_full_volts_is_a_contradiction(
     chemistry: Chemistry, cells: int, charging: bool | None
 ) -> None:
-    """And a full one at empty volts, whatever the current does; the reason has both numbers."""
+    """So is a full gauge at empty volts, whatever the current is. The reason has both numbers."""
     cell, record = CELLS[chemistry], GaugeConfig(chemistry=chemistry, cells=cells)
     full, empty = (cell.curve[-1][0] + cell.rise_v) * cells, (cell.curve[0][0] - cell.sag_v) * cells
     for charge, volts in ((3.0, full), (97.0, empty)):
@@ -62,8 +62,8 @@ def test_an_empty_gauge_at_full_volts_is_a_contradiction(
         assert f"{volts:g} V contradict" in reason
 
 
-def test_limits_of_the_whole_battery_tell_the_cells() -> None:
-    """Who gives `volts` in place of `cells` is understood, too: 7.4 V to resume are two cells."""
+def test_the_number_of_cells_follows_from_limits_of_the_whole_battery() -> None:
+    """If `volts` is set in place of `cells`, a resume limit of 7.4 V means two cells."""
     record = GaugeConfig(volts=VoltsConfig(critical=6.6, pause=7.0, resume=7.4))
     assert record.contradiction(3.0, 8.2)
     assert not record.contradiction(95.0, 8.2)

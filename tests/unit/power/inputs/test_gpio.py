@@ -1,4 +1,7 @@
-"""The kernel's GPIO lines through gpiod, with chips played by the test: the library cannot be had without hardware."""
+"""Tests of the kernel's GPIO lines through gpiod, and of the button.
+
+The tests replace the chips, because gpiod cannot open a line without hardware.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ from edge.power.inputs.gpio import KernelLine, Line
 
 
 class Kernel:
-    """Two chips, of which the second is the SoC's, and one line; its edges come through a pipe."""
+    """A simulated kernel with two chips and one line. The second chip is that of the SoC; edges come through a pipe."""
 
     def __init__(self, dev: Path) -> None:
         self.dev = dev
@@ -37,7 +40,7 @@ class Kernel:
         self.reader, self.writer = os.pipe()
 
     def chip(self, path: str) -> Any:
-        """In the place of `gpiod.Chip`."""
+        """Return the chip at `path`, in place of `gpiod.Chip`."""
         label = "pinctrl-rp1" if path.endswith("gpiochip4") else "raspberrypi-exp-gpio"
 
         class Opened:
@@ -53,12 +56,12 @@ class Kernel:
         return Opened()
 
     def request_lines(self, *args: Any, **kwargs: Any) -> Kernel:
-        """In the place of `gpiod.request_lines`, and as strict about its arguments."""
+        """Record the request, in place of `gpiod.request_lines`. The arguments are checked in the same way."""
         given = inspect.signature(REQUEST_LINES).bind(*args, **kwargs).arguments
         self.requests.append((given["path"], given["config"]))
         return self
 
-    # What follows is the request itself, with the signatures of gpiod.LineRequest.
+    # The methods below are those of the request, with the signatures of gpiod.LineRequest.
 
     @property
     def fd(self) -> int:
@@ -94,13 +97,13 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernel]:
     os.close(made.writer)
 
 
-def line(kernel: Kernel, told: threading.Semaphore, pull: str = "none", bounce_s: float = 0.01) -> KernelLine:
-    return KernelLine("GPIO17", pull=pull, bounce_s=bounce_s, edge=told.release, dev=kernel.dev)
+def line(kernel: Kernel, woken: threading.Semaphore, pull: str = "none", bounce_s: float = 0.01) -> KernelLine:
+    return KernelLine("GPIO17", pull=pull, bounce_s=bounce_s, edge=woken.release, dev=kernel.dev)
 
 
 @pytest.mark.parametrize("name", ["get_value", "read_edge_events", "release"])
-def test_the_played_request_has_the_signatures_of_the_real_one(name: str) -> None:
-    """What the tests below call is what gpiod offers."""
+def test_the_simulated_request_has_the_signatures_of_the_real_one(name: str) -> None:
+    """So the tests below call only methods that gpiod has."""
     real = list(inspect.signature(getattr(gpiod.LineRequest, name)).parameters)
     assert list(inspect.signature(getattr(Kernel, name)).parameters) == real
     assert isinstance(gpiod.LineRequest.fd, property)
@@ -108,7 +111,7 @@ def test_the_played_request_has_the_signatures_of_the_real_one(name: str) -> Non
 
 @pytest.mark.parametrize(("pull", "bias"), [("none", Bias.DISABLED), ("up", Bias.PULL_UP), ("down", Bias.PULL_DOWN)])
 def test_asks_the_socs_chip_for_an_input_with_both_edges(kernel: Kernel, pull: str, bias: Bias) -> None:
-    """One line, input, rising and falling, biased and debounced by the kernel, on the chip of the SoC."""
+    """The request is for one input line of the SoC's chip, with bias and debouncing by the kernel."""
     line(kernel, threading.Semaphore(0), pull).close()
     ((path, config),) = kernel.requests
     assert path == str(kernel.dev / "gpiochip4")
@@ -119,16 +122,16 @@ def test_asks_the_socs_chip_for_an_input_with_both_edges(kernel: Kernel, pull: s
     assert not settings.active_low
 
 
-def test_edges_are_told_and_levels_read(kernel: Kernel) -> None:
-    """Each change wakes whoever waits; between changes the thread sleeps in the kernel."""
-    told = threading.Semaphore(0)
-    made = line(kernel, told, bounce_s=0)
+def test_edges_are_reported_and_levels_read(kernel: Kernel) -> None:
+    """Each change calls `edge`; between changes the thread sleeps in the kernel."""
+    woken = threading.Semaphore(0)
+    made = line(kernel, woken, bounce_s=0)
     assert not made.level()
     kernel.drive(True)
-    assert told.acquire(timeout=10)
+    assert woken.acquire(timeout=10)
     assert made.level()
     kernel.drive(False)
-    assert told.acquire(timeout=10)
+    assert woken.acquire(timeout=10)
     assert not made.level()
     assert kernel.requests[0][1][17].debounce_period == timedelta()
     made.close()
@@ -146,15 +149,15 @@ def test_a_line_without_edges_costs_no_wake_up(kernel: Kernel) -> None:
 
     deadline = time.monotonic() + 10
     before = -1
-    while switches() != before:  # its first step into the sleep is one
+    while switches() != before:  # the thread switches once more when it first goes to sleep
         assert time.monotonic() < deadline
         before = switches()
         time.sleep(1.0)
     made.close()
 
 
-def test_a_chip_that_goes_raises_when_it_is_read(kernel: Kernel) -> None:
-    """The pin source makes `unknown` of it."""
+def test_a_chip_that_was_removed_raises_when_it_is_read(kernel: Kernel) -> None:
+    """The source of kind `pin` turns the error into an unknown reading."""
     made = line(kernel, threading.Semaphore(0))
     kernel.gone = True
     with pytest.raises(OSError, match="No such device"):
@@ -162,22 +165,22 @@ def test_a_chip_that_goes_raises_when_it_is_read(kernel: Kernel) -> None:
     made.close()
 
 
-def test_no_chip_of_the_soc_is_said(kernel: Kernel) -> None:
-    """Another chip's line 6 is not the board's."""
+def test_a_missing_chip_of_the_soc_is_an_error(kernel: Kernel) -> None:
+    """The same line number of another chip is another pin."""
     (kernel.dev / "gpiochip4").unlink()
     with pytest.raises(OSError, match="no GPIO chip of the SoC"):
         line(kernel, threading.Semaphore(0))
 
 
 def test_what_is_no_gpio_chip_is_an_error_of_the_system(tmp_path: Path) -> None:
-    """With the real library, on a file in the place of a device: an OSError, of which the source makes unknown."""
+    """The real library raises OSError for a file in place of a device. The source then reports unknown."""
     (tmp_path / "gpiochip0").touch()
     with pytest.raises(OSError, match=r"Inappropriate ioctl|No such device"):
         KernelLine(17, pull="none", bounce_s=0, edge=lambda: None, dev=tmp_path)
 
 
 def test_every_name_of_a_pin_is_understood(kernel: Kernel) -> None:
-    """The check of the configuration takes them all, so this must as well."""
+    """The check of the configuration accepts all these names, so the line must accept them, too."""
     KernelLine("J8:11", pull="none", bounce_s=0, edge=lambda: None, dev=kernel.dev).close()
     assert list(kernel.requests[0][1]) == [17]
     with pytest.raises(ValueError, match="GPIO6, BCM6, BOARD31"):
@@ -213,7 +216,7 @@ class TestButton:
             button._on_edge()
 
     def test_short_and_held(self, wire: Wire) -> None:
-        """Let go before its time it is short; still down after it, long, once; its release is nothing more."""
+        """A release before `hold_s` is a short press. A button still down after it gives one long press."""
         button = Button(ButtonConfig(pin=17, hold_s=60), lambda: None, print)
         self.press(button, wire, False, True)
         assert button.presses(0.0) == [Press.SHORT]
@@ -227,17 +230,17 @@ class TestButton:
         self.press(button, wire, True)
         assert button.presses(wait_s + 2) == []
 
-    def test_a_line_that_cannot_be_opened_is_told_and_costs_the_button_only(
+    def test_a_line_that_cannot_be_opened_is_logged_and_the_button_stays_unused(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A board without that pin still governs."""
+        """The governor of a board without that pin still runs."""
 
         def fails(*args: object, **kwargs: object) -> Line:
             raise OSError("GPIO busy")
 
         monkeypatch.setattr(buttons, "open_line", fails)
-        said: list[str] = []
-        button = Button(ButtonConfig(pin=17), lambda: None, said.append)
-        assert said == ["no button on GPIO 17: OSError: GPIO busy"]
+        logged: list[str] = []
+        button = Button(ButtonConfig(pin=17), lambda: None, logged.append)
+        assert logged == ["no button on GPIO 17: OSError: GPIO busy"]
         assert button.presses(0.0) == []
         button.close()

@@ -1,4 +1,4 @@
-"""The planner's promises, whatever battery, forecast and jobs are."""
+"""The planner's promises, which hold for any battery, forecast and jobs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ settings = st.builds(
     board=boards,
     rules=settings,
 )
-def test_a_plan_is_whole(
+def test_a_plan_keeps_its_rules(
     now: float | None,
     battery: Battery | None,
     outlook: Outlook | None,
@@ -55,7 +55,7 @@ def test_a_plan_is_whole(
     board: BoardModel,
     rules: PlanSettings,
 ) -> None:
-    """A board sleeps only where it can wake, with an alarm in the future and no job of class `always` that may run."""
+    """A board sleeps only if it can wake, with an alarm in the future, and if no job of class `always` is open."""
     made = plan(now, battery, outlook, jobs, board=board, settings=rules)
     assert (made.action is Action.SLEEP) == (made.wake_at is not None)
     assert made.reason
@@ -70,6 +70,6 @@ def test_a_plan_is_whole(
 
 
 def test_without_a_trusted_clock_the_fixed_thresholds_decide() -> None:
-    """No floor, no sleep."""
+    """Such a plan has no floor and no sleep."""
     made = plan(None, Battery(50, 37), None, [OpenWork()], board=BoardModel(), settings=PlanSettings(), wall=5.0)
     assert (made.action, made.floor_percent, made.until) == (Action.WORK, None, 905.0)

@@ -1,4 +1,4 @@
-"""When waiting jobs start: the expected time follows queue and sun, the interval what came true."""
+"""Start times of waiting jobs: the expected time follows queue and forecast, the interval follows earlier errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge.power.planner.starts import Interval, StartMemory, came_true, expected
 
 NOW = 1_796_000_400.0
 BOARD = BoardModel()
-#: Night for eight hours, then 10 W.
+#: Forecast: night for eight hours, then 10 W.
 VIEW = Outlook(NOW, 3600.0, (Step(0, 0, 0),) * 8 + (Step(5, 10, 12),) * 16, days_learned=20)
 
 
@@ -48,7 +48,7 @@ def test_a_board_that_cannot_sleep_starts_later() -> None:
     assert awake > asleep
 
 
-def test_what_is_beyond_the_forecast_is_not_told() -> None:
+def test_a_start_beyond_the_forecast_is_not_estimated() -> None:
     assert start(14.0, ahead_s=1e6) is None
 
 
@@ -57,14 +57,14 @@ def test_four_of_five_intervals_hold_however_wide_the_truth_is(spread: float) ->
     rng, memory, held = random.Random(1), StartMemory(), 0
     for _ in range(4000):
         likely = NOW + rng.choice((3600.0, 20_000.0))
-        told = interval(memory, NOW, likely)
+        issued = interval(memory, NOW, likely)
         at = NOW + (likely - NOW) * rng.lognormvariate(0.1, spread)
-        held += told.early <= at <= told.late
-        memory = came_true(memory, told, at)
+        held += issued.early <= at <= issued.late
+        memory = came_true(memory, issued, at)
     assert held / 4000 == pytest.approx(0.8, abs=0.03)
     assert memory.hit_rate == pytest.approx(0.8, abs=0.04)
 
 
 def test_an_interval_is_in_order_and_not_in_the_past() -> None:
-    told: Interval = interval(StartMemory(), NOW, NOW + 900)
-    assert NOW <= told.early <= told.likely <= told.late
+    issued: Interval = interval(StartMemory(), NOW, NOW + 900)
+    assert NOW <= issued.early <= issued.likely <= issued.late

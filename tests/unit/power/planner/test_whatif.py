@@ -1,4 +1,4 @@
-"""Recorded days run once more with another battery or panel."""
+"""Replays of recorded days with another battery or panel."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def memory() -> PanelMemory:
 
 
 def week() -> list[Slot]:
-    """Sunny days, and half of the jobs of a day at once in the evening."""
+    """Return a week of sunny days with jobs at a steady rate, and 40 jobs at once each evening."""
     slots = []
     for number in range(7 * 96):
         at = FIRST * 3600.0 + number * SLOT_S

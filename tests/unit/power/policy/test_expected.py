@@ -1,4 +1,4 @@
-"""An expected resume comes true if nothing else changes."""
+"""Tests of the expected return of normal power: it comes at that time if nothing else changes."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def charge(percent: float | None) -> Reading:
 
 
 class Board:
-    """One battery, a minute between two samples, and a clock that anyone can read.
+    """A board with one battery, a sample each minute, and a local clock.
 
-    At `change` minutes after the start the clock is set on by `shift` minutes, as summer time does.
+    At `change` minutes after the start the clock jumps ahead by `shift` minutes, as when summer time begins.
     """
 
     def __init__(self, minute: int, *, rules: Rules = RULES, change: int = 10**9, shift: int = 0) -> None:
@@ -55,7 +55,7 @@ class Board:
     last=st.sampled_from([38.0, 60.0, 95.0, None]),
 )
 def test_what_is_expected_happens_then(minute: int, before: list[float | None], last: float | None) -> None:
-    """Known: the same readings again bring normal power at that time, not a sample later; and not much before."""
+    """If the time is known, the same readings bring normal power at that time: within a few samples, and not before."""
     board = Board(minute)
     for percent in before:
         board.see(percent)
@@ -69,7 +69,7 @@ def test_what_is_expected_happens_then(minute: int, before: list[float | None], 
 
 
 def it_comes_true(board: Board, left_s: float, last: float | None) -> None:
-    """The same readings again bring normal power in `left_s`, not a few samples later and not before."""
+    """Assert that the same readings bring normal power in `left_s`: within a few samples, and not before."""
     began, samples = board.now, board.rules.rule("battery", "charge").good_samples  # type: ignore[union-attr]
     while board.see(last).level < Level.NORMAL:
         assert board.now - began <= left_s + samples * STEP_S
@@ -91,7 +91,7 @@ times = st.integers(0, 95).map(lambda quarter: f"{quarter // 4:02}:{quarter % 4 
 def test_what_is_expected_happens_over_windows_and_changes_of_the_clock(
     minute: int, before: list[float], windows: list[tuple[str, str]], resume_after_s: float, quarters: int, shift: int
 ) -> None:
-    """Any windows, any dwell, and a clock that is set on or back by up to an hour."""
+    """It holds for any windows, any dwell, and a clock that jumps by up to an hour in either direction."""
     limits = tuple(WindowConfig(from_=first, to=end, at_most="low") for first, end in windows)
     rules = from_config(PowerConfig(policy=PolicyConfig(windows=limits, resume_after_s=resume_after_s)))
     change = quarters * 15 - minute % 15
@@ -103,7 +103,7 @@ def test_what_is_expected_happens_over_windows_and_changes_of_the_clock(
 
 
 def test_without_a_dwell_the_end_of_a_window_is_when_power_comes() -> None:
-    """`resume_after_s: 0` with a window has an expected time, too."""
+    """With `resume_after_s: 0` and a window, the time is known as well."""
     rules = from_config(PowerConfig(policy=PolicyConfig(windows=(WINDOW,), resume_after_s=0.0)))
     board = Board(5 * 60, rules=rules)
     for _ in range(5):
@@ -128,7 +128,7 @@ BERLIN = "CET-1CEST,M3.5.0,M10.5.0/3"
 def test_a_window_ends_by_the_clock_on_days_of_a_clock_change(
     monkeypatch: pytest.MonkeyPatch, asked: str, expected: str
 ) -> None:
-    """Berlin, 22:00 to 06:00: the night of the change has seven hours, or nine."""
+    """In Berlin, a window from 22:00 to 06:00 has seven or nine hours in the night of the change."""
     monkeypatch.setenv("TZ", BERLIN)
     time.tzset()
     try:
@@ -148,8 +148,8 @@ def test_a_window_ends_by_the_clock_on_days_of_a_clock_change(
         time.tzset()
 
 
-def test_nobody_knows_when_a_battery_is_charged() -> None:
-    """Below the limit to resume at, time alone changes nothing."""
+def test_the_time_is_unknown_while_the_battery_is_low() -> None:
+    """Below the resume threshold, time alone changes nothing."""
     board = Board(720)
     for _ in range(5):
         board.see(20.0)
@@ -159,7 +159,7 @@ def test_nobody_knows_when_a_battery_is_charged() -> None:
 
 @pytest.mark.parametrize(("minute", "hours"), [(20 * 60, 10), (5 * 60, 1)])
 def test_a_window_ends_by_the_clock(minute: int, hours: int) -> None:
-    """The night ends at six, and the dwell comes on top."""
+    """The window ends at 6:00, and its dwell follows."""
     board = Board(minute)
     for _ in range(5):
         board.see(60.0)

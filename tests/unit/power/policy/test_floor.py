@@ -1,4 +1,4 @@
-"""The planner's floor in place of the fixed threshold of charge."""
+"""Tests of the planner's floor, which replaces the fixed threshold of charge."""
 
 from __future__ import annotations
 
@@ -33,6 +33,6 @@ def test_a_floor_never_lies_above_the_owners_threshold() -> None:
 
 
 def test_limits_that_the_owner_gave_to_a_source_stay() -> None:
-    """Only what stands at the thresholds of charge moves."""
+    """Only bands with the configured thresholds change."""
     other = ThresholdConfig(pause_percent=40.0, resume_percent=50.0)
     assert with_floor(RULES, other, 14.0) == RULES

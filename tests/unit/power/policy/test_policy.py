@@ -1,4 +1,4 @@
-"""The policy by example, and by properties over any sequence of readings and clocks."""
+"""Tests of the policy: by examples, and by properties for any sequence of readings and clocks."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def supply(on: bool | None, source: str = "battery") -> Reading:
 
 @dataclass
 class Day:
-    """Runs readings through the policy, ten seconds apart unless said otherwise."""
+    """Runs readings through the policy, by default every ten seconds."""
 
     rules: Rules = RULES
     state: policy.PolicyState = field(default_factory=policy.PolicyState)
@@ -56,25 +56,25 @@ class Day:
 
 class TestBattery:
     def test_nothing_runs_before_power_was_seen_good(self) -> None:
-        """A board starts stopped; three good samples start it, without the dwell of a pause."""
+        """A board starts at `STOPPED`. Three good samples start it, without the dwell that follows a pause."""
         day = Day()
         assert day.state.level is Level.STOPPED
         assert [day.see(charge(60)) for _ in range(3)] == [Level.STOPPED, Level.STOPPED, Level.NORMAL]
 
     def test_a_start_within_the_band_is_low(self) -> None:
-        """Between pause and resume nothing is known of how it came there: low until it has resumed."""
+        """Between pause and resume the level before is not known, so power is low until the charge reaches resume."""
         day = Day()
         assert day.see(charge(38), times=100) is Level.LOW
         assert day.see(charge(12), times=2) is Level.LOW
 
     def test_a_first_low_sample_does_not_cost_a_start_its_dwell(self) -> None:
-        """A pin that is read once before its supply is up: three good samples in a row still start the board."""
+        """A source may be read once before its supply is up. Three good samples in a row still start the board."""
         day = Day()
         day.see(charge(20))
         assert day.see(charge(60), times=3) is Level.NORMAL
 
     def test_low_after_three_samples_in_a_row(self) -> None:
-        """One or two low samples are noise, and the count starts over."""
+        """One or two low samples are noise, and the count then starts again."""
         day = Day()
         day.see(charge(60), times=3)
         day.see(charge(29), times=2)
@@ -83,14 +83,14 @@ class TestBattery:
         assert day.see(charge(29)) is Level.LOW
 
     def test_critical_after_two(self) -> None:
-        """Two samples below critical are enough, in whatever state."""
+        """Two samples below critical are enough."""
         day = Day()
         day.see(charge(60), times=3)
         assert day.see(charge(9)) is Level.NORMAL
         assert day.see(charge(9)) is Level.CRITICAL
 
     def test_resumes_only_after_five_minutes_above_the_resume_threshold(self) -> None:
-        """44 % never resumes; 46 % does after 300 s, and one dip starts the time anew."""
+        """Work never resumes at 44 %. It resumes after 300 s at 46 %, and one lower sample starts the time again."""
         day = Day()
         day.see(charge(20), times=3)
         assert day.see(charge(44), times=200) is Level.LOW
@@ -99,8 +99,8 @@ class TestBattery:
         assert day.see(charge(46), times=30) is Level.LOW
         assert day.see(charge(46)) is Level.NORMAL
 
-    def test_surplus_has_a_band_of_its_own(self) -> None:
-        """Surplus from 90 %, left at 85 %."""
+    def test_surplus_begins_and_ends_at_different_charges(self) -> None:
+        """It begins at 90 % and ends at 85 %."""
         day = Day()
         assert day.see(charge(91), times=3) is Level.SURPLUS
         assert day.see(charge(86), times=100) is Level.SURPLUS
@@ -109,37 +109,37 @@ class TestBattery:
         assert day.see(charge(90), times=31) is Level.SURPLUS
 
     def test_no_surplus_on_battery(self) -> None:
-        """A full battery that drains is no surplus; with the supply back it is, after the dwell."""
+        """A full battery on battery power is no surplus. After the supply is back and the dwell has passed, it is."""
         day = Day()
         assert day.see(charge(95), supply(False), times=10) is Level.NORMAL
         assert day.see(charge(95), supply(True), times=31) is Level.SURPLUS
 
-    def test_the_worst_of_several_batteries_rules(self) -> None:
+    def test_the_worst_of_several_batteries_decides(self) -> None:
         """One good battery does not make up for a bad one."""
         day = Day()
         assert day.see(charge(80, "a"), charge(20, "b"), times=3) is Level.LOW
 
 
 class TestSupply:
-    def test_without_a_battery_to_watch_no_supply_is_low(self) -> None:
-        """Nothing to go on but the supply: gone is low."""
+    def test_a_lost_supply_without_a_measured_battery_is_low(self) -> None:
+        """Nothing shows how much power is left."""
         day = Day()
         assert day.see(supply(True), times=3) is Level.NORMAL
         assert day.see(supply(False), times=3) is Level.LOW
 
     def test_a_pin_is_believed_at_once(self) -> None:
-        """It is debounced and edge-driven: the first sample counts."""
+        """The line is debounced, so the first sample counts."""
         day = Day(from_config(PowerConfig(sources=(PinConfig(pin=6, name="mains"),))))
         day.see(supply(True, "mains"), times=3)
         assert day.see(supply(False, "mains"), every_s=0.001) is Level.LOW
 
-    def test_supply_is_surplus_where_configured(self) -> None:
-        """On a wall plug with a pin, power from outside may be said to be plenty."""
+    def test_supply_is_surplus_if_configured(self) -> None:
+        """The owner of a board on mains may configure that a present supply means surplus."""
         day = Day(from_config(PowerConfig(policy=PolicyConfig(surplus_on_supply=True))))
         assert day.see(supply(True), times=3) is Level.SURPLUS
 
     def test_undervoltage_pauses_at_once_and_needs_a_minute(self) -> None:
-        """One sample is enough; then 60 s clear."""
+        """One sample is enough to pause. Work resumes after 60 s without undervoltage."""
         sag = Reading("uv", "undervoltage", 1.0, verdict=Verdict.LOW)
         clear = Reading("uv", "undervoltage", 0.0, verdict=Verdict.OK)
         day = Day()
@@ -151,7 +151,7 @@ class TestSupply:
 
 class TestHeat:
     def test_pauses_at_80_and_resumes_at_70(self) -> None:
-        """Heat is worse above: the band lies the other way round."""
+        """High temperatures are bad, so the band works the other way round."""
         day = Day(from_config(PowerConfig(sources=(TemperatureConfig(),))))
 
         def at(degrees: float) -> Reading:
@@ -166,33 +166,35 @@ class TestHeat:
 
 class TestUnknown:
     def test_unknown_is_low(self) -> None:
-        """A battery that is silent for three periods is low."""
+        """A battery whose charge is unknown for three samples makes power low."""
         day = Day()
         day.see(charge(95), times=3)
         assert day.see(charge(None), times=2) is Level.SURPLUS
         assert day.see(charge(None)) is Level.LOW
 
-    @pytest.mark.parametrize(("word", "level"), [("low", Level.LOW), ("stop", Level.STOPPED), ("normal", Level.NORMAL)])
-    def test_unknown_as_configured(self, word: str, level: Level) -> None:
-        """A person may say that unknown stops everything, or is no objection."""
-        day = Day(from_config(PowerConfig(policy=PolicyConfig(unknown=word))))  # type: ignore[arg-type]
+    @pytest.mark.parametrize(
+        ("unknown_as", "level"), [("low", Level.LOW), ("stop", Level.STOPPED), ("normal", Level.NORMAL)]
+    )
+    def test_unknown_as_configured(self, unknown_as: str, level: Level) -> None:
+        """The owner may configure that unknown stops everything, or that it counts as normal."""
+        day = Day(from_config(PowerConfig(policy=PolicyConfig(unknown=unknown_as))))  # type: ignore[arg-type]
         day.see(charge(60), times=3)
         assert day.see(charge(None), times=3) is level
 
     def test_silent_while_on_battery_is_low_whatever_is_configured(self) -> None:
-        """What was last known is that it drains."""
+        """As far as is known, the battery is being drained."""
         day = Day(from_config(PowerConfig(policy=PolicyConfig(unknown="normal"))))
         day.see(charge(60), supply(False), times=3)
         assert day.see(charge(None), supply(None), times=3) is Level.LOW
 
     def test_a_stale_reading_is_unknown_at_once(self) -> None:
-        """Older than three periods has waited long enough."""
+        """A reading older than three periods needs no further samples."""
         day = Day()
         day.see(charge(60), times=3)
         assert day.see(charge(60, age_s=46.0)) is Level.LOW
 
-    def test_a_value_that_holds_counts_at_each_look_until_it_is_too_old(self) -> None:
-        """A device that tells of changes only said it once; after `max_age_s` its source itself says unknown."""
+    def test_a_value_that_holds_counts_in_each_sample_until_it_is_too_old(self) -> None:
+        """A device that reports only changes reported it once. After `max_age_s` it is unknown."""
         source = MqttSourceConfig(name="battery", topic="t", tells="charge", max_age_s=600, broker=MqttBroker(host="h"))
         day = Day(from_config(PowerConfig(sources=(source,))))
         for age_s in range(0, 600, 10):
@@ -201,13 +203,13 @@ class TestUnknown:
         assert day.see(charge(60, age_s=601.0)) is Level.LOW
 
     def test_a_reading_that_is_no_longer_reported_is_unknown(self) -> None:
-        """A source that stops to speak of its battery does not make it good."""
+        """A battery does not count as good because its source no longer reports it."""
         day = Day()
         day.see(charge(60), supply(True), times=3)
         assert day.see(supply(True), times=3) is Level.LOW
 
-    def test_a_source_that_speaks_again_has_no_complaint_left(self) -> None:
-        """Nothing to read at the start, a driver that comes later: the dwell, and work goes on."""
+    def test_a_source_that_reports_again_is_no_longer_unknown(self) -> None:
+        """If a driver is loaded only after the start, work goes on after the dwell."""
         day = Day()
         mute = Reading("mains", "source", reason="no battery and no mains")
         assert day.see(mute, times=3) is Level.LOW
@@ -215,7 +217,7 @@ class TestUnknown:
         assert day.see(supply(True, "mains"), times=3) is Level.NORMAL
 
     def test_the_same_sample_seen_twice_counts_once(self) -> None:
-        """Beside an edge elsewhere a cached reading comes again, older: no second sample."""
+        """When another source sends a notice, a cached reading comes again with a greater age. It is no new sample."""
         day = Day()
         day.see(charge(60), times=3)
         day.see(charge(29))
@@ -225,13 +227,13 @@ class TestUnknown:
 
 class TestSurplus:
     def test_one_low_sample_does_not_flip_surplus(self) -> None:
-        """Surplus is settled as everything else: one sample moves nothing, down or back up."""
+        """Surplus needs several samples like each level: one sample changes nothing, neither down nor up."""
         day = Day()
         day.see(charge(95), times=3)
         assert [day.see(charge(50)), day.see(charge(95))] == [Level.SURPLUS, Level.SURPLUS]
 
     def test_surplus_by_phase_or_by_watts(self) -> None:
-        """A charger in float, or enough sun, says surplus for a battery of 60 %."""
+        """A charger in float, or enough sun, makes surplus even with a battery at 60 %."""
         floating = Reading("mppt", "phase", 5.0, verdict=Verdict.SURPLUS)
         assert Day().see(charge(60), floating, times=3) is Level.SURPLUS
         sunny = Reading("mppt", "solar_watts", 40.0, "W", verdict=Verdict.OK)
@@ -244,7 +246,7 @@ class TestSurplus:
         assert day.see(charge(60), silent, times=9) is Level.NORMAL
 
     def test_the_surplus_of_a_house_is_claimed_by_mqtt_alone(self) -> None:
-        """A board without another sensor works normally, with the sun more, and never less for want of the message."""
+        """A board without another sensor has normal power, with sun surplus. A missing message never makes it worse."""
         source = MqttSourceConfig(name="house", topic="t", max_age_s=600, broker=MqttBroker(host="h"))
         day = Day(from_config(PowerConfig(sources=(source,), policy=PolicyConfig(surplus_watts=300))))
         silent = Reading("house", "solar_watts", reason="nothing was published yet")
@@ -254,14 +256,14 @@ class TestSurplus:
         assert day.see(silent, times=3) is Level.NORMAL
 
     def test_a_plain_supply_is_surplus_with_the_first_sample(self) -> None:
-        """Nothing measures it, so there is nothing to wait for."""
+        """Later samples would be the same, so there is nothing to wait for."""
         day = Day(from_config(PowerConfig(sources=(PlainConfig(),))))
         assert day.see(Reading("plain", "supply", 1.0, verdict=Verdict.SURPLUS)) is Level.SURPLUS
 
 
 class TestFlaps:
     def test_rises_are_capped_per_hour(self) -> None:
-        """Whatever the readings do, the seventh rise within an hour waits until the first is an hour old."""
+        """For any readings, the seventh rise within an hour waits until the first one is an hour old."""
         sources: tuple[SourceConfig, ...] = (SimulatedConfig(),)
         day = Day(from_config(PowerConfig(sources=sources)))
         low = Reading("simulated", "simulated", 2.0, verdict=Verdict.LOW)
@@ -281,7 +283,7 @@ class TestWindows:
     RULES = from_config(PowerConfig(policy=PolicyConfig(windows=(WindowConfig(from_="22:00", to=360, at_most="low"),))))
 
     def test_a_window_limits_over_midnight(self) -> None:
-        """From 22:00 to 6:00 at most low; after it, the dwell."""
+        """From 22:00 to 6:00 power is at most low. After the window comes the dwell."""
         day = Day(self.RULES)
         assert day.see(charge(60), times=3) is Level.NORMAL
         day.minute = 22 * 60
@@ -292,12 +294,12 @@ class TestWindows:
         assert day.see(charge(60), times=30) is Level.LOW
         assert day.see(charge(60)) is Level.NORMAL
 
-    def test_a_clock_nobody_set_is_inside_every_limit(self) -> None:
-        """Without a trusted clock the board is careful."""
+    def test_without_a_trusted_clock_every_limiting_window_applies(self) -> None:
+        """The board takes the safe side, because the time of day is not known."""
         assert Day(self.RULES, minute=None).see(charge(60), times=10) is Level.LOW
 
     def test_unknown_may_count_as_normal_by_day(self) -> None:
-        """A daylight window as fail-safe: by day unknown runs, by night and without a clock it does not."""
+        """In a daylight window unknown counts as normal. At night and without a trusted clock it does not."""
         window = WindowConfig(from_="10:00", to="16:00", unknown_as="normal")
         rules = from_config(PowerConfig(policy=PolicyConfig(windows=(window,))))
         for minute, level in ((720, Level.NORMAL), (1200, Level.LOW), (None, Level.LOW)):
@@ -306,7 +308,7 @@ class TestWindows:
 
 class TestResumedGovernor:
     def test_a_new_governor_goes_on_with_dwell_and_flaps(self) -> None:
-        """A restart within a pause is no way round the dwell."""
+        """A restart during low power does not shorten the dwell."""
         day = Day()
         day.see(charge(60), times=3)
         day.see(charge(20), times=3)
@@ -316,7 +318,7 @@ class TestResumedGovernor:
         assert day.see(charge(60)) is Level.NORMAL
 
     def test_a_restart_while_good_stays_good(self) -> None:
-        """And one while all is well does not pause anything."""
+        """A restart at normal power pauses nothing."""
         day = Day()
         day.see(charge(60), times=3)
         day.state = policy.resumed(day.state)
@@ -333,7 +335,7 @@ minutes = st.one_of(st.none(), st.integers(0, 1439))
 
 @st.composite
 def rounds(draw: st.DrawFn) -> tuple[float, int | None, tuple[Reading, ...]]:
-    """A gap in time (which may be negative), a minute of the day, and readings of up to four sources."""
+    """Draw a gap in time (which may be negative), a minute of the day, and readings of up to three sources."""
     readings: list[Reading] = [charge(draw(percents), age_s=draw(st.sampled_from([0.0, 0.0, 0.0, 20.0, 100.0])))]
     if draw(st.booleans()):
         readings.append(supply(draw(st.sampled_from([True, False, None])), "pin"))
@@ -370,7 +372,7 @@ def run(rules: Rules, sequence: list[tuple[float, int | None, tuple[Reading, ...
 
 @given(sequences)
 def test_same_input_same_output(sequence: list[tuple[float, int | None, tuple[Reading, ...]]]) -> None:
-    """The policy is a function: nothing but its arguments goes in."""
+    """The policy is a pure function of its arguments."""
     assert run(WINDOWED, sequence) == run(WINDOWED, sequence)
 
 
@@ -389,7 +391,7 @@ def test_the_cap_on_rises_holds_for_any_sequence_and_clock(
 def test_a_fall_is_followed_by_its_dwell_for_any_sequence_and_clock(
     sequence: list[tuple[float, int | None, tuple[Reading, ...]]],
 ) -> None:
-    """After a fall to low nothing rises before the shortest dwell that is configured has passed."""
+    """After a fall, the level does not rise before the shortest configured dwell has passed."""
     states = run(WINDOWED, sequence)
     fell_at: float | None = None
     for before, after in pairwise(states):
@@ -406,7 +408,7 @@ def test_a_fall_is_followed_by_its_dwell_for_any_sequence_and_clock(
     st.sampled_from([60.0, 20.0]),
 )
 def test_nothing_flips_inside_the_band(inside: list[tuple[float, float]], before: float) -> None:
-    """From wherever it came, a charge between pause and resume leaves the state as it is."""
+    """A charge between pause and resume does not change the state, whatever the state was before."""
     day = Day()
     settled = day.see(charge(before), times=3)
     for percent, gap in inside:
@@ -417,9 +419,9 @@ def test_nothing_flips_inside_the_band(inside: list[tuple[float, float]], before
 def test_unknown_never_allows_more_than_low_would(
     sequence: list[tuple[float, int | None, tuple[Reading, ...]]],
 ) -> None:
-    """Above low, unknown readings never lead further than the same readings with `low` in their place.
+    """Above low, unknown readings never give a better level than the same readings with `low` in their place.
 
-    Below it they may differ for a moment: a start that sees a lost supply before it sees a battery waits longer.
+    Below low the two levels may differ for a moment: a start with a lost supply and no battery yet takes longer.
     """
     as_low = [
         (
@@ -437,13 +439,13 @@ def test_unknown_never_allows_more_than_low_would(
 
 
 @given(st.lists(verdicts, min_size=1, max_size=40), st.lists(st.floats(0.1, 400), min_size=40, max_size=40))
-def test_one_source_settles_where_it_stays(said: list[Verdict], gaps_s: list[float]) -> None:
-    """Whatever came before, a source that keeps saying the same for long enough is obeyed."""
+def test_one_source_settles_where_it_stays(verdicts_before: list[Verdict], gaps_s: list[float]) -> None:
+    """Whatever came before, the level follows a source that reports the same verdict for long enough."""
     day = Day(from_config(PowerConfig(thresholds=ThresholdConfig(), policy=PolicyConfig(max_rises_per_hour=1000))))
-    for verdict, gap in zip(said, gaps_s, strict=False):
+    for verdict, gap in zip(verdicts_before, gaps_s, strict=False):
         value = None if verdict is Verdict.UNKNOWN else 1.0
         day.see(Reading("s", "phase", value, verdict=verdict), every_s=gap)
-    last = said[-1]
+    last = verdicts_before[-1]
     value = None if last is Verdict.UNKNOWN else 1.0
     expected = {
         Verdict.SURPLUS: Level.SURPLUS,
@@ -456,7 +458,7 @@ def test_one_source_settles_where_it_stays(said: list[Verdict], gaps_s: list[flo
 
 
 def test_time_does_not_go_back() -> None:
-    """A state that was kept is ahead of the clock: a dwell must not begin anew, nor a rise be of the future."""
+    """A saved state may be ahead of the clock. Then no dwell may begin again, and no rise may lie in the future."""
     day = Day()
     day.see(charge(60), times=3)
     kept = day.state.now

@@ -1,4 +1,4 @@
-"""How often the governor reads its sensors."""
+"""Tests of the time between two samples of the governor."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ class TestSampling:
         [([60], 2.0), ([60] * 4, 10.0), ([60] * 80, 30.0), ([60] * 4 + [29], 2.0), ([32] * 4, 10.0),
          ([60] * 4 + [32], 2.0), ([60] * 80 + [32] * 9, 10.0), ([20] * 80, 10.0)],
     )  # fmt: skip
-    def test_looks_more_often_where_something_may_happen(self, percents: list[float], period_s: float) -> None:
-        """At a start, near a threshold and while samples count: fast; long stable and good: slow; else as usual."""
+    def test_samples_are_faster_while_the_state_may_change(self, percents: list[float], period_s: float) -> None:
+        """Sampling is fast at a start, near a threshold and while samples are counted, and slow at stable power."""
         assert self.run(*percents) == period_s

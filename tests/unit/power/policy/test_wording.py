@@ -1,4 +1,4 @@
-"""The words of a decision: code, reason, what ends it."""
+"""Tests of the words for a state: code, reason, and what ends it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.unit.power.readings import charge
 
 class TestWording:
     def test_every_state_of_a_day_has_code_reason_and_end(self) -> None:
-        """Through a whole simulated day no decision is without words, and codes are words joined by dashes."""
+        """In a whole simulated day each state has its words, and the codes are the expected ones."""
         rules, state = from_config(PowerConfig()), policy.PolicyState()
         seen = set()
         percents = [60, 60, 60, 38, 29, 29, 29, 38, 46, *[46] * 31, 92, *[92] * 31, 9, 9]
@@ -21,10 +21,10 @@ class TestWording:
         readings += [(Reading("battery", "charge", reason="gone", unit="%"),)] * 3
         for n, batch in enumerate(readings):
             state = policy.step(rules, state, batch, n * 10.0, 60)
-            said = words.explain(rules, state)
-            seen.add(said.code)
-            assert said.reason, state
-            assert said.until or state.level is Level.NORMAL, state
+            explained = words.explain(rules, state)
+            seen.add(explained.code)
+            assert explained.reason, state
+            assert explained.until or state.level is Level.NORMAL, state
         assert seen == {
             "starting", "normal", "charge-low", "charge-settling", "surplus", "charge-critical", "charge-unknown",
         }  # fmt: skip
@@ -37,11 +37,11 @@ class TestWording:
         hot = Reading("temperature", "temperature", 90.0, "C", verdict=Verdict.OK)
         for n in range(3):
             state = policy.step(rules, state, (charge(20), hot), n * 10.0, 60)
-        said = words.explain(rules, state)
-        assert said.reason == "charge 20 %, pause is at 30 %"
-        first, *others = said.until.split("; ")
+        explained = words.explain(rules, state)
+        assert explained.reason == "charge 20 %, pause is at 30 %"
+        first, *others = explained.until.split("; ")
         assert first == "it reaches 45 % and holds for 5 min"
         assert others == [
             "for temperature 90 C: it falls to 70 C",
-            "for the time of day: the window ends and holds for 5 min",
+            "for the time of day: the window ends and 5 min have passed",
         ]

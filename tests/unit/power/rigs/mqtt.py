@@ -43,12 +43,12 @@ class MqttRig(Rig):
         return {"solar_watts": (420.5, "W")}
 
     def send(self, payload: bytes) -> None:
-        """Publish until the source has it: it may not be connected yet."""
+        """Publish the message until the source has it, because the source may not be connected yet."""
         source = self.source
         assert isinstance(source, MqttSource)
-        source.read(0.0)  # the first one connects
-        before, deadline = source._said, time.monotonic() + 20
-        while source._said is before:
+        source.read(0.0)  # the first read connects
+        before, deadline = source._last, time.monotonic() + 20
+        while source._last is before:
             assert time.monotonic() < deadline
             self.broker.publish("home/meter", payload)
             time.sleep(0.02)

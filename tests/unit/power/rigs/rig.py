@@ -1,4 +1,4 @@
-"""What every rig is: the real input of one kind of source (files, a pty, a program, a pin), and ways to break it."""
+"""The base of all rigs: a rig is the real input of one kind of source (files, a pty, a program) that can be broken."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Values = dict[str, tuple[float, str]]
 
 
 class Rig:
-    """One kind of source on its own real input. `faults` break it; `good` mends it again."""
+    """One kind of source on its real input. Each function of `faults` breaks the input, and `good` repairs it."""
 
     main = "charge"  # the reading that a fault makes unknown
     frozen_after_s = 0.0
@@ -23,15 +23,15 @@ class Rig:
         self.faults: dict[str, Callable[[], None]] = {}
 
     def open(self) -> Source:
-        """The source on this rig's input."""
+        """Return the source on this rig's input."""
         raise NotImplementedError
 
     def good(self) -> Values:
-        """Put good input in place; returns what must be read from it."""
+        """Put good input in place. Returns the expected values and units by quantity."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """Take down what is not a file."""
+        """Release everything except files."""
 
 
 def write(path: Path, text: str | bytes) -> None:

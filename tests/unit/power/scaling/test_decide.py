@@ -1,4 +1,4 @@
-"""How many workers a board is to run."""
+"""The number of workers that a board runs."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def test_an_idle_board_runs_no_extra_worker_and_looks_at_nothing() -> None:
 
 def test_more_start_at_once_for_work_that_one_would_not_end_in_time() -> None:
     decision = first(rows(6))
-    assert decision.wanted == 2  # 180 s in 60 s, and one is there
+    assert decision.wanted == 2  # 180 s of work in 60 s need three workers, and one is there
     assert decision.why == "2 of 3: 6 jobs of 3 min of work, to be done in 60 s"
 
 
-def test_what_runs_counts_as_work() -> None:
+def test_running_jobs_count_as_work() -> None:
     assert first(rows(5, running=1)).wanted == first(rows(6)).wanted
 
 
@@ -54,8 +54,8 @@ def test_no_more_workers_than_jobs() -> None:
     assert first(rows(1, 3600.0, running=1)).wanted == 1
 
 
-def test_none_starts_for_what_is_done_before_it_has_started() -> None:
-    """Small jobs on a board with one core or four: no slower than one worker, and no start in vain."""
+def test_none_starts_for_work_that_ends_before_it_is_ready() -> None:
+    """No worker starts for small jobs, because the workers that run finish them before a new one is ready."""
     assert first(rows(100, 0.05)).wanted == 0
     eager = msgspec.structs.replace(EXTRA, drain_target_s=1.0, start_cost_s=5.0)
     assert first(rows(80, 0.05), rule=eager).wanted == 0
@@ -82,7 +82,7 @@ def test_threads_share_the_work_of_a_process() -> None:
         (Board(cores=4, power=PowerState.CRITICAL), 0, "0 of 3: power is critical: no job that waits may run"),
     ],
 )
-def test_the_nearest_limit_is_told(board: Board, wanted: int, why: str) -> None:
+def test_the_lowest_limit_is_reported(board: Board, wanted: int, why: str) -> None:
     decision = first(rows(100), board)
     assert (decision.wanted, decision.why) == (wanted, why)
 
@@ -103,7 +103,7 @@ def test_after_the_board_took_workers_away_none_is_added_for_a_while() -> None:
 
 
 def test_class_always_never_waits_behind_a_held_job() -> None:
-    """One worker holds a normal job for want of power: another one starts for class always."""
+    """If the job of one worker is held because power is low, another worker starts for class always."""
     low = Board(cores=2, held=1, power=PowerState.LOW, watts_left=0.0)
     backlog = [*rows(5), *rows(1, 1.0, power=Power.ALWAYS)]
     decision = first(backlog, low)
@@ -121,7 +121,7 @@ def test_class_always_starts_no_further_worker_beside_a_free_one() -> None:
 def test_fewer_are_kept_only_after_the_window() -> None:
     state = first(rows(100)).state
     early = decide(EXTRA, [], FOUR, state, now_s=1299.0)
-    assert (early.wanted, early.look_s) == (3, 1599.0)  # what was asked for held until now
+    assert (early.wanted, early.look_s) == (3, 1599.0)  # three were needed until now
     assert decide(EXTRA, [], FOUR, early.state, now_s=1598.0).wanted == 3
     late = decide(EXTRA, [], FOUR, early.state, now_s=1599.0)
     assert (late.wanted, late.look_s) == (0, None)
@@ -134,15 +134,15 @@ def test_the_highest_count_of_the_window_is_kept() -> None:
     assert decide(EXTRA, [], FOUR, state, now_s=1311.0).wanted == 1
 
 
-def test_a_wait_before_more_start_is_kept_and_told() -> None:
+def test_a_wait_before_more_start_is_kept_and_reported() -> None:
     slow = msgspec.structs.replace(EXTRA, up_after_s=20.0)
     decision = first(rows(100), rule=slow)
     assert (decision.wanted, decision.look_s) == (0, 1020.0)
-    assert decision.why == "0 of 3: 3 are asked for, and may start in 20 s"
+    assert decision.why == "0 of 3: 3 are needed, and may start in 20 s"
     assert decide(slow, rows(100), FOUR, decision.state, now_s=1020.0).wanted == 3
 
 
-def test_what_a_person_set_is_obeyed_within_the_limits_until_it_ends() -> None:
+def test_a_count_set_by_a_person_holds_within_the_limits_for_its_time() -> None:
     hand = Hand(2, until_s=1600.0)
     decision = decide(EXTRA, [], FOUR, ScaleState(), now_s=1000.0, hand=hand)
     assert (decision.wanted, decision.look_s, decision.why) == (2, 1600.0, "2 of 3: set by hand, for another 10 min")
@@ -167,7 +167,7 @@ class TestThresholds:
         assert decide(self.rule, rows(0), self.board, state, now_s=1360.0).wanted == 0
 
     def test_the_defect_of_the_published_package_is_not_here(self) -> None:
-        """25 jobs wait for three minutes while workers start; then they all run. Three workers are enough."""
+        """25 jobs wait for three minutes while workers start, then they all run. Three workers are enough."""
         ours = Ours(self.rule)
         theirs = Published(up_at=10, down_at=2, rate_per_min=10.0, least=0, most=8)
         counts = []
@@ -177,12 +177,13 @@ class TestThresholds:
                 theirs.total(backlog, self.board, now_s=60.0 * minute),
             )
             counts.append(each)
-        assert [mine for mine, _ in counts] == [3, 3, 3, 3]
-        assert [other for _, other in counts] == [0, 3, 6, 0]  # it adds the whole need again, then drops 25 that run
+        assert [our for our, _ in counts] == [3, 3, 3, 3]
+        # The package adds the whole need again at each step, and then ignores the 25 jobs that run.
+        assert [their for _, their in counts] == [0, 3, 6, 0]
 
 
 @given(until_s=st.floats(0, 1e7), window_s=st.floats(10, 86_400))
-def test_a_peak_has_left_the_window_at_the_time_that_the_decision_tells(until_s: float, window_s: float) -> None:
-    """Rounded to the other side it would be looked at again and again at the same moment."""
+def test_a_peak_has_left_the_window_at_the_time_that_the_decision_names(until_s: float, window_s: float) -> None:
+    """If the sum were rounded to the other side, the decision would be repeated endlessly at the same time."""
     state = ScaleState(wanted=1, peaks=(Peak(until_s, 1),))
     assert remember(state, 0, now_s=until_s + window_s, window_s=window_s) == ()

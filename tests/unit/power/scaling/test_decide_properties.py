@@ -1,4 +1,4 @@
-"""What holds for any trace of backlog, power, memory and watts."""
+"""Properties of the scaling rule that hold for any sequence of backlog, power, memory and watts."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_changes_an_hour_have_a_bound_for_any_backlog(
         if decision.wanted != state.wanted:
             changes.append(now_s)
         state = decision.state
-    bound = (rule.most - rule.min + 1) * (3600 / rule.down_after_s + 1) + 1  # the first one brings `min` up
+    bound = (rule.most - rule.min + 1) * (3600 / rule.down_after_s + 1) + 1  # the first change is up to `min`
     for start in changes:
         assert sum(start <= at < start + 3600 for at in changes) <= bound
 
@@ -114,7 +114,7 @@ def test_changes_an_hour_have_a_bound_even_when_power_and_memory_flap(
     changes: list[float] = []
     for pause_s, rows, seen in trace:
         now_s += pause_s
-        # A held job and a job of class always may call for a worker at any time, which is a promise of its own.
+        # A held job with a job of class always may need a worker at any time. Another test holds that promise.
         board = msgspec.structs.replace(seen, running=state.wanted, held=0)
         decision = decide(rule, rows, board, state, now_s=now_s)
         if decision.wanted != state.wanted:
@@ -127,7 +127,7 @@ def test_changes_an_hour_have_a_bound_even_when_power_and_memory_flap(
 
 @relaxed
 @given(entries(), st.lists(st.tuples(steps, backlogs), min_size=2, max_size=60))
-def test_never_down_below_what_was_asked_for_within_the_window(
+def test_never_below_the_need_within_the_window(
     rule: WorkerEntry, trace: list[tuple[float, list[KindBacklog]]]
 ) -> None:
     state, now_s = ScaleState(), 0.0
@@ -147,7 +147,7 @@ def test_never_down_below_what_was_asked_for_within_the_window(
 @relaxed
 @given(entries(), backlogs, boards)
 def test_settles_by_the_times_it_names(rule: WorkerEntry, rows: list[KindBacklog], board: Board) -> None:
-    """Called again at each time that it names, it comes to rest: an idle board sets no timer."""
+    """Repeated at each time that it names, the decision stops naming a time. So an idle board sets no timer."""
     state, now_s = ScaleState(wanted=rule.min), 0.0
     board = msgspec.structs.replace(board, held=0, failing=0)
     for _ in range(20 + 2 * rule.most):

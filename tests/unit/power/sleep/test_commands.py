@@ -1,4 +1,4 @@
-"""What commands say of a board that is to sleep."""
+"""What commands report about a board that is configured to sleep."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edge.core.errors import ConfigError
 
 @pytest.fixture
 def board(tmp_path: Path) -> Path:
-    """A configuration whose alarm is a file."""
+    """The configuration of a board whose alarm is a plain file, which does not exist yet."""
     path = tmp_path / "edge.yaml"
     path.write_text(
         f"root: {tmp_path}/root\nrun: {tmp_path}/run\ntasks: []\n"
@@ -27,17 +27,17 @@ def board(tmp_path: Path) -> Path:
 
 
 def test_a_board_that_could_not_come_back_is_refused(board: Path) -> None:
-    said = CliRunner().invoke(cli, ["config", "check", "--config", str(board)])
-    assert isinstance(said.exception, ConfigError)
-    assert str(said.exception).startswith("power.sleep.when = 'low': ")
-    assert "no clock of this board can wake it" in str(said.exception)
+    result = CliRunner().invoke(cli, ["config", "check", "--config", str(board)])
+    assert isinstance(result.exception, ConfigError)
+    assert str(result.exception).startswith("power.sleep.when = 'low': ")
+    assert "no clock of this board can wake it" in str(result.exception)
     (board.parent / "alarm").touch()
     assert CliRunner().invoke(cli, ["config", "check", "--config", str(board)]).exit_code == 0
 
 
-def test_probe_says_whether_it_can(board: Path) -> None:
-    said = CliRunner().invoke(cli, ["power", "probe", "--config", str(board)])
-    assert said.output.splitlines()[-1].startswith(f"# no alarm ({board.parent}/alarm): this board cannot wake")
+def test_probe_reports_whether_it_can(board: Path) -> None:
+    result = CliRunner().invoke(cli, ["power", "probe", "--config", str(board)])
+    assert result.output.splitlines()[-1].startswith(f"# no alarm ({board.parent}/alarm): this board cannot wake")
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_probe_says_whether_it_can(board: Path) -> None:
         (SleepConfig(when="low", ups_returns=True), False, Severity.OK, "a UPS switches"),
     ],
 )
-def test_doctor_says_it_too(
+def test_doctor_reports_the_same(
     tmp_path: Path, sleep: SleepConfig, *, alarm: bool, level: Severity | None, text: str
 ) -> None:
     path = tmp_path / "alarm"
@@ -76,13 +76,13 @@ def test_doctor_says_it_too(
 def test_a_bad_value_is_named(tmp_path: Path, text: str, key: str) -> None:
     path = tmp_path / "edge.yaml"
     path.write_text(f"power: {{sleep: {text}}}\n")
-    said = CliRunner().invoke(cli, ["config", "check", "--config", str(path)])
-    assert isinstance(said.exception, ConfigError)
-    assert said.exception.key == key
+    result = CliRunner().invoke(cli, ["config", "check", "--config", str(path)])
+    assert isinstance(result.exception, ConfigError)
+    assert result.exception.key == key
 
 
 def test_a_board_that_never_goes_down_does_not_sleep_so(tmp_path: Path) -> None:
     path = tmp_path / "edge.yaml"
     path.write_text("power: {critical: {action: none}, sleep: {when: low}}\n")
-    said = CliRunner().invoke(cli, ["config", "check", "--config", str(path)])
-    assert "power.critical.action is none" in str(said.exception)
+    result = CliRunner().invoke(cli, ["config", "check", "--config", str(path)])
+    assert "power.critical.action is none" in str(result.exception)

@@ -1,4 +1,4 @@
-"""When the board sleeps, and until when: rules that hold for whatever is known."""
+"""Rules on when the board sleeps, and until when. They hold for any facts."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ QUIET = Facts(PowerState.LOW, awake_s=3600.0)
 
 @given(_CONFIG, _COSTS, _FACTS)
 def test_it_sleeps_only_when_nothing_speaks_against_it(config: SleepConfig, costs: Costs, facts: Facts) -> None:
-    """Never while a body runs, a window holds, the planner wants something else, or just after a boot."""
+    """It never sleeps while a body runs, in a window of `accept`, against the plan, or just after a boot."""
     found = decide(config, costs, facts)
     if found.sleep:
         assert config.when != "never"
@@ -57,7 +57,7 @@ def test_it_sleeps_only_when_nothing_speaks_against_it(config: SleepConfig, cost
 
 @given(_CONFIG, _COSTS, _FACTS)
 def test_the_alarm_is_neither_past_nor_beyond_its_bound(config: SleepConfig, costs: Costs, facts: Facts) -> None:
-    """Whatever clocks say: between a minute and `max_s` from now, and awake before anybody who wants it."""
+    """The alarm is between a minute and `max_s` from now, and the board is ready before each time that needs it."""
     found = decide(config, costs, facts)
     if found.sleep:
         assert SOONEST_ALARM_S <= found.alarm_s <= config.max_s
@@ -67,14 +67,14 @@ def test_the_alarm_is_neither_past_nor_beyond_its_bound(config: SleepConfig, cos
 
 @given(_CONFIG, _COSTS, _FACTS)
 def test_it_never_costs_more_than_it_saves(config: SleepConfig, costs: Costs, facts: Facts) -> None:
-    """A boot is paid for by what the board does not draw meanwhile."""
+    """The energy saved during a sleep is more than the energy of the boot."""
     found = decide(config, costs, facts)
     if found.sleep:
         assert costs.saved_j(found.ready_s) > 0
 
 
 def test_the_usual_board_sleeps_from_five_minutes_on() -> None:
-    """90 s of boot at 3 W against 1.2 W at rest."""
+    """A boot of 90 s at 3 W, and 1.2 W at rest, give a shortest sleep of about 346 s."""
     assert least_s(Costs()) == pytest.approx(346.3, abs=0.1)
     assert not decide(SleepConfig(when="low"), Costs(), _with(Wanted(due_s=340.0))).sleep
     found = decide(SleepConfig(when="low"), Costs(), _with(Wanted(due_s=7200.0, window_s=8000.0)))
@@ -82,7 +82,7 @@ def test_the_usual_board_sleeps_from_five_minutes_on() -> None:
 
 
 def test_without_any_other_time_it_looks_again() -> None:
-    """A sleep has an end even where nobody waits."""
+    """If no job is due, the sleep ends after `max_s`."""
     assert decide(SleepConfig(when="low", max_s=3600), Costs(), QUIET).alarm_s == 3600.0
 
 
@@ -100,7 +100,7 @@ _ZONES = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia
 
 @given(_ZONES, st.integers(1_735_689_600, 1_900_000_000), st.integers(0, 1439))
 def test_a_time_of_day_is_ahead_over_changes_of_the_clock(zone: str, now: int, minute: int) -> None:
-    """From 0 to 25 hours, and the clock shows that time then, but for an hour that does not exist."""
+    """The time is 0 to 25 hours ahead, and the clock then shows it, unless that time of day is skipped."""
 
     def minute_at(later_s: float) -> float:
         local = _local(now + later_s, zone)

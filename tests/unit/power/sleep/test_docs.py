@@ -20,10 +20,10 @@ def test_the_configuration_is_one(tmp_path: Path) -> None:
     assert (sleep.when, sleep.accept[1].minutes, sleep.wake_at) == ("low", (17 * 60, 21 * 60), "11:00")
 
 
-def test_a_boot_pays_from_where_the_page_says() -> None:
-    said = re.search(r"boot of (\d+) s at (\d+) W pays from (\d+) min on", PAGE)
-    assert said
-    boot_s, boot_watts, minutes = map(float, said.groups())
+def test_a_boot_pays_from_the_time_on_the_page() -> None:
+    found = re.search(r"boot of (\d+) s at (\d+) W pays from (\d+) min on", PAGE)
+    assert found
+    boot_s, boot_watts, minutes = map(float, found.groups())
     least = least_s(Costs(boot_s=boot_s, boot_watts=boot_watts))
     assert least is not None
     assert minutes - 1 < least / 60 <= minutes

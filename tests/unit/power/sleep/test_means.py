@@ -1,4 +1,4 @@
-"""Whether an alarm is set for certain."""
+"""Checks of the wake alarm: it is set, or the board does not sleep."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def test_an_alarm_that_stands_in_time(alarm: Path) -> None:
 
 
 @pytest.mark.parametrize("found", ["", "1795880000", "1795900000"])
-def test_one_that_was_not_taken_or_rings_at_another_time(alarm: Path, found: str) -> None:
-    """The board would not come back, or not then."""
+def test_a_missing_or_wrong_alarm_is_an_error(alarm: Path, found: str) -> None:
+    """With such an alarm the board would not wake, or not in time."""
     alarm.write_text(found)
     with pytest.raises(OSError, match="the clock"):
         means.check_alarm(alarm, 3600.0)
 
 
-def test_what_stands_in_the_way(alarm: Path) -> None:
+def test_obstacles_to_a_sleep_are_named(alarm: Path) -> None:
     def power(path: Path, *, ups_returns: bool = False) -> PowerConfig:
         return PowerConfig(critical=CriticalConfig(wakealarm=path), sleep=SleepConfig(ups_returns=ups_returns))
 

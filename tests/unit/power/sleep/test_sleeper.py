@@ -1,4 +1,4 @@
-"""The sleeper, turn by turn, on files in place of a gateway."""
+"""The sleeper, turn by turn. The tests write the files that a gateway and workers would write."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LOW = PowerStatus(PowerState.LOW, "charge-low", "charge 29 %")
 
 
 class Board:
-    """A board whose turns are told the time."""
+    """Drives the sleeper of a board whose time the test sets."""
 
     def __init__(self, folder: Path, *, head: str | None = None, **sleep: Any) -> None:
         (folder / "run").mkdir(exist_ok=True)
@@ -44,9 +44,9 @@ class Board:
         wanted = SleepConfig(**{"when": "low", "boot_s": 60.0, "quiet_s": 100.0, **sleep})
         power = PowerConfig(sleep=wanted, critical=CriticalConfig(wakealarm=folder / "wakealarm"))
         self.config = Config(root=folder / "root", run=folder / "run", power=power, node=NodeConfig(head_url=head))
-        self.layout, self.said = self.config.layout, list[str]()
+        self.layout, self.logged = self.config.layout, list[str]()
         self.now = 10_000.0
-        self.sleeper = Sleeper(self.config, self.said.append, minute_of=lambda at: at / 60 % 1440)
+        self.sleeper = Sleeper(self.config, self.logged.append, minute_of=lambda at: at / 60 % 1440)
 
     def turn(self, power: PowerStatus = LOW, *, later_s: float = 0.0) -> SleepOrder | None:
         self.now += later_s
@@ -69,7 +69,7 @@ class Board:
 
 
 def test_it_asks_and_goes_once_the_gateway_agreed(tmp_path: Path) -> None:
-    """And remembers when it went, so that the next boot knows what a boot takes."""
+    """It also records when it went to sleep, so that the next boot can learn its duration."""
     board = Board(tmp_path, max_s=7200.0)
     assert board.turn() is None
     assert board.question() is not None
@@ -84,25 +84,25 @@ def test_it_asks_and_goes_once_the_gateway_agreed(tmp_path: Path) -> None:
     assert board.layout.sleep_awake.exists()
 
 
-def test_a_refusal_is_told_once(tmp_path: Path) -> None:
+def test_a_refusal_is_logged_once(tmp_path: Path) -> None:
     board = Board(tmp_path)
     for _ in range(3):
         board.turn(later_s=200)
         board.answer(agreed=False, why="somebody used it 5 s ago")
         assert board.turn() is None
         assert board.question() is None
-    assert board.said == ["stays awake: somebody used it 5 s ago"]
+    assert board.logged == ["stays awake: somebody used it 5 s ago"]
 
 
 def test_a_gateway_that_is_silent_keeps_it_awake(tmp_path: Path) -> None:
     board = Board(tmp_path)
     board.turn()
     assert board.turn(later_s=20) is None
-    assert board.said == ["stays awake: the gateway does not answer"]
+    assert board.logged == ["stays awake: the gateway does not answer"]
 
 
 def test_a_worker_that_runs_keeps_it_awake(tmp_path: Path) -> None:
-    """One that holds its job does not: what it did is saved."""
+    """A worker whose job is held does not, because the state of the job is saved."""
     board = Board(tmp_path)
     board.works(WorkerState.RUNNING, RunningJob("a", "solve", 0.0))
     board.turn()
@@ -113,7 +113,7 @@ def test_a_worker_that_runs_keeps_it_awake(tmp_path: Path) -> None:
     board.layout.frozen("main").write_bytes(b"{}")
     board.answer()
     assert board.turn(later_s=100) is None
-    assert board.said[-1] == "stays awake: worker main is frozen, and its job would begin anew"
+    assert board.logged[-1] == "stays awake: worker main is frozen, and its job would begin anew"
 
 
 @pytest.mark.parametrize("state", [PowerState.NORMAL, PowerState.UNKNOWN, PowerState.PAUSED, PowerState.CRITICAL])
@@ -125,7 +125,7 @@ def test_other_states_do_nothing(tmp_path: Path, state: PowerState) -> None:
 
 
 def test_a_node_waits_until_its_workers_had_nothing_to_do(tmp_path: Path) -> None:
-    """Its queues are on its head, which it does not ask."""
+    """A node has no gateway, and its head is not asked. So idle workers decide."""
     board = Board(tmp_path, head="https://head.local:8420")
     board.works(WorkerState.IDLE)
     assert board.turn() is None
@@ -136,12 +136,12 @@ def test_a_node_waits_until_its_workers_had_nothing_to_do(tmp_path: Path) -> Non
 def test_without_a_known_time_it_stays_where_the_lan_may_expect_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With windows it may be inside of one; without them the longest sleep is all that counts."""
+    """If there are windows, the board may be in one, so it stays awake. Without windows, it sleeps for `max_s`."""
     monkeypatch.setattr(clock, "trusted_now", lambda: None)
     board = Board(tmp_path, accept=(AcceptConfig(from_="08:00", to="09:00"),))
     board.turn()
     assert board.question() is None
-    assert board.said == ["stays awake: the LAN expects the board now (power.sleep.accept)"]
+    assert board.logged == ["stays awake: the LAN expects the board now (power.sleep.accept)"]
     other = Board(tmp_path, max_s=3600.0, wake_at="11:00")
     other.turn()
     other.answer()
@@ -152,7 +152,7 @@ def test_without_a_known_time_it_stays_where_the_lan_may_expect_it(
 
 @pytest.mark.parametrize(("action", "sleeps"), [(Action.WORK, False), (Action.IDLE, False), (Action.SLEEP, True)])
 def test_a_plan_decides(tmp_path: Path, action: Action, *, sleeps: bool) -> None:
-    """And when it wants the board awake, that is when it wakes; one that is over counts for nothing."""
+    """The plan allows the sleep, and sets the alarm. A plan that has expired is ignored."""
     board, now = Board(tmp_path), time.time()
     plan = Plan(action, "as forecast", now + 900, floor_percent=12.0, wake_at=now + 5000)
     planned = msgspec.structs.replace(LOW, plan=plan)
@@ -184,8 +184,8 @@ def test_without_an_alarm_it_sleeps_lightly_until_a_job_comes(tmp_path: Path) ->
     assert board.layout.sleep_light.read_text() == "off\n"
 
 
-def test_what_an_earlier_governor_left_is_taken_back(tmp_path: Path) -> None:
-    """Cores that are off stay off for nobody."""
+def test_requests_of_an_earlier_governor_are_removed(tmp_path: Path) -> None:
+    """A new governor ends light sleep and removes the question, so no core stays off."""
     board = Board(tmp_path)
     board.layout.sleep_light.write_text("on\n")
     board.layout.sleep_ask.write_text("{}")
@@ -200,7 +200,7 @@ def test_after_a_sleep_that_was_given_up_it_waits(tmp_path: Path) -> None:
     board.answer()
     assert board.turn() is not None
     assert board.turn(PowerStatus(PowerState.CRITICAL, "sleep", "goes to sleep")) is None
-    assert board.question() is not None  # the gateway keeps to its word
+    assert board.question() is not None  # while the board goes down, the gateway still refuses jobs
     board.turn(LOW, later_s=30)
     assert board.question() is None
     board.turn(LOW, later_s=300)
@@ -209,8 +209,8 @@ def test_after_a_sleep_that_was_given_up_it_waits(tmp_path: Path) -> None:
     assert board.question() is not None
 
 
-def test_it_learns_what_a_boot_takes(tmp_path: Path) -> None:
-    """The first worker that is connected ends the boot; a mean with those before, and the firmware's ten seconds."""
+def test_it_learns_the_duration_of_a_boot(tmp_path: Path) -> None:
+    """The boot ends when a worker is connected. Ten seconds of firmware are added, and a mean with earlier boots."""
     board = Board(tmp_path, boot_s=None, min_awake_s=60.0)
     costs.write(board.layout.last_sleep, LastSleep(1.0, 2.0, "earlier", boot_s=100.0))
     again = Board(tmp_path, boot_s=None, min_awake_s=60.0)
@@ -221,7 +221,7 @@ def test_it_learns_what_a_boot_takes(tmp_path: Path) -> None:
 
 
 def test_light_sleep_fits_a_plan_to_idle(tmp_path: Path) -> None:
-    """The planner knows of no other sleep than being off."""
+    """The planner knows only sleep with the power off, so a plan to idle allows light sleep."""
     board = Board(tmp_path, wake="light")
     plan = Plan(Action.IDLE, "no job waits", time.time() + 900, floor_percent=12.0)
     board.turn(msgspec.structs.replace(LOW, plan=plan))

@@ -1,4 +1,4 @@
-"""What is particular to a GPIO."""
+"""Tests of the source of kind `pin`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def factory() -> Iterator[MockFactory]:
 def test_polarity_and_pull_are_independent(
     factory: MockFactory, pull: Literal["none", "up", "down"], active: Literal["high", "low"]
 ) -> None:
-    """`active` speaks of the level on the wire, whatever pulls it."""
+    """`active` is the level on the wire, for each pull resistor."""
     pin = PinSource(PinConfig(pin=6, active=active, pull=pull))
     pin.read(0.0)
     factory.pin(6).drive_high()
@@ -38,20 +38,20 @@ def test_polarity_and_pull_are_independent(
     pin.close()
 
 
-def test_an_edge_tells_at_once(factory: MockFactory) -> None:
-    """Both edges call `notify`, within milliseconds and without a read in between."""
-    told = threading.Semaphore(0)
-    pin = PinSource(PinConfig(pin=6), notify=told.release)
+def test_each_edge_sends_a_notice(factory: MockFactory) -> None:
+    """Rising and falling edges call `notify` without a read in between."""
+    woken = threading.Semaphore(0)
+    pin = PinSource(PinConfig(pin=6), notify=woken.release)
     pin.read(0.0)
     factory.pin(6).drive_high()
-    assert told.acquire(timeout=5)
+    assert woken.acquire(timeout=5)
     factory.pin(6).drive_low()
-    assert told.acquire(timeout=5)
+    assert woken.acquire(timeout=5)
     pin.close()
 
 
-def test_low_battery_is_what_is_configured(factory: MockFactory) -> None:
-    """An LBO line is low or critical, and no objection while it is quiet."""
+def test_low_battery_has_the_configured_verdict(factory: MockFactory) -> None:
+    """An active LBO line is low or critical. An inactive one is good."""
     cases: tuple[tuple[Literal["low_battery", "critical_battery"], Verdict], ...]
     cases = (("low_battery", Verdict.LOW), ("critical_battery", Verdict.CRITICAL))
     for tells, verdict in cases:

@@ -1,4 +1,4 @@
-"""What is particular to psutil."""
+"""Tests of the source of kind `psutil_battery`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tests.source_inputs import read
 
 
 def test_no_battery_is_unknown() -> None:
-    """psutil answers None on many Raspberry Pi systems."""
+    """psutil returns None on many Raspberry Pi systems."""
     assert read(PsutilBattery(PsutilBatteryConfig(), sensors=lambda: None))["charge"].reason == "psutil sees no battery"
 
 
 def test_an_exception_of_psutil_is_unknown() -> None:
-    """psutil raises what its parsing trips over; that is a reason, not a crash."""
+    """psutil may raise any error while it parses /sys. The error becomes the reason, and the governor goes on."""
 
     def fail() -> None:
         raise IndexError("pop from empty list")
@@ -26,7 +26,7 @@ def test_an_exception_of_psutil_is_unknown() -> None:
 
 
 def test_a_charge_that_falls_while_it_is_plugged_in_doubts_the_supply() -> None:
-    """psutil takes the mains for present wherever a node says so."""
+    """psutil only repeats the mains node, so a falling charge counts more."""
     battery = SimpleNamespace(percent=62.0, secsleft=-2, power_plugged=True)
     source = PsutilBattery(PsutilBatteryConfig(), sensors=lambda: battery)
     found = []

@@ -1,4 +1,4 @@
-"""What is particular to a shunt monitor."""
+"""Tests of the source of kind `shunt`."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ INA219 = {
 
 
 def test_a_wrong_shunt_makes_the_current_unknown_and_leaves_the_volts(tmp_path: Path) -> None:
-    """Ten times wrong is not a number to work with; the bus voltage does not depend on the shunt."""
+    """The current would be wrong by a factor of ten. The bus voltage does not depend on the shunt."""
     seen = read(Shunt(ShuntConfig(root=tree(tmp_path, INA219), shunt_milliohm=100.0)))
     assert seen["volts"].value == 5.1
     assert (seen["amps"].value, seen["watts"].value) == (None, None)
     assert "10 milliohm, configured is 100" in seen["watts"].reason
 
 
-def test_an_unchecked_shunt_is_said(tmp_path: Path) -> None:
-    """Without the value on the board, the current comes with its condition."""
+def test_the_reason_names_the_value_of_an_unchecked_shunt(tmp_path: Path) -> None:
+    """Without `shunt_milliohm`, the reason says for which value of the shunt the current is right."""
     seen = read(Shunt(ShuntConfig(root=tree(tmp_path, INA219))))
     assert (seen["watts"].value, seen["watts"].reason) == (4.08, "if the shunt is 10 milliohm")
 
 
 def test_a_channel_of_an_ina3221(tmp_path: Path) -> None:
-    """Three channels, each with its own shunt, and no power of its own: volts times amps."""
+    """The chip has three channels with their own shunts, and no power register. Watts are volts times amps."""
     files = {"name": "ina3221", "shunt1_resistor": "100000", "shunt2_resistor": "100000"}
     files |= {"in1_input": "12000", "in2_input": "5000", "curr1_input": "1", "curr2_input": "1200"}
     tree(tmp_path / "hwmon0", files)
@@ -72,7 +72,7 @@ def test_the_shunt_of_a_battery_has_a_sign(
     watts: float,
     discharging: float,
 ) -> None:
-    """`power1_input` has none: the current gives it, as the board is wired. Out of the battery is positive."""
+    """`power1_input` has no sign, so the watts get that of the current. Power out of the battery is positive."""
     seen = read(Shunt(ShuntConfig(root=ina219(tmp_path, milliamps), measures="battery", current=current)))
     assert seen["battery_watts"].value == watts
     assert seen["battery_amps"].value == (0.9 if discharging else -0.9)
@@ -82,22 +82,22 @@ def test_the_shunt_of_a_battery_has_a_sign(
 
 @pytest.mark.parametrize("milliamps", [900, -900])
 def test_the_shunt_of_the_board_is_never_negative(tmp_path: Path, milliamps: int) -> None:
-    """A board only ever draws, whichever way its shunt is soldered; an ina3221 has no power of its own."""
+    """A board only draws power, whichever way its shunt is soldered. This holds for an ina219 and an ina3221."""
     assert read(Shunt(ShuntConfig(root=ina219(tmp_path, milliamps), measures="board")))["watts"].value == 7.47
     tree(tmp_path / "other", INA3221)
     assert read(Shunt(ShuntConfig(root=tmp_path / "other", measures="board")))["watts"].value == 4.25
 
 
-def test_a_current_that_flows_backwards_is_unknown_where_nobody_said_what_it_is_of(tmp_path: Path) -> None:
-    """It may be a battery that is charged, or a shunt the other way round: no number for a receipt."""
+def test_a_current_that_flows_backwards_is_unknown_without_measures(tmp_path: Path) -> None:
+    """A battery may be charging, or the shunt may be the other way round, so no job may be booked these watts."""
     seen = read(Shunt(ShuntConfig(root=tree(tmp_path, INA3221))))
     assert seen["watts"].value is None
     assert "`measures: battery`" in seen["watts"].reason
     assert "`current: charge_positive`" in seen["watts"].reason
 
 
-def test_cells_make_it_the_shunt_of_a_battery() -> None:
-    """Who says what the volts mean has it at the battery; `measures` overrules it."""
+def test_with_cells_it_is_the_shunt_of_a_battery() -> None:
+    """If `cells` is set, the volts are those of a battery. The key `measures` overrides this."""
     assert not ShuntConfig().of_battery
     assert ShuntConfig(cells=2).of_battery
     assert not ShuntConfig(cells=2, measures="board").of_battery
@@ -105,7 +105,7 @@ def test_cells_make_it_the_shunt_of_a_battery() -> None:
 
 
 def two_chips(root: Path) -> Path:
-    """Two INA219 on one bus: their names are those of their kind, their addresses tell them apart."""
+    """Make the files of two INA219 on one bus. They have the same name and different addresses."""
     for number, (address, volts) in enumerate((("1-0040", "5100"), ("1-0041", "12600"))):
         (root / "bus" / address).mkdir(parents=True)
         tree(root / f"hwmon{number}", {**{k.partition("/")[2]: v for k, v in INA219.items()}, "in1_input": volts})
@@ -113,16 +113,16 @@ def two_chips(root: Path) -> Path:
     return root
 
 
-def test_two_chips_of_one_kind_are_told_apart_by_address(tmp_path: Path) -> None:
-    """`device: 1-0041` is the second one, however the kernel numbers them."""
+def test_two_chips_of_one_kind_are_found_by_address(tmp_path: Path) -> None:
+    """`device: 1-0041` is the second chip, however the kernel numbers the folders."""
     root = two_chips(tmp_path)
     for address, volts in (("1-0040", 5.1), ("1-0041", 12.6)):
         assert read(Shunt(ShuntConfig(root=root, chip="ina219", device=address)))["volts"].value == volts
     assert "at 1-0042" in read(Shunt(ShuntConfig(root=root, device="1-0042")))["volts"].reason
 
 
-def test_probe_prints_the_address_and_names_of_their_own(tmp_path: Path) -> None:
-    """What is printed for two chips of one kind can be used: two names, two devices."""
+def test_probe_prints_addresses_and_different_names(tmp_path: Path) -> None:
+    """The configuration for two chips of one kind loads, with two names and two devices."""
     (tmp_path / "sys/class").mkdir(parents=True)
     two_chips(tmp_path / "sys/class/hwmon")
     text = as_yaml(probe(Layout(tmp_path / "root", tmp_path / "run"), root=tmp_path))

@@ -1,4 +1,4 @@
-"""What is particular to power that is played."""
+"""Tests of the source of kind `simulated`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from edge.power.sources.simulated import Simulated, SimulatedConfig, SimulatedSt
 from tests.source_inputs import read
 
 
-def test_a_script_goes_by_time(tmp_path: Path) -> None:
-    """Each step lasts its time; then it starts over, or stays at its last step."""
+def test_a_script_runs_by_time(tmp_path: Path) -> None:
+    """Each step lasts its time. Then the script starts again, or stays at its last step."""
     script = (SimulatedStep(for_s=10, state="surplus"), SimulatedStep(for_s=5, state="low"))
     for loop, last in ((True, Verdict.SURPLUS), (False, Verdict.LOW)):
         source = Simulated(SimulatedConfig(script=script, loop=loop), live=tmp_path / "state")

@@ -1,4 +1,4 @@
-"""One contract for every kind of source, each on its real input; then what is particular to one kind."""
+"""Tests of the contract of all sources: each kind is tested on a rig with its real input."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STEP_S = 10.0
 
 
 class Clockwork:
-    """Reads a rig's source every ten seconds of made-up time."""
+    """Reads the source of a rig every ten seconds of a simulated clock."""
 
     def __init__(self, rig: Rig) -> None:
         self.rig, self.now = rig, 1000.0
@@ -23,15 +23,15 @@ class Clockwork:
     def read(self) -> dict[str, Reading]:
         self.now += STEP_S
         readings = self.rig.source.read(self.now)
-        assert readings, "a source always says something"
+        assert readings, "a source always returns a reading"
         for reading in readings:
             assert (reading.value is None) == (reading.verdict is Verdict.UNKNOWN)
-            assert reading.value is not None or reading.reason, "unknown says why"
+            assert reading.value is not None or reading.reason, "an unknown reading has a reason"
             assert 0.0 <= reading.age_s <= self.now
         return {reading.what: reading for reading in readings}
 
     def read_good(self) -> dict[str, Reading]:
-        """Put good input in place and read until it is believed; four rounds must do."""
+        """Put good input in place and read until it is believed, at most four times."""
         for _ in range(4):
             expected = self.rig.good()
             seen = self.read()
@@ -48,14 +48,14 @@ def clockwork(rig: Rig) -> Clockwork:
 
 
 def test_good_input_gives_the_value_in_its_unit(clockwork: Clockwork) -> None:
-    """Each quantity arrives with the right number, unit and name of its source, and no older than a period."""
+    """Each reading has the right value, unit and source, and its age is at most one period."""
     for reading in clockwork.read_good().values():
         assert reading.source == clockwork.rig.source.name  # type: ignore[attr-defined] # each kind has one
         assert reading.age_s <= STEP_S
 
 
 def test_broken_input_is_unknown_and_a_mended_one_is_read_again(clockwork: Clockwork) -> None:
-    """Missing, garbled, zero and absurd input: unknown with a reason, never an exception, and it recovers."""
+    """Missing, garbled, zero and absurd input gives an unknown reading with a reason, and never an exception."""
     rig = clockwork.rig
     for name, break_it in rig.faults.items():
         clockwork.read_good()
@@ -78,9 +78,9 @@ def test_broken_input_is_unknown_and_a_mended_one_is_read_again(clockwork: Clock
     indirect=True,
 )  # fmt: skip
 def test_a_source_without_any_device_yet_is_unknown(clockwork: Clockwork) -> None:
-    """Before there is a device at all: unknown, and good once it is plugged in."""
+    """While there is no device, the reading is unknown. It is good once the device is plugged in."""
     seen = clockwork.read()
-    # A source that cannot say yet what it would measure speaks of itself.
+    # A source that does not know yet which quantities it will measure reports the quantity `source`.
     assert seen.keys() & {clockwork.rig.main, "source"}, seen
     assert {each.verdict for each in seen.values()} == {Verdict.UNKNOWN}
     clockwork.read_good()
@@ -88,7 +88,7 @@ def test_a_source_without_any_device_yet_is_unknown(clockwork: Clockwork) -> Non
 
 @pytest.mark.parametrize("rig", ["power_supply", "shunt", "temperature"], indirect=True)
 def test_a_frozen_sensor_becomes_unknown(clockwork: Clockwork) -> None:
-    """Numbers with noise that do not move by one digit for longer than real ones can are not believed."""
+    """Real values have noise. Values that do not change by a digit for a long time are not believed."""
     rig = clockwork.rig
     clockwork.read_good()
     for _ in range(int(rig.frozen_after_s / STEP_S) + 1):
@@ -97,8 +97,8 @@ def test_a_frozen_sensor_becomes_unknown(clockwork: Clockwork) -> None:
     assert "frozen" in seen[rig.main].reason
 
 
-def test_close_is_idempotent_and_reading_takes_up_again(clockwork: Clockwork) -> None:
-    """close() twice is fine, before and after a read, and a later read works."""
+def test_close_is_idempotent_and_a_later_read_opens_again(clockwork: Clockwork) -> None:
+    """`close` may be called twice, before and after a read, and a later read works."""
     clockwork.rig.source.close()
     clockwork.rig.source.close()
     clockwork.read_good()

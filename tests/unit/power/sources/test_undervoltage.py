@@ -1,4 +1,4 @@
-"""What is particular to the board's own detector."""
+"""Tests of the source of kind `undervoltage`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.source_inputs import program, read, tree
 
 
 def test_low_now_is_low(tmp_path: Path) -> None:
-    """The alarm of now is `low` in all three ways to ask."""
+    """A current alarm is low in all three ways of reading."""
     tree(tmp_path, {"hwmon0/name": "rpi_volt", "hwmon0/in0_lcrit_alarm": "1", "throttled": "50005"})
     fake = program(tmp_path / "vcgencmd", "echo throttled=0x50005")
     for source in (
@@ -22,13 +22,13 @@ def test_low_now_is_low(tmp_path: Path) -> None:
         assert (read(source)["undervoltage"].value, read(source)["undervoltage"].verdict) == (1.0, Verdict.LOW)
 
 
-def test_a_board_without_a_detector_is_told(tmp_path: Path) -> None:
-    """No rpi_volt chip is unknown, and the reason says which boards have none."""
+def test_a_board_without_a_detector_is_unknown(tmp_path: Path) -> None:
+    """The reason says which boards have no detector."""
     assert "Zero boards" in read(Undervoltage(UndervoltageConfig(hwmon_root=tmp_path)))["undervoltage"].reason
 
 
 def test_hwmon_renumbered_is_found_again(tmp_path: Path) -> None:
-    """The chip is looked for by name at each read."""
+    """Each read searches the chip by its name."""
     tree(tmp_path, {"hwmon1/name": "rpi_volt", "hwmon1/in0_lcrit_alarm": "0"})
     source = Undervoltage(UndervoltageConfig(hwmon_root=tmp_path))
     assert read(source)["undervoltage"].value == 0.0
@@ -37,8 +37,8 @@ def test_hwmon_renumbered_is_found_again(tmp_path: Path) -> None:
     assert read(source)["undervoltage"].value == 0.0
 
 
-def test_a_slow_vcgencmd_never_holds_us_up_and_is_handed_out_later(tmp_path: Path) -> None:
-    """An answer after the patience comes with the next read; meanwhile it is unknown."""
+def test_a_slow_vcgencmd_does_not_block_and_its_answer_is_returned_later(tmp_path: Path) -> None:
+    """If the program needs longer than the read waits, the reading is unknown, and a later read has the answer."""
     source = Undervoltage(
         UndervoltageConfig(via="vcgencmd", vcgencmd=program(tmp_path / "v", "sleep 0.5; echo throttled=0x1"))
     )

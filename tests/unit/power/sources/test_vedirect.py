@@ -1,4 +1,4 @@
-"""What is particular to a serial line of Victron."""
+"""Tests of the source of kind `vedirect`: frames, chargers and battery monitors."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from edge.power.sources.vedirect import Frames, VeDirect, VeDirectConfig
 from tests.source_inputs import frame, read
 
 
-def test_a_device_that_is_no_serial_line_is_told_in_words(tmp_path: Path) -> None:
-    """A path that was mistyped, or a file in its place."""
+def test_the_reason_names_a_device_that_is_no_serial_port(tmp_path: Path) -> None:
+    """For example, the path may be mistyped, or it may be a file."""
     (tmp_path / "tty").write_text("x")
     seen = read(VeDirect(VeDirectConfig(device=tmp_path / "tty")))
     assert seen["volts"].reason == f"{tmp_path / 'tty'}: Inappropriate ioctl for device"
 
 
 def test_frames_come_in_any_pieces() -> None:
-    """The stream may be cut anywhere, and begin in the middle of a frame."""
+    """The stream may come in pieces of any size, and begin in the middle of a frame."""
     one = frame(("V", "13150"), ("CS", "5"))
     stream = one[7:] + one * 3
     frames = Frames()
@@ -40,7 +40,7 @@ def test_frames_come_in_any_pieces() -> None:
 
 
 def test_hex_messages_between_do_not_spoil_a_frame() -> None:
-    """Answers of the HEX protocol may come within a text frame and are not in its sum."""
+    """Answers of the HEX protocol may come inside a text frame, and are not part of its checksum."""
     one = frame(("V", "13150"), ("CS", "5"))
     cut = one.index(b"\r\nCS")
     assert [f["V"] for f in Frames().feed(one[:cut] + b":A0002000148\n" + one[cut:])] == ["13150"]
@@ -52,7 +52,7 @@ def test_hex_messages_between_do_not_spoil_a_frame() -> None:
      ("99", Verdict.UNKNOWN), ("x", Verdict.UNKNOWN)],
 )  # fmt: skip
 def test_the_phase_of_the_charger(tmp_path: Path, phase: str, verdict: Verdict) -> None:
-    """Absorption and float say that the battery wants no more; a fault is low, not off."""
+    """Absorption and float mean surplus. A fault makes power low, but the phase off does not."""
     master, slave = pty.openpty()
     source = VeDirect(VeDirectConfig(device=Path(os.ttyname(slave))))
     source.read(0.0)
@@ -67,7 +67,7 @@ def test_the_phase_of_the_charger(tmp_path: Path, phase: str, verdict: Verdict) 
     ("error", "level"), [("0", Level.SURPLUS), ("17", Level.NORMAL), ("x", Level.NORMAL), ("", Level.NORMAL)]
 )
 def test_a_charger_with_an_error_gives_no_surplus(line: Line, error: str, level: Level) -> None:
-    """It may say float all the same: too hot, or without its calibration. The battery decides the rest."""
+    """A charger with an error, such as too much heat, may still report float. Then the battery alone decides."""
     rules, state = from_config(PowerConfig(sources=(line.record,))), policy.PolicyState()
     for _ in range(3):
         seen = line.reads(frame(("V", "13150"), ("CS", "5"), ("ERR", error)))
@@ -77,7 +77,7 @@ def test_a_charger_with_an_error_gives_no_surplus(line: Line, error: str, level:
 
 
 def test_age_grows_while_the_line_is_silent() -> None:
-    """The age is the time since the port was last seen talking, and beyond the limit it is unknown."""
+    """The age is the time since the last frame came at the earliest. Above the limit the reading is unknown."""
     master, slave = pty.openpty()
     source = VeDirect(VeDirectConfig(device=Path(os.ttyname(slave))))
     source.read(0.0)
@@ -94,12 +94,12 @@ MONITOR = (
     ("PID", "0xA389"), ("V", "13226"), ("I", "-1500"), ("P", "-20"), ("SOC", "876"), ("TTG", "4380"), ("Alarm", "OFF"),
 )  # fmt: skip
 HISTORY = (("H1", "-102738"), ("H2", "-1"), ("H18", "5"))
-#: A HEX message as some firmware sends it: no newline at its end, but a byte that is none.
+#: A HEX message as some firmware sends it: with another byte in place of the newline at its end.
 HEX = b":A0102000543\xfe"
 
 
 class Line:
-    """A pty in the place of the port."""
+    """A pty in place of the serial port, with a source that reads it every ten seconds of a simulated clock."""
 
     def __init__(self, **fields: Any) -> None:
         self.master, self.slave = pty.openpty()
@@ -125,7 +125,7 @@ def line() -> Iterator[Line]:
 
 
 def test_a_battery_monitor_has_charge_and_runtime_and_no_phase(line: Line) -> None:
-    """SOC in per mille, TTG in minutes, current out of the battery negative; a phase is what chargers have."""
+    """SOC is in per mille, TTG in minutes, and a current out of the battery is negative. Only chargers have a phase."""
     seen = line.reads(frame(*MONITOR), frame(*HISTORY))
     assert (seen["charge"].value, seen["runtime"].value, seen["amps"].value) == (87.6, 262_800.0, -1.5)
     assert (seen["battery_watts"].value, seen["discharging"].value) == (20.0, 1.0)
@@ -133,7 +133,7 @@ def test_a_battery_monitor_has_charge_and_runtime_and_no_phase(line: Line) -> No
 
 
 def test_a_battery_monitor_is_normal_power(line: Line) -> None:
-    """It was low for ever, for want of a charger's state."""
+    """A monitor without a charger's state once made power low without an end."""
     rules, state = from_config(PowerConfig(sources=(line.record,))), policy.PolicyState()
     for _ in range(3):
         readings = tuple(line.reads(frame(*MONITOR)).values())
@@ -154,17 +154,17 @@ def test_a_battery_monitor_is_normal_power(line: Line) -> None:
         ({"Alarm": "OFF", "AR": "4"}, "low_battery", 0.0, Verdict.OK),
     ],
 )
-def test_what_a_monitor_says_beside_its_numbers(
+def test_alarms_and_special_values_of_a_monitor(
     line: Line, fields: dict[str, str], what: str, value: float | None, verdict: Verdict | None
 ) -> None:
-    """TTG -1 is for ever; SOC --- is not known yet; an alarm for an empty battery is low, another forbids surplus."""
+    """TTG -1 is infinite, and SOC --- is unknown. An alarm about an empty battery is low; others forbid surplus."""
     seen = line.reads(frame(*(dict(MONITOR) | fields).items()))
     found = seen.get(what)
     assert (found.value if found else None, found.verdict if found else None) == (value, verdict)
 
 
 def test_a_monitor_that_falls_silent_is_unknown(line: Line) -> None:
-    """Its charge is what decides, and what is unknown then."""
+    """Its charge, which decides, is then unknown."""
     line.reads(frame(*MONITOR))
     line.now += 100.0
     seen = line.reads()
@@ -172,8 +172,8 @@ def test_a_monitor_that_falls_silent_is_unknown(line: Line) -> None:
     assert "no good frame" in seen["charge"].reason
 
 
-def test_a_field_that_comes_no_more_is_not_kept_alive_by_the_others(line: Line) -> None:
-    """A monitor sends two frames in turn: where only the history arrives whole, volts and charge grow old."""
+def test_a_field_that_no_longer_comes_grows_old(line: Line) -> None:
+    """A monitor sends two frames in turn. If only the history arrives complete, volts and charge become unknown."""
     line.reads(frame(*MONITOR))
     for _ in range(3):
         seen = line.reads(frame(*HISTORY))
@@ -182,8 +182,8 @@ def test_a_field_that_comes_no_more_is_not_kept_alive_by_the_others(line: Line) 
     assert (seen["charge"].value, seen["volts"].value) == (None, None)
 
 
-def test_a_monitor_and_its_volts_may_contradict_each_other() -> None:
-    """87.6 % at 12.0 V of four cells LiFePO4: neither is believed."""
+def test_charge_and_volts_of_a_monitor_may_contradict_each_other() -> None:
+    """With 87.6 % at 11.5 V of four LiFePO4 cells, neither value is believed."""
     line = Line(chemistry="lifepo4", cells=4)
     seen = line.reads(frame(*(dict(MONITOR) | {"V": "11500"}).items()))
     assert (seen["charge"].value, seen["volts"].value) == (None, None)
@@ -204,12 +204,12 @@ def test_a_monitor_and_its_volts_may_contradict_each_other() -> None:
     ids=["before each", "inside", "inside with newline", "noise", "a frame cut short", "before both blocks"],
 )
 def test_the_reader_finds_the_frame_again(line: Line, stream: bytes) -> None:
-    """HEX messages with and without newline, noise and torn frames cost at most the frame they are in."""
+    """HEX messages with and without newline, noise and incomplete frames spoil at most one frame."""
     assert line.reads(stream)["charge"].value == 87.6
 
 
 def test_two_readers_of_one_port_are_refused(tmp_path: Path) -> None:
-    """Each would get a part of the frames."""
+    """Each reader would get only a part of the frames."""
     (tmp_path / "edge.yaml").write_text("power: {sources: [{kind: vedirect}, {kind: vedirect, name: other}]}")
     with pytest.raises(ConfigError, match="a serial port has one owner"):
         load(tmp_path / "edge.yaml", {})
@@ -223,7 +223,7 @@ junk = st.one_of(
 
 @given(before=st.lists(junk, max_size=3), cut=st.integers(1, 40))
 def test_after_any_noise_the_next_whole_frames_are_read(before: list[bytes], cut: int) -> None:
-    """Whatever comes before, in pieces of any size: of two whole frames the second is read."""
+    """For any bytes before, and pieces of any size, the second of two complete frames is read."""
     stream = b"".join(before) + frame(*MONITOR) + frame(*MONITOR)
     frames = Frames()
     found = [each for at in range(0, len(stream), cut) for each in frames.feed(stream[at : at + cut])]

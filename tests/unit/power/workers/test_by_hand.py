@@ -1,4 +1,4 @@
-"""Counts that a person set."""
+"""Tests of the numbers of workers that a person set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which processes of a scaled entry are to run, and who is no capacity."""
+"""Tests of the roster: which processes of a scaled entry should run, and which are no capacity for jobs."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def test_names_are_counted_from_1() -> None:
 
 
 def test_an_idle_worker_retires_before_a_busy_one() -> None:
-    """The one that is free gives its memory back now, the other one when its job has ended."""
+    """An idle worker frees its memory at once; a busy one only when its job has ended."""
     found = lives("extra-1") | lives("extra-2", WorkerState.RUNNING) | lives("extra-3", WorkerState.HELD)
     roster = Roster(EXTRA, found)
     roster.resize(2, found, 0.0)
     assert roster.names == ("extra-2", "extra-3")
 
 
-def test_one_that_never_came_retires_first() -> None:
+def test_a_worker_that_never_started_retires_first() -> None:
     found = lives("extra-1")
     roster = Roster(EXTRA, found)
     roster.resize(2, found, 0.0)
@@ -35,8 +35,8 @@ def test_one_that_never_came_retires_first() -> None:
     assert roster.names == ("extra-1",)
 
 
-def test_one_that_has_not_left_yet_is_wanted_again_first() -> None:
-    """It needs no start."""
+def test_a_retiring_worker_that_still_lives_is_wanted_again_first() -> None:
+    """It needs no start, unlike a new one."""
     found = lives("extra-1", WorkerState.RUNNING) | lives("extra-2", WorkerState.RUNNING)
     roster = Roster(EXTRA, found)
     roster.resize(1, found, 0.0)
@@ -49,7 +49,7 @@ def test_a_new_governor_goes_on_with_those_that_live() -> None:
     assert Roster(EXTRA, lives("extra-3") | lives("other-1") | lives("extra")).names == ("extra-3",)
 
 
-def test_who_is_missing_is_asked_for_and_again_later() -> None:
+def test_the_start_of_a_missing_worker_is_requested_and_again_later() -> None:
     roster = Roster(EXTRA, {})
     roster.resize(1, {}, 0.0)
     roster.see({}, 0.0)
@@ -60,7 +60,7 @@ def test_who_is_missing_is_asked_for_and_again_later() -> None:
 
 
 def test_a_worker_that_crashes_in_a_loop_is_no_capacity_until_it_has_stayed() -> None:
-    """Each start is another process that nobody told to end."""
+    """In each step of the loop another process runs, although no worker was asked to end."""
     roster = Roster(EXTRA, lives("extra-1"))
     for number, now_s in enumerate((0.0, 5.0, 10.0, 15.0)):
         assert roster.failing(now_s) == ()
@@ -70,7 +70,7 @@ def test_a_worker_that_crashes_in_a_loop_is_no_capacity_until_it_has_stayed() ->
     assert roster.failing(320.0) == ()
 
 
-def test_a_worker_that_does_not_come_is_no_capacity_and_seldom_asked_for() -> None:
+def test_a_worker_that_does_not_start_is_no_capacity_and_is_seldom_requested() -> None:
     roster = Roster(EXTRA, {})
     roster.resize(1, {}, 0.0)
     roster.see({}, 0.0)

@@ -1,4 +1,4 @@
-"""The governor's decisions about workers, from the files that others write to those that it writes."""
+"""Tests of the scaler: files of the gateway and of the workers go in, decisions and start requests come out."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LOW = PowerStatus(PowerState.LOW, "battery", "")
 
 
 class Played:
-    """A board with four cores, on which a test says who lives and what waits."""
+    """A simulated board with four cores. A test sets which workers live and which jobs wait."""
 
     def __init__(self, folder: Path, workers: str = WORKERS) -> None:
         (folder / "edge.yaml").write_text(f"root: state\nrun: run\nworkers: {workers}\n")
@@ -56,14 +56,14 @@ class Played:
         self.scaler.changed()
 
     def turn(self, *, after_s: float = 0.0, power: PowerStatus = GOOD) -> ScaledWorkers:
-        """What it tells after another turn."""
+        """Return the scaler's report on the first entry after another turn."""
         self.now_s += after_s
         self.scaler.turn(self.now_s, power)
         return msgspec.json.decode(self.layout.scaling.read_bytes(), type=ScalingStatus).entries[0]
 
     @property
     def asked(self) -> list[str]:
-        """Those whose start is asked for."""
+        """The names of the workers whose start is requested."""
         return sorted(path.name for path in self.layout.starts.iterdir())
 
 
@@ -79,39 +79,39 @@ def jobs(count: int, power: Power = Power.NORMAL, **more: Any) -> OpenJobs:
 
 
 def test_an_idle_board_needs_no_timer(board: Played) -> None:
-    told = board.turn()
-    assert (told.wanted, told.running, told.workers, told.why) == (0, 0, (), "0 of 3: no job waits")
-    board.turn(after_s=2.0)  # a new governor looks once more: its workers may just be holding
+    report = board.turn()
+    assert (report.wanted, report.running, report.workers, report.why) == (0, 0, (), "0 of 3: no job waits")
+    board.turn(after_s=2.0)  # a new governor looks once more, because its workers may be about to hold their jobs
     assert board.scaler.wait_s(board.now_s) is None
 
 
-def test_a_backlog_asks_for_workers_and_says_why(board: Played) -> None:
+def test_a_backlog_requests_workers_with_the_reason(board: Played) -> None:
     board.waits(jobs(3))
-    told = board.turn()
-    assert (told.wanted, told.workers) == (2, ("extra-1", "extra-2"))
+    report = board.turn()
+    assert (report.wanted, report.workers) == (2, ("extra-1", "extra-2"))
     assert board.asked == ["extra-1", "extra-2"]
-    assert told.steps[0].wanted == 2
-    assert board.logged[-1] == f"workers extra: {told.why}"
+    assert report.steps[0].wanted == 2
+    assert board.logged[-1] == f"workers extra: {report.why}"
 
 
-def test_a_worker_that_lives_is_not_asked_for(board: Played) -> None:
+def test_the_start_of_a_worker_that_lives_is_not_requested(board: Played) -> None:
     board.worker("extra-1")
     board.waits(jobs(2))
     assert board.turn().running == 1
     assert board.asked == []
 
 
-def test_workers_go_when_no_more_were_wanted_for_so_long(board: Played) -> None:
+def test_workers_retire_when_fewer_were_wanted_for_the_whole_of_down_after_s(board: Played) -> None:
     board.waits(jobs(3))
     board.turn()
     board.worker("extra-1")
     board.worker("extra-2")
     board.waits()
     assert board.turn(after_s=1.0).wanted == 2
-    told = board.turn(after_s=10.0)
-    assert (told.wanted, told.workers) == (0, ())
+    report = board.turn(after_s=10.0)
+    assert (report.wanted, report.workers) == (0, ())
     assert board.asked == []
-    assert [step.wanted for step in told.steps] == [0, 2]
+    assert [step.wanted for step in report.steps] == [0, 2]
 
 
 def test_only_jobs_that_its_workers_take_count(board: Played) -> None:
@@ -121,21 +121,21 @@ def test_only_jobs_that_its_workers_take_count(board: Played) -> None:
     assert board.turn().wanted == 0
 
 
-def test_what_a_dead_gateway_told_does_not_count(board: Played) -> None:
+def test_the_backlog_of_a_dead_gateway_does_not_count(board: Played) -> None:
     board.waits(jobs(9), pid=2**22 - 1)
     assert board.turn().wanted == 0
 
 
-def test_a_node_goes_by_what_its_head_told(board: Played, tmp_path: Path) -> None:
+def test_a_node_scales_by_the_backlog_of_its_head(board: Played, tmp_path: Path) -> None:
     (tmp_path / "node.yaml").write_text(
         f"root: state\nrun: run\nworkers: {WORKERS}\nnode: {{head_url: 'http://127.0.0.1:1', token_file: token}}\n"
     )
     config = load(tmp_path / "node.yaml", {}).config
     board.scaler = Scaler(config, board.logged.append)
-    board.waits(jobs(9))  # of no gateway that a node has
+    board.waits(jobs(9))  # the backlog of a gateway, which a node does not have
     assert board.turn().wanted == 0
-    told = Backlog(boot_id(), os.getpid(), 0.0, (jobs(3),))
-    config.layout.head_backlog.write_bytes(msgspec.json.encode(told))
+    backlog = Backlog(boot_id(), os.getpid(), 0.0, (jobs(3),))
+    config.layout.head_backlog.write_bytes(msgspec.json.encode(backlog))
     board.scaler.changed()
     assert board.turn().wanted == 2
 
@@ -143,20 +143,20 @@ def test_a_node_goes_by_what_its_head_told(board: Played, tmp_path: Path) -> Non
 def test_low_power_retires_further_workers_at_once(board: Played) -> None:
     board.waits(jobs(3))
     board.turn()
-    told = board.turn(after_s=1.0, power=LOW)
-    assert (told.wanted, told.why) == (0, "0 of 3: power is low")
+    report = board.turn(after_s=1.0, power=LOW)
+    assert (report.wanted, report.why) == (0, "0 of 3: power is low")
 
 
 def test_a_job_of_class_always_gets_a_worker_where_held_jobs_stop_all_others(board: Played) -> None:
     held = RunningJob("1", "nap", 0.0, held=WaitReason(0.0, "power is low"))
     board.worker("main", WorkerState.HELD, job=held)
     board.waits(jobs(1), jobs(1, Power.ALWAYS))
-    told = board.turn(power=LOW)
-    assert (told.wanted, told.workers) == (1, ("extra-1",))
+    report = board.turn(power=LOW)
+    assert (report.wanted, report.workers) == (1, ("extra-1",))
 
 
 def test_a_job_that_is_held_later_is_noticed_while_one_of_class_always_waits(board: Played) -> None:
-    """Nobody tells of it."""
+    """No file change reports it, so the scaler looks again after two seconds."""
     board.worker("main", WorkerState.RUNNING, job=RunningJob("1", "nap", 0.0))
     board.waits(jobs(1), jobs(1, Power.ALWAYS))
     assert board.turn(power=LOW).wanted == 0
@@ -166,9 +166,9 @@ def test_a_job_that_is_held_later_is_noticed_while_one_of_class_always_waits(boa
 def test_a_count_by_hand_is_obeyed_and_ends(board: Played, monkeypatch: pytest.MonkeyPatch) -> None:
     by_hand.put(board.layout.scale_by_hand, "extra", 2, for_s=60.0)
     board.scaler.changed()
-    told = board.turn()
-    assert (told.wanted, told.why) == (2, "2 of 3: set by hand, for another 60 s")
-    assert told.until is not None
+    report = board.turn()
+    assert (report.wanted, report.why) == (2, "2 of 3: set by hand, for another 60 s")
+    assert report.until is not None
     by_hand.take_away(board.layout.scale_by_hand, "extra")
     board.scaler.changed()
     assert board.turn(after_s=20.0).until is None
@@ -178,12 +178,12 @@ def test_a_count_by_hand_is_obeyed_and_ends(board: Played, monkeypatch: pytest.M
 def test_a_new_governor_goes_on_with_the_workers_that_live(board: Played) -> None:
     board.worker("extra-2")
     board.scaler = Scaler(board.config, board.logged.append)
-    told = board.turn()
-    assert (told.wanted, told.workers) == (1, ("extra-2",))
+    report = board.turn()
+    assert (report.wanted, report.workers) == (1, ("extra-2",))
 
 
 def test_words_alone_are_written_seldom(board: Played) -> None:
-    """Each write wakes all who watch."""
+    """Each write wakes all readers of the file."""
     board.worker("extra-1")
     board.worker("extra-2")
     board.waits(jobs(3))
@@ -193,14 +193,14 @@ def test_words_alone_are_written_seldom(board: Played) -> None:
     assert board.turn(after_s=4.0).why != first
 
 
-def test_old_asks_are_taken_back_at_the_start(board: Played) -> None:
+def test_old_start_requests_are_removed_at_the_start(board: Played) -> None:
     (board.layout.starts / "extra-3").touch()
     Scaler(board.config, board.logged.append)
     assert board.asked == []
 
 
 def test_a_listed_worker_that_crashes_in_a_loop_is_no_capacity(board: Played) -> None:
-    """Another one does its work; a listed one that is only late is waited for."""
+    """A scaled worker then does its work. A worker that is only late still counts."""
     board.waits(jobs(1))
     assert board.turn().wanted == 0
     board.layout.worker("main").unlink()
@@ -210,8 +210,8 @@ def test_a_listed_worker_that_crashes_in_a_loop_is_no_capacity(board: Played) ->
         board.turn(after_s=3.0)
         board.layout.worker("main").unlink()
         board.scaler.changed()
-        told = board.turn(after_s=3.0)
-    assert (told.wanted, told.workers) == (1, ("extra-1",))
+        report = board.turn(after_s=3.0)
+    assert (report.wanted, report.workers) == (1, ("extra-1",))
 
 
 def test_jobs_that_power_holds_back_all_night_wake_nobody(board: Played) -> None:

@@ -1,4 +1,4 @@
-"""A broker's output becomes the one line that helps."""
+"""The one helpful line is found in the output of a broker."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ Kernel pid terminated (application_controller)
 
 
 def test_a_bad_key_is_named() -> None:
-    """The first error names the key; what follows are suggestions, in an order that differs from run to run."""
+    """The first error names the key. The next ones are suggestions, whose order differs from run to run."""
     assert last_words(BAD_KEY).startswith("You've tried to set no_such_key")
 
 
 def test_the_innermost_error_of_a_failed_boot_comes_first() -> None:
-    """What is around the cause only names supervisors."""
+    """The terms around the innermost error only name supervisors."""
     assert last_words(BAD_STORE).startswith('{error,{not_a_dets_file,"/x/store/meta.dets"}}')
 
 
 def test_anything_else_gives_its_last_line_with_words() -> None:
-    """A script's complaint is the last line; rules and blanks are not."""
+    """The error of a script is its last line. Lines without words are skipped."""
     assert last_words("exec: erl: not found\n=====\n\n") == "exec: erl: not found"
     assert last_words("") == ""
 
 
 def test_a_missing_log_reads_as_empty(tmp_path: Path) -> None:
-    """A broker that never came to open its log still gets a line."""
+    """A broker that ended before it opened its log is no error here."""
     assert read_tail(tmp_path / "none") == ""

@@ -1,4 +1,4 @@
-"""Stores that do not work are kept, whichever way a start turns out."""
+"""Stores that do not work are kept, whether the next start succeeds or fails."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge.up.broker.ports import NodePorts
 
 @pytest.fixture
 def node(tmp_path: Path) -> PrivateNode:
-    """A node that is never started, with a store that holds something."""
+    """A node that is never started, with a store that holds jobs."""
     node = PrivateNode(tmp_path, NodePorts(1, 2, 3))
     node.store.mkdir()
     (node.store / "queues").write_text("jobs")
@@ -20,7 +20,7 @@ def node(tmp_path: Path) -> PrivateNode:
 
 
 def test_a_store_that_was_not_at_fault_comes_back_every_time(node: PrivateNode) -> None:
-    """A broker that cannot start for another reason is healed in vain at each start, and no store is lost by it."""
+    """If a broker cannot start for another reason, a new store does not help. Then no store is lost at any start."""
     for attempt in ("first", "second", "third"):
         aside = node.set_aside("the broker did not start")
         assert aside is not None
@@ -32,8 +32,8 @@ def test_a_store_that_was_not_at_fault_comes_back_every_time(node: PrivateNode) 
     assert (node.base / "store.no-better-2" / "queues").read_text() == "second"
 
 
-def test_each_store_that_is_set_aside_has_a_name_of_its_own(node: PrivateNode) -> None:
-    """And says why it lies there."""
+def test_each_store_that_is_set_aside_has_another_name(node: PrivateNode) -> None:
+    """A note in each store has the reason."""
     names = []
     for why in ("a cut", "another"):
         aside = node.set_aside(why)

@@ -1,4 +1,4 @@
-"""Complaints about the broker are heard when they come, and when their folder went and came again."""
+"""Restart requests are noticed when they come, also after their folder was removed."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from pathlib import Path
 from edge.up.broker.restart_requests import RestartRequests
 
 
-def test_a_complaint_is_heard_once_it_stands_and_forgotten_when_cleared(tmp_path: Path) -> None:
-    """At once when it is there already."""
-    complaints = RestartRequests(tmp_path / "run" / "complaints")
+def test_a_request_is_noticed_when_it_exists_and_forgotten_when_cleared(tmp_path: Path) -> None:
+    """A request that exists already ends the wait at once."""
+    requests = RestartRequests(tmp_path / "run" / "complaints")
     try:
-        assert complaints.standing() == ""
+        assert requests.standing() == ""
         (tmp_path / "run" / "complaints" / "gateway").write_text("no leader\n")
-        assert asyncio.run(complaints.wait()) == "gateway says: no leader"
-        complaints.clear()
-        assert complaints.standing() == ""
+        assert asyncio.run(requests.wait()) == "gateway says: no leader"
+        requests.clear()
+        assert requests.standing() == ""
     finally:
-        complaints.close()
+        requests.close()
 
 
 def test_the_folder_may_be_removed_under_it(tmp_path: Path) -> None:
-    """Somebody cleans up: it is made again, and the next complaint is heard."""
+    """If the folder is removed, it is made again, and the next request is noticed."""
     folder = tmp_path / "run" / "complaints"
 
     async def body() -> str:
-        complaints = RestartRequests(folder)
+        requests = RestartRequests(folder)
         try:
-            waiting = asyncio.create_task(complaints.wait())
+            waiting = asyncio.create_task(requests.wait())
             await asyncio.sleep(0)
             shutil.rmtree(tmp_path / "run")
-            complaints.clear()
+            requests.clear()
             async with asyncio.timeout(10):
                 while not folder.exists():
                     await asyncio.sleep(0.01)
                 (folder / "worker").write_text("no consumer")
                 return await waiting
         finally:
-            complaints.close()
+            requests.close()
 
     assert asyncio.run(body()) == "worker says: no consumer"

@@ -34,7 +34,7 @@ class Taker:
             raise Unreachable("no route to host")
         job_id, what = path[1:3]
         if what == "files" and not isinstance(body, bytes) and os.fstat(body.fileno()).st_size > self.most_bytes:
-            raise UsageError(f"the files have more bytes than {self.most_bytes}, which are taken")
+            raise UsageError(f"the files have more bytes than {self.most_bytes}, the limit")
         if what == "result":
             if job_id in self.refuses:
                 raise self.refuses[job_id]
@@ -133,7 +133,8 @@ def test_one_member_that_the_head_never_takes_ends_alone(results: HeadResults, t
     assert states == {"job-1": JobState.SUCCEEDED, "job-2": JobState.FAILED, "job-3": JobState.SUCCEEDED}
     refused = taker.results["job-2"]
     assert refused.failure == Failure(
-        FailureCode.TOO_LARGE, "the head refused the result: the files have more bytes than 100, which are taken"
+        FailureCode.TOO_LARGE,
+        "the head refused the result: the files have more bytes than 100, the limit",
     )
     assert (refused.value, refused.files) == (None, ())
     assert [path for path in members[1].shard.rglob("*") if path.is_file()] == []

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import errno
 import json
+import time
 from typing import Any, cast
 
 import msgspec
 import pytest
 
-from edge.config import Config
+from edge.config import CommandConfig, Config
 from edge.core.errors import Unreachable
 from edge.model import PowerState
 from edge.worker.attempt.attempt import Attempt, Stage
 from edge.worker.attempt.delivery import Delivery
 from edge.worker.attempt.outcome import Outcome
 from tests.unit.worker import played_worker
+from tests.unit.worker.attempt.test_program_locks import held_elsewhere
 from tests.unit.worker.played_worker import NORMAL, Board, failed
 
 #: Each call that an attempt makes on the disk, with the stage in which it is refused.
@@ -251,3 +253,19 @@ def test_a_full_disk_never_ends_the_worker(board: Board, monkeypatch: pytest.Mon
 def _marked(board: Board) -> set[str]:
     content = (board.config.layout.running / "main.json").read_bytes()
     return {json.loads(content)["id"]} if content else set()
+
+
+def test_a_program_that_another_worker_runs_waits_for_it(config: Config) -> None:
+    """Two copies of one message may be with two workers after a power cut. Their programs share EDGE_CHECKPOINT."""
+    board = Board(msgspec.structs.replace(config, commands=(CommandConfig(name="echo", run=("true",)),)))
+    attempt = _attempt()
+    with held_elsewhere(config.layout.program_locks, "a"):
+        board.flow.advance(attempt, board.power.status)
+        assert attempt.parked is not None
+        assert attempt.parked.reason == "another worker of this board runs the same job"
+        assert attempt.not_before > time.monotonic()
+        assert board.bodies.began == []
+    board.flow.advance(attempt, board.power.status)
+    assert [delivery.id for delivery in board.flow.commit()] == ["a"]
+    with held_elsewhere(config.layout.program_locks, "a"):  # released at its end
+        assert board.bodies.began == ["a"]

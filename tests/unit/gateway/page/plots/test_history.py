@@ -1,4 +1,4 @@
-"""The plots: what stands in them, that they need no style and no script, and that a table says the same."""
+"""The plots: their content, that they need no inline style and no script, and that a table has the same numbers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _points = st.builds(
 
 
 def series(points: list[SeriesPoint], *, step_s: float = 900.0) -> SeriesView:
-    """The points in equal steps."""
+    """Return a series with these points in equal steps."""
     placed = tuple(msgspec.structs.replace(each, at=_AT + number * step_s) for number, each in enumerate(points))
     charged = any(each.charge is not None for each in points)
     limits = {"pause_percent": 30.0, "resume_percent": 45.0} if charged else {}
@@ -47,7 +47,7 @@ def series(points: list[SeriesPoint], *, step_s: float = 900.0) -> SeriesView:
 
 
 def day(*, cancelled: int = 0) -> SeriesView:
-    """A day on which all is known."""
+    """Return a day of which every value is known."""
     point = SeriesPoint(
         _AT,
         charge=50.0,
@@ -65,7 +65,7 @@ def day(*, cancelled: int = 0) -> SeriesView:
 
 
 def classes(figure: Figure) -> set[str]:
-    """The classes that a plot and its legend use."""
+    """Return the CSS classes that a plot and its legend use."""
     used = {name for each in re.findall(r'class="([^"]*)"', figure.svg) for name in each.split()}
     return used | {legend.mark for legend in figure.legend}
 
@@ -73,7 +73,7 @@ def classes(figure: Figure) -> set[str]:
 @given(st.lists(_points, min_size=1, max_size=100), st.sampled_from([900.0, 10_800.0]))
 @settings(max_examples=60, deadline=None)
 def test_whatever_is_known_the_plots_are_sound(points: list[SeriesPoint], step_s: float) -> None:
-    """Well-formed, nothing outside of the frame, nothing that a strict policy forbids."""
+    """The SVG is well-formed, stays inside the frame, and has nothing that a strict policy forbids."""
     figures = history(series(points, step_s=step_s))
     assert tuple(figure.name for figure in figures) == _NAMES
     for figure in figures:
@@ -94,18 +94,18 @@ def test_whatever_is_known_the_plots_are_sound(points: list[SeriesPoint], step_s
 
 
 def test_screen_readers_are_told_what_is_seen() -> None:
-    """A role, a title and a description, each with an id of its own; no text is left to colours."""
+    """Each plot has a role, a title and a description, and refers to the latter two by unique ids."""
     for figure in history(day()):
         root = ET.fromstring(figure.svg)
         assert root.attrib["role"] == "img"
         title, desc = root.attrib["aria-labelledby"].split()
-        said = {each.attrib.get("id"): each.text for each in root}
-        assert said[title] == figure.title
-        assert said[desc] == figure.summary
+        texts = {each.attrib.get("id"): each.text for each in root}
+        assert texts[title] == figure.title
+        assert texts[desc] == figure.summary
 
 
 def test_every_class_has_its_look() -> None:
-    """In the style sheet, by colours that both schemes have."""
+    """The style sheet has a rule for each class, with colours that the light and the dark scheme define."""
     used = set[str]()
     for state in PowerState:
         for figure in history(
@@ -114,13 +114,13 @@ def test_every_class_has_its_look() -> None:
             used |= classes(figure)
     for figure in history(day(cancelled=1)):
         used |= classes(figure)
-    used -= {"plot-time", "plot-start", "plot-bar", "plot-state"}  # what they look like is said of their kind
+    used -= {"plot-time", "plot-start", "plot-bar", "plot-state"}  # another class of the same element has their rule
     assert {each for each in used if f".{each}" not in _CSS} == set()
     assert not re.findall(r"#[0-9a-f]{3}", _CSS)
 
 
 def test_bands_tell_where_work_pauses_and_goes_on() -> None:
-    """In colour, in the legend and in words."""
+    """The two thresholds are shown as coloured bands, in the legend and in words."""
     charge = history(day())[0]
     assert {"plot-pause", "plot-between"} <= classes(charge)
     assert "Work pauses at 30 % and goes on at 45 %." in charge.summary
@@ -128,7 +128,7 @@ def test_bands_tell_where_work_pauses_and_goes_on() -> None:
 
 @pytest.mark.parametrize(("step_s", "count", "rows", "by"), [(900.0, 96, 24, "hour"), (10_800.0, 240, 30, "day")])
 def test_the_table_says_the_same_by_the_hour_or_the_day(step_s: float, count: int, rows: int, by: str) -> None:
-    """Each with the time at which it begins."""
+    """A row of the table is an hour of a day, or a day of a month. The sums are those of the series."""
     points = [SeriesPoint(_AT, charge=50.0, started=1, succeeded=1, backlog=2, seconds={"low": step_s})] * count
     figures = {figure.name: figure for figure in history(series(points, step_s=step_s))}
     for name in ("charge", "jobs", "backlog", "state"):
@@ -140,7 +140,7 @@ def test_the_table_says_the_same_by_the_hour_or_the_day(step_s: float, count: in
 
 
 def test_a_gap_is_a_gap() -> None:
-    """Where the board was off no line is drawn across, and nothing counts as 0."""
+    """The line is interrupted while the board was off; missing values are not drawn as 0."""
     points = [SeriesPoint(_AT, charge=value) for value in (50.0, 50.0, None, 40.0, None, 30.0)]
     charge = history(series(points))[0]
     path = re.search(r'plot-line-a" d="([^"]*)"', charge.svg)
@@ -149,13 +149,13 @@ def test_a_gap_is_a_gap() -> None:
 
 
 def test_what_no_source_tells_is_not_drawn() -> None:
-    """A sentence says so; the other plots are there."""
+    """A quantity without a source has a sentence in place of the plot; the other plots are drawn."""
     figures = {figure.name: figure for figure in history(series([SeriesPoint(_AT, backlog=0)] * 96))}
     assert {name for name, figure in figures.items() if not figure.svg} == {"charge", "state", "watts", "temperature"}
-    assert "No source" in figures["charge"].summary
+    assert "No power source" in figures["charge"].summary
     assert figures["charge"].table.rows == ()
 
 
 def test_no_steps_make_no_plots() -> None:
-    """Nothing to show."""
+    """An empty series has no plots."""
     assert history(SeriesView("24h", 900.0, ())) == ()

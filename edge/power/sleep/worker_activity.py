@@ -1,4 +1,4 @@
-"""Tells from the workers' status files whether a job is running: then the board does not sleep."""
+"""Tells from the status files of the workers whether a job is running. The board does not sleep then."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from edge.core.layout import Layout
 from edge.model import WorkerState, WorkerStatus
 
 
-def who(layout: Layout) -> str:
-    """Return a sentence about the first worker that works, or would lose work; an empty text if there is none.
+def running_job(layout: Layout) -> str:
+    """Return a sentence about the first worker that runs a job or has a frozen one, or "" if there is none.
 
-    A held job does not keep the board awake: it is saved and continues after the boot. A frozen job was stopped
-    wherever it was, and would start again from the beginning.
+    A held job does not keep the board awake: its state is saved, and it continues after the boot. A frozen job was
+    stopped at an arbitrary point, and would start again from the beginning.
     """
     for worker in _living(layout):
         if layout.frozen(worker.name).exists():
@@ -26,7 +26,7 @@ def who(layout: Layout) -> str:
 
 
 def connected(layout: Layout) -> bool:
-    """True once a worker is connected to its broker: the board has booted."""
+    """Return True if a worker is connected to its broker, which means that the board has booted."""
     return any(worker.state is not WorkerState.DISCONNECTED for worker in _living(layout))
 
 
