@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections import deque
 from contextlib import suppress
 from functools import cached_property
@@ -29,7 +31,7 @@ class Commands:
     @cached_property
     def cgroups(self) -> Cgroups:
         """The cgroups of this worker. They are looked up at the first run that needs one."""
-        return Cgroups(self.name)
+        return Cgroups(_group_name(self.config))
 
     @cached_property
     def bubblewrap(self) -> str | None:
@@ -63,7 +65,13 @@ class Commands:
 
 def clear(config: Config) -> None:
     """End the programs of an earlier worker of this name, and remove their files. Called when a worker starts."""
-    Cgroups(config.worker.name).clear()
+    Cgroups(_group_name(config)).clear()
     for folder in (config.layout.work(config.worker.name), config.layout.output / config.worker.name):
         if folder.exists():
             trees.remove(folder)
+
+
+def _group_name(config: Config) -> str:
+    """Return the name of the worker for its cgroups, unique on a machine that runs several boards."""
+    board = hashlib.blake2b(os.fsencode(config.layout.run.absolute()), digest_size=4).hexdigest()
+    return f"{config.worker.name}.{board}"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.config import CommandConfig
+from edge.config import CommandConfig, Config
 from edge.model import Progress
 from edge.results.kept_output import FILE_BYTES, TAIL_FILES
 from edge.results.output import OutputFiles
@@ -19,6 +19,7 @@ from edge.worker.command.here import missing
 from edge.worker.command.inputs import _file_name
 from edge.worker.command.output import Stream
 from edge.worker.command.progress import ProgressReader
+from edge.worker.command.shared import _group_name
 
 
 def progress(lines: bytes, **fields: Any) -> Progress | None:
@@ -193,3 +194,12 @@ def test_a_machine_that_lacks_something_says_what_to_do(tmp_path: Path) -> None:
     found = dict(missing(config, cgroups=tmp_path))
     assert any("no-such-program" in what for what in found)
     assert any("cmdline.txt" in cure for cure in found.values())
+
+
+def test_another_board_on_this_machine_has_other_groups(tmp_path: Path) -> None:
+    """A worker that starts ends all processes in the groups of its name, so these must be of its own board."""
+    here, there, again = (
+        _group_name(Config(root=tmp_path / name, run=tmp_path / name / "run")) for name in ("here", "there", "here")
+    )
+    assert here == again != there
+    assert here.startswith("main.")
