@@ -488,7 +488,7 @@ def test_the_governor_reads_sensors_by_mqtt(mosquitto: Mosquitto, tmp_path: Path
         found = {each.what: each.value for each in running.status().readings}
         assert found == {"charge": 71, "solar_watts": 850}
         reported = running.until(PowerState.LOW)
-        assert "cells: nothing for" in reported.reason
+        assert "cells: no message for" in reported.reason
         assert running.stop() == 0
 
 
