@@ -56,17 +56,35 @@ def check_writable(file: int | Path) -> None:
     moment can return 0, although its changes are lost: Linux 6.18 did so for 2 of 60 failed writes under load.
 
     The call removes an attribute that does not exist. That begins a transaction and changes nothing, so it costs no
-    write. On a file system that has stopped it fails with EROFS. It takes 4 microseconds. Other errors do not show that
-    the file system has stopped, for example a missing permission or missing support of attributes. They are ignored.
+    write; on a file system that has stopped it fails with EROFS. It takes 4 microseconds. A folder that only our mount
+    of it makes read-only, as systemd does for a unit, says nothing. Other errors, as for missing permission or a file
+    system without attributes, do not either.
     """
     try:
         os.removexattr(file, "user.edge")
     except OSError as err:
-        if err.errno in _STOPPED:
+        if err.errno in _STOPPED and not (err.errno == errno.EROFS and _is_read_only_mount(file)):
             raise
 
 
 _STOPPED = frozenset({errno.EROFS, errno.EIO, errno.ESHUTDOWN})
+_MOUNTS = Path("/proc/self/mountinfo")
+#: Options of a file system that takes no writes; `emergency_ro` and `shutdown` are ext4's since Linux 6.15.
+_TAKES_NONE = frozenset({"ro", "emergency_ro", "shutdown"})
+
+
+def _is_read_only_mount(file: int | Path) -> bool:
+    """Return True if `file` is on a read-only mount of a file system that takes writes elsewhere."""
+    if not os.statvfs(file).f_flag & os.ST_RDONLY:
+        return False
+    device = (os.fstat(file) if isinstance(file, int) else file.stat()).st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        mounts = [line.split() for line in _MOUNTS.read_text(errors="replace").splitlines()]
+    except OSError:
+        return True
+    # The third field is the device, the last one the options of the file system: see proc_pid_mountinfo(5).
+    return not any(fields[2] == number and not _TAKES_NONE.isdisjoint(fields[-1].split(",")) for fields in mounts)
 
 
 def check_written(fd: int) -> None:

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -210,6 +211,29 @@ def test_a_sync_on_a_file_system_that_has_stopped_is_an_error(
     monkeypatch.setattr(os, "removexattr", _refusing(errno.EROFS))
     with pytest.raises(OSError, match="Read-only"):
         sync(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "stopped"), [("rw", False), ("ro", True), ("rw,emergency_ro", True), ("rw,shutdown", True)]
+)
+def test_a_folder_that_only_its_mount_makes_read_only_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, stopped: bool
+) -> None:
+    """systemd mounts the state read-only for a unit, except for the folders that the unit writes."""
+    device = tmp_path.stat().st_dev
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        "22 1 0:999 / /proc rw - proc proc ro\n"
+        f"30 22 {os.major(device)}:{os.minor(device)} / /var/lib/edge ro,noatime shared:1 - ext4 /dev/x {options}\n"
+    )
+    monkeypatch.setattr(durable, "_MOUNTS", mounts)
+    monkeypatch.setattr(os, "removexattr", _refusing(errno.EROFS))
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY))
+    if stopped:
+        with pytest.raises(OSError, match="Read-only"):
+            durable.sync_folder(tmp_path)
+    else:
+        durable.sync_folder(tmp_path)
 
 
 @pytest.mark.parametrize("code", [errno.ENODATA, errno.EOPNOTSUPP, errno.EACCES, errno.EPERM])
