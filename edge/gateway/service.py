@@ -321,7 +321,7 @@ class Appliance:
         """Return a page of the jobs that run after `job`, sorted by id. Leave out jobs that this caller may not see."""
 
         def look(ledger: LedgerReader) -> list[tuple[JobRow, tuple[str, ...], int]]:
-            found = ledger.followers(job.id, after=after, limit=limit + 1)
+            found = ledger.followers(job.id, after_id=after, limit=limit + 1)
             return [
                 (row, tuple(edge.parent for edge in ledger.edges(row.id)), ledger.follower_count(row.id))
                 for row in found

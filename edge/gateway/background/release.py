@@ -350,7 +350,7 @@ class Release:
             wanted = limit - len(taken)
             full = [lane for lane, cursors in self._behind.items() if USUAL_PRIORITY in cursors]
             if full:
-                found = reader.unpublished_beside(full, after_seq=self._head, limit=wanted)
+                found = reader.unpublished_outside(full, after_seq=self._head, limit=wanted)
             else:
                 found = reader.unpublished(after_seq=self._head, limit=wanted)
             for job in found:

@@ -33,7 +33,7 @@ _MAX_BYTES = 4096
 _SCOPES = (
     (Scope.SUBMIT, "submit: submit jobs, and see its own"),
     (Scope.READ, "read: see all jobs"),
-    (Scope.RUN, "run: the same, and run programs that need this scope (any program if the board has allow_any)"),
+    (Scope.RUN, "run: as submit, and run programs that need this scope (any program if the board has allow_any)"),
     (Scope.ADMIN, "admin: everything"),
 )
 #: A word of the `User-Agent` header and the browser that sends it. Chrome sends "Safari" and Edge sends "Chrome" too,

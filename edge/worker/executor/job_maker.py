@@ -1,4 +1,4 @@
-"""Makes the `Job` of a body and decides on the body's time limit."""
+"""Makes the `Job` of a body, or the `Run` of a command, and decides on the time limit of the body."""
 
 from __future__ import annotations
 
@@ -23,16 +23,19 @@ if TYPE_CHECKING:
 
 
 class JobMaker:
-    """Makes the `Job` of each body of this worker. Belongs to the main thread."""
+    """Makes the `Job` or the `Run` of each body of this worker. Belongs to the main thread."""
 
     def __init__(self, config: Config, spawners: Spawners) -> None:
         self._config, self._spawners = config, spawners
         self._commands: Commands | None = None
 
-    # `Any`: JSON and the `Job`.
+    # `Any`: JSON, and the `Job` or the `Run`.
     def bind(self, attempt: Attempt, task: TaskKind, host: JobHost) -> tuple[dict[str, Any], Checkpoint | None]:
-        """Return the arguments of the body, with a `Job` if it has a parameter for one, and the `Job`'s checkpoint."""
-        bound: dict[str, Any] = dict(attempt.bound)  # `Any`: JSON, and the `Job`
+        """Return the arguments and the checkpoint of the body.
+
+        A body that has a parameter for it gets a `Job`, and a command gets a `Run`. Other bodies have no checkpoint.
+        """
+        bound: dict[str, Any] = dict(attempt.bound)  # `Any`: JSON, and the `Job` or the `Run`
         if task.edge_signature.wants_job is None:
             return bound, None
         layout, job_id = self._config.layout, attempt.id
