@@ -298,7 +298,7 @@ class Appliance:
             return await self._with_family(job, result=result)
         if job.waits:
             return await self._with_family(job)
-        kinds, only = self.outbox.routing.routes.beside(job.task)
+        kinds, only = self.outbox.routing.routes.kinds_sharing(job.task)
         return await self._with_family(job, ahead=self.outbox.reader.ahead(job, tasks=kinds, only=only))
 
     async def _with_family(self, job: JobRow, *, ahead: int | None = None, result: Result | None = None) -> JobView:

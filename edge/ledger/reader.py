@@ -120,7 +120,7 @@ class LedgerReader:
         return self._bounded("state = 'accepted' AND seq > ? ORDER BY seq LIMIT ?", after_seq, limit, index="job_state")
 
     def unpublished_outside(self, lanes: Iterable[Lane], *, after_seq: int, limit: int) -> list[JobRow]:
-        """Return jobs as `unpublished` does, but only those of usual priority that are in none of `lanes`."""
+        """Return jobs as `unpublished` does, but only those of default priority that are in none of `lanes`."""
         wheres, values = (
             [f"state = 'accepted' AND seq > ? AND priority = {USUAL_PRIORITY}"],
             list[SqlValue]([after_seq]),
@@ -143,7 +143,7 @@ class LedgerReader:
         )
 
     def ranked_kinds(self) -> list[tuple[str, Power, int]]:
-        """Return kind, power class and priority of the unpublished jobs that have not the usual priority."""
+        """Return kind, power class and priority of the unpublished jobs whose priority is not the default."""
         rows = self._query(
             "SELECT DISTINCT task, power, priority FROM job INDEXED BY job_ranked"
             f" WHERE state = 'accepted' AND priority <> {USUAL_PRIORITY}"

@@ -39,9 +39,9 @@ from edge.worker.attempt.delivery import Delivery
 
 logger = logging.getLogger(__name__)
 
-#: Most entries of `Attempts.ended`.
+#: Largest number of entries of `Attempts.ended`.
 _KEPT = 50
-#: Most deliveries that `give_back` remembers.
+#: Largest number of deliveries that `give_back` remembers.
 _REMEMBERED = 1024
 #: Environment variable with the path of a file. The systemd unit writes $SERVICE_RESULT of the previous worker to it.
 ENDED = "EDGE_ENDED"

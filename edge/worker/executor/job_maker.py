@@ -36,20 +36,20 @@ class JobMaker:
         A body that has a parameter for it gets a `Job`, and a command gets a `Run`. Other bodies have no checkpoint.
         """
         bound: dict[str, Any] = dict(attempt.bound)  # `Any`: JSON, and the `Job` or the `Run`
-        if task.edge_signature.wants_job is None:
+        if task.edge_signature.job_parameter is None:
             return bound, None
         layout, job_id = self._config.layout, attempt.id
         cuts = attempt.earlier.early_cuts if attempt.earlier is not None else 0
         files = host.files(given(attempt.staging, "the staging of a body").file)
         if task.edge_command is not None:
             checkpoint = Checkpoint(layout.checkpoints / f"{job_id}.json", every_s=every_s(cuts))
-            bound[task.edge_signature.wants_job] = self._run(attempt, host, files, checkpoint)
+            bound[task.edge_signature.job_parameter] = self._run(attempt, host, files, checkpoint)
             return bound, checkpoint
         spawner = self._spawners.begin(attempt)
         inputs = Inputs(layout.files)
         path = layout.checkpoints / f"{job_id}.json"
         checkpoint = Checkpoint(path, every_s=every_s(cuts), before=spawner.saved)
-        bound[task.edge_signature.wants_job] = Job(
+        bound[task.edge_signature.job_parameter] = Job(
             job_id,
             folder=layout.tasks / task.name,
             files=files,

@@ -560,7 +560,7 @@ class Board:
     def _kinds(self) -> Kinds:
         if self.fault is not None:
             raise self.fault
-        signature = SimpleNamespace(bind=lambda _args, _kwargs: {}, wants_job=None)
+        signature = SimpleNamespace(bind=lambda _args, _kwargs: {}, job_parameter=None)
         return Kinds({name: SimpleNamespace(edge_signature=signature, name=name) for name in ("echo", "slow")}, {})
 
 
