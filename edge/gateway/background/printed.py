@@ -71,7 +71,7 @@ class Printed:
         self._watch.close()
 
     def _readable(self) -> None:
-        """Read at once after a rest, else `EVERY_S` after the last read.
+        """Read at once after a pause, else `EVERY_S` after the last read.
 
         Until then the watch is off, so that a program that prints all the time does not wake the loop.
         """

@@ -144,7 +144,7 @@ class Release:
     def came(self, jobs: Iterable[JobRow]) -> None:
         """Note jobs that may be published now.
 
-        Needed for a job with another priority than the usual one, and for a job before those that were read already.
+        Needed for a job with another priority than the default, and for a job before those that were read already.
         `next` finds all others by itself.
         """
         with self._lock:

@@ -174,7 +174,7 @@ def remembered(config: Config) -> PanelMemory:
 
 
 def board_of(config: Config) -> BoardModel:
-    """Return the power that this board draws: configured, else calibrated, else the usual values of a board."""
+    """Return the power that this board draws: configured, else calibrated, else default values of a board."""
     cost = costs.of(config)
     _, core = calibration.watts(config)
     return BoardModel(
