@@ -114,7 +114,7 @@ class ChildPage(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class FollowerPage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One page of `GET /v1/jobs/ID/followers`: the jobs that run after a job, by id."""
+    """One page of `GET /v1/jobs/ID/followers`: the jobs that run after a job, sorted by id."""
 
     jobs: tuple[JobView, ...]
     next: str | None = None  # `cursor` of the next page; None on the last page
@@ -366,7 +366,7 @@ class ScheduleView(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class SchedulePage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One page of `GET /v1/schedules`, by name."""
+    """One page of `GET /v1/schedules`, sorted by name."""
 
     schedules: tuple[ScheduleView, ...]
     next: str | None = None  # `cursor` of the next page; None on the last page

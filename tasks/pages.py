@@ -29,7 +29,7 @@ MOST_LINKS = 10_000
 _ANSWER_S = 30.0
 #: Longest time for one page: a server that sends a few bytes from time to time must not block the worker for ever.
 _WHOLE_S = 300.0
-_MOST_CHARS = 200  # most characters that are kept of a header or a status line
+_MOST_CHARS = 200  # largest number of characters that are kept of a header or a status line
 _REDIRECTS = 5
 _MOVED = (301, 302, 303, 307, 308)
 _CHUNK = 1 << 16

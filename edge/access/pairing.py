@@ -33,8 +33,8 @@ from edge.model.pairing import ButtonHeld, Code, Digest, TokenName
 
 #: How long a code can be confirmed, in seconds.
 LIFE_S = 300.0
-#: Most requests within that time, in total and from one address. These limits also bound the memory, and the chance to
-#: guess a code that somebody else shows.
+#: Largest number of requests within that time, in total and from one address. These limits also bound the memory, and
+#: the chance to guess a code that somebody else shows.
 MOST = 30
 MOST_OF_ONE = 6
 

@@ -1,6 +1,6 @@
 """Reads and writes the file of a backup: a tar whose last member lists every other member with its SHA-256.
 
-So a file that is cut short or damaged is recognised.
+So a file that is truncated or damaged is recognised.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ def unpack(path: Path, into: Path, *, allowed: Callable[[str], bool], advance: A
     except (tarfile.TarError, EOFError, msgspec.DecodeError, UnicodeDecodeError) as err:
         raise BadArchive(path, f"it cannot be read: {err or type(err).__name__}") from err
     if manifest is None:
-        raise BadArchive(path, "it has no list of its files at the end, so it is cut short")
+        raise BadArchive(path, "it has no list of its files at the end, so it is truncated")
     if manifest.format > _FORMAT:
         raise BadArchive(path, f"it was made by edge {manifest.version}, which is newer than this one")
     wrong = {member.name for member in manifest.members} ^ found.keys()

@@ -75,7 +75,7 @@ class Routes(msgspec.Struct, frozen=True):
     def _sets(self) -> tuple[frozenset[str], ...]:
         return tuple(self.workers.values())
 
-    def beside(self, task: str) -> tuple[frozenset[str], bool]:
+    def kinds_sharing(self, task: str) -> tuple[frozenset[str], bool]:
         """Return the kinds that share the queues of `task`, and True, or the kinds that do not share them, and False.
 
         The second form is for kinds of the pool main, because unknown kinds share these queues too.

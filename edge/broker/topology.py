@@ -230,7 +230,7 @@ def silent(err: BaseException | None) -> bool:
 def vhost_down(err: BaseException | None) -> bool:
     """Return True if an error of the connect means that the broker could not open its queues.
 
-    Such a broker runs, but refuses all connections. A usual cause is a power cut that damaged the log of the queues.
+    Such a broker runs, but refuses all connections. A common cause is a power cut that damaged the log of the queues.
     Waiting does not help, because RabbitMQ listens only after it has tried to open them.
     """
     return isinstance(err, InternalError)

@@ -153,7 +153,7 @@ def load(config_path: Path | None = None, *, timeout_s: float = TIMEOUT_S) -> Ca
     A module that cannot be imported is an entry in `errors`.
 
     Args:
-        config_path: the configuration file, or None for the usual one.
+        config_path: the configuration file, or None for the default one.
         timeout_s: longest time for all imports.
 
     Raises:

@@ -44,7 +44,7 @@ def is_any(command: CommandConfig) -> bool:
 def signature_of(command: CommandConfig) -> Signature:
     """Return the signature of a command: the arguments that a submitter passes."""
     if is_any(command):
-        return Signature(command.name, (Parameter("argv", _Argv, required=True),), wants_job=HOST)
+        return Signature(command.name, (Parameter("argv", _Argv, required=True),), job_parameter=HOST)
     parameters = tuple(
         Parameter(
             name,
@@ -54,7 +54,7 @@ def signature_of(command: CommandConfig) -> Signature:
         )
         for name, parameter in command.parameters.items()
     )
-    return Signature(command.name, parameters, wants_job=HOST)
+    return Signature(command.name, parameters, job_parameter=HOST)
 
 
 def description_of(command: CommandConfig) -> str:

@@ -1,4 +1,4 @@
-"""Validates arguments that `quick` does not accept, and explains in a sentence why one does not fit.
+"""Validates arguments that `edge.catalog.quick` does not accept, and explains why an argument does not fit.
 
 `Catalogue` imports this module only when it meets such an argument.
 """
@@ -33,12 +33,18 @@ def _is_integer(_checker: object, value: object) -> bool:
 
 
 def _is_number(_checker: object, value: object) -> bool:
-    """Return True for numbers of any size, so that bounds are checked for all of them. `_type` checks the size."""
+    """Return True for every number, also for numbers too large for a float.
+
+    `minimum` and `maximum` must be checked for these too. `_type` refuses them.
+    """
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _type(validator: Validator, kinds: JsonValue, value: JsonValue, _schema: JsonObject) -> Iterator[ValidationError]:
-    """Check the rule `type`. The worker cannot convert a whole number beyond the range of floats to a float."""
+    """Check the rule `type`. For the type `number`, refuse a whole number beyond the range of floats.
+
+    The worker could not convert it to a float.
+    """
     for kind in kinds if isinstance(kinds, list) else [kinds]:
         if validator.is_type(value, kind) and (kind != "number" or _fits_a_float(value)):
             return
@@ -62,7 +68,7 @@ _Validator = extend(  # type: ignore[no-untyped-call]
 def judge(schema: JsonObject) -> Callable[[Mapping[str, object]], str]:
     """Return a function that checks named arguments against `schema`.
 
-    It returns what is wrong with the first argument that does not fit, or "" if all fit.
+    The function returns what is wrong with the first argument that does not fit, or "" if all fit.
     """
     validator = _Validator(schema)
 
@@ -91,11 +97,14 @@ def _allowed(error: ValidationError) -> str:
         return f"must be {error.schema[ALLOWED]}"
     limit: JsonValue = error.validator_value
     if rule == "type":
-        return f"must be {_kinds(limit if isinstance(limit, list) else [limit])}"
+        kinds = limit if isinstance(limit, list) else [limit]
+        # A number does not match the type `number` only if it is beyond the range of floats (see `_type`).
+        too_large = "number" in kinds and _is_number(None, error.instance)
+        return f"must be {_kinds(kinds)}" + (" within the range of a float" if too_large else "")
     if rule in ("anyOf", "oneOf"):
-        kinds = [part.get("type") for part in limit if isinstance(part, dict)]
-        if all(isinstance(kind, str) for kind in kinds):
-            return f"must be {_kinds(kinds)}, within its bounds"
+        types = [part.get("type") for part in limit if isinstance(part, dict)]
+        if all(isinstance(kind, str) for kind in types):
+            return f"must be {_kinds(types)}, within its bounds"
         return "matches none of the allowed types"
     plain = {
         "enum": "must be one of {}",

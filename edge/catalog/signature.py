@@ -53,7 +53,7 @@ class Signature:
 
     task: str
     parameters: tuple[Parameter, ...]  # without the one for the `Job`
-    wants_job: str | None = None  # name of the parameter in which the worker passes the `Job`
+    job_parameter: str | None = None  # name of the parameter in which the worker passes the `Job`
 
     @classmethod
     def of(cls, function: Callable[..., object], *, task: str = "") -> Signature:
@@ -73,7 +73,7 @@ class Signature:
         except Exception as err:
             raise TypeError(f"{where}: its type hints cannot be read: {err}") from err
         parameters: list[Parameter] = []
-        wants_job: str | None = None
+        job_parameter: str | None = None
         for name, found in inspect.signature(function).parameters.items():
             if found.kind not in (found.POSITIONAL_OR_KEYWORD, found.KEYWORD_ONLY):
                 raise TypeError(f"{where}: parameter {name!r}: a task takes named parameters only, no *, ** or /")
@@ -81,9 +81,9 @@ class Signature:
                 raise TypeError(f"{where}: parameter {name!r} has no type hint; allowed are {_ALLOWED}")
             hint = hints[name]
             if _is_job(hint):
-                if wants_job is not None:
-                    raise TypeError(f"{where}: parameter {name!r}: the task has a Job already: {wants_job!r}")
-                wants_job = name
+                if job_parameter is not None:
+                    raise TypeError(f"{where}: parameter {name!r}: the task has a Job already: {job_parameter!r}")
+                job_parameter = name
                 continue
             _check_hint(hint, f"{where}: parameter {name!r}")
             required = found.default is found.empty
@@ -96,7 +96,7 @@ class Signature:
                     found.kind is found.POSITIONAL_OR_KEYWORD,
                 )
             )
-        return cls(task or function.__name__, tuple(parameters), wants_job)
+        return cls(task or function.__name__, tuple(parameters), job_parameter)
 
     @property
     def positional(self) -> tuple[str, ...]:

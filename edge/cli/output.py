@@ -41,7 +41,7 @@ def shown(text: str) -> str:
 
 
 def line(text: str, *, width: int = 0) -> str:
-    """Return `text` on one line, without control characters. It is cut to `width` characters if `width` is not 0."""
+    """Return `text` on one line, without control characters. Shorten it to `width` characters if `width` is not 0."""
     flat = shown(" ".join(text.split()))
     return flat if not width or len(flat) <= width else flat[: width - 1] + "…"
 

@@ -239,7 +239,7 @@ class Client:
                 return
 
     def followers(self, job_id: str) -> Iterator[JobView]:
-        """Yield the jobs that run after a job, by id. Pages are fetched when they are needed."""
+        """Yield the jobs that run after a job, sorted by id. Pages are fetched when they are needed."""
         cursor: str | None = None
         while True:
             query = {"limit": 500, "cursor": cursor}
@@ -443,7 +443,7 @@ class Client:
         `stream` is `stdout` or `stderr`. The board keeps the beginning and the end of a long output. `on_cut` is called
         with the number of bytes that are missing between them.
         """
-        return output(self._http, job_id, stream=stream, offset=offset, follow=follow, on_cut=on_cut)
+        return output(self._http, job_id, stream=stream, offset=offset, follow=follow, on_missing=on_cut)
 
     def tasks(self) -> TaskList:
         """Return the kinds of job that the board knows, and the modules that it could not read."""

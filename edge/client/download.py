@@ -13,7 +13,7 @@ from edge.client.transport import Transport, path_of
 from edge.core.errors import GatewayError, UnknownFile, Unreachable
 from edge.model import Result
 
-_TRIES = 5  # most tries in a row without a further byte
+_TRIES = 5  # largest number of tries in a row without a further byte
 
 
 def download(http: Transport, result: Result, name: str, to: Path) -> Path:

@@ -17,7 +17,7 @@ _RETRY = Backoff(first_s=0.2, most_s=5.0)
 
 
 def output(
-    http: Transport, job_id: str, *, stream: str, offset: int, follow: bool, on_cut: Callable[[int], None]
+    http: Transport, job_id: str, *, stream: str, offset: int, follow: bool, on_missing: Callable[[int], None]
 ) -> Iterator[bytes]:
     """Yield the bytes of a stream. With `follow` a lost connection is opened again. Raises as `Transport.send` does.
 
@@ -27,7 +27,7 @@ def output(
         stream: `stdout` or `stderr`.
         offset: the first byte wanted.
         follow: continue until the job has ended.
-        on_cut: called with the number of bytes that the board has not kept.
+        on_missing: called with the number of bytes that the board has not kept.
     """
     pauses = _RETRY.pauses()
     while True:
@@ -38,7 +38,7 @@ def output(
             answer = http.send("GET", path_of("jobs", job_id, "output"), query=query, longer_s=_SILENT_S, stream=True)
             first = int(answer.headers.get("edge-offset", offset))
             if first > offset:
-                on_cut(first - offset)
+                on_missing(first - offset)
                 offset = first
             next_offset = answer.headers.get("edge-next")
             for chunk in answer.stream():
@@ -48,7 +48,7 @@ def output(
             if not follow:
                 raise
         if final and next_offset is not None:
-            on_cut(int(next_offset) - offset)
+            on_missing(int(next_offset) - offset)
             offset = int(next_offset)
         elif final:
             return

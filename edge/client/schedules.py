@@ -22,7 +22,7 @@ class Schedules:
         self._http = http
 
     def list(self) -> Iterator[ScheduleView]:
-        """Yield every schedule that the token may read, by name, with its next time and without its slots."""
+        """Yield all schedules that the token may read, sorted by name, with their next time and without their slots."""
         cursor: str | None = None
         while True:
             query = {"limit": 500, "cursor": cursor}
@@ -45,7 +45,7 @@ class Schedules:
         self._http.send("DELETE", _path(name))
 
     def run(self, name: str, *, key: str | None = None) -> JobView:
-        """Make a job of a schedule now, outside its slots. A second call with the same key returns the same job."""
+        """Make one job from a schedule now, outside its slots. A second call with the same key returns the same job."""
         headers = {**_JSON, "Idempotency-Key": checked_key(key or fresh_key("00"))}
         return self._http.json("POST", f"{_path(name)}/run", JobView, body=b"{}", headers=headers)
 

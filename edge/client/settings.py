@@ -16,7 +16,7 @@ from msgspec import Meta
 from edge.core.errors import ConfigError
 
 DEFAULT_URL = "http://127.0.0.1:8420"
-_TOKEN_BYTES = 4096  # most bytes read of a token file; a larger file does not hold a token
+_TOKEN_BYTES = 4096  # largest number of bytes that are read from a token file; a larger file does not hold a token
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

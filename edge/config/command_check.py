@@ -294,7 +294,7 @@ def _check_rest(command: CommandConfig, key: str) -> None:
     if isinstance(command.progress_total, float) and not 0 < command.progress_total < math.inf:
         raise ConfigError(f"{key}.progress_total", command.progress_total, "a number above 0")
     if command.progress_total is not None and command.progress is None:
-        raise ConfigError(f"{key}.progress_total", command.progress_total, "only beside `progress`")
+        raise ConfigError(f"{key}.progress_total", command.progress_total, "allowed only together with `progress`")
     for number, path in enumerate(command.reads):
         pure = PurePosixPath(path)
         if not pure.is_absolute() or ".." in pure.parts or len(pure.parts) < 2 or "\0" in path:

@@ -13,7 +13,7 @@ from edge.config.mqtt import MqttBroker, MqttConfig, Topic
 from edge.core.errors import ConfigError
 
 
-class OutsideConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ExternalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The source of an external forecast."""
 
     kind: Annotated[
@@ -29,14 +29,21 @@ class OutsideConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     ] = 60.0
     topic: Annotated[
         Topic | None,
-        about("mqtt: the topic of the forecast, best as a retained message.", example="home/solar/forecast"),
+        about(
+            "mqtt: the topic of the forecast. A retained message also reaches a board that connects later.",
+            example="home/solar/forecast",
+        ),
     ] = None
     broker: Annotated[
-        MqttBroker | None, about("mqtt: another MQTT broker, such as {host: NAME}; null: that of the section mqtt.")
+        MqttBroker | None,
+        about("mqtt: another MQTT broker, such as {host: NAME}; null: the broker in the section mqtt."),
     ] = None
 
     def check(self, key: str) -> None:
-        """Raise ConfigError if the key of this kind is missing, or if a key of another kind is given."""
+        """Raise ConfigError if the key of this kind is missing, or if a key of another kind is given.
+
+        `timeout_s` is accepted with every kind.
+        """
         own = {"file": ("path",), "command": ("command",), "mqtt": ("topic", "broker")}
         if not getattr(self, own[self.kind][0]):
             raise ConfigError(f"{key}.{own[self.kind][0]}", None, f"must be given with kind {self.kind}")
@@ -49,7 +56,7 @@ class OutsideConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         if self.command and "/" in self.command[0] and not self.command[0].startswith("/"):
             raise ConfigError(f"{key}.command", self.command[0], "expected a name, or a path that begins with /")
 
-    def absolute(self, base: Path) -> OutsideConfig:
+    def absolute(self, base: Path) -> ExternalConfig:
         """Return this record with relative paths taken from `base`."""
         return msgspec.structs.replace(
             self,
@@ -64,31 +71,35 @@ class ForecastConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     enabled: Annotated[
         bool,
         about(
-            "false: the fixed thresholds always decide. true: after one learned week a plan lowers the pause threshold."
+            "false: the fixed thresholds always decide. true: after the board has learned for a week, a plan lowers "
+            "the pause threshold."
         ),
     ] = True
     latitude: Annotated[
         Annotated[float, Meta(ge=-66, le=66)] | None,
-        about("Where the panel is, in degrees north. null: learned from its first and last light."),
+        about(
+            "Where the panel is, in degrees north. null: the board learns it from the times when the panel first and "
+            "last gives power each day."
+        ),
     ] = None
     longitude: Annotated[Annotated[float, Meta(ge=-180, le=180)] | None, about("The same in degrees east.")] = None
     file: Annotated[
         Path | None,
         about(
             "An external forecast, which a program of yours writes as JSON: "
-            '`{"start": 1796000400, "step_s": 3600, "watts": [0, 1.5]}`. The board uses it after 7 days, while its '
-            "error is at least 3 % smaller than that of the board's own forecast. null: none."
+            '`{"start": 1796000400, "step_s": 3600, "watts": [0, 1.5]}`. After 7 days of comparison the board '
+            "uses it, as long as its error is at least 3 % smaller than that of the board's own forecast. null: none."
         ),
     ] = None
     outside: Annotated[
-        OutsideConfig | None,
-        about("The same JSON from a file, a command or an MQTT topic, instead of `file`. null: none."),
+        ExternalConfig | None,
+        about("An external forecast, with the same JSON, from a file, a command or an MQTT topic. null: none."),
     ] = None
 
     @property
-    def elsewhere(self) -> OutsideConfig | None:
+    def external(self) -> ExternalConfig | None:
         """The source of the external forecast, from the key `file` or `outside`; None if neither is set."""
-        return self.outside if self.file is None else OutsideConfig(kind="file", path=self.file)
+        return self.outside if self.file is None else ExternalConfig(kind="file", path=self.file)
 
     def absolute(self, base: Path) -> ForecastConfig:
         """Return this record with relative paths taken from `base`."""
@@ -111,7 +122,7 @@ class ForecastConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def check_broker(self, mqtt: MqttConfig) -> None:
         """Raise ConfigError if the forecast comes from a topic and no MQTT broker is named."""
-        other = self.outside
-        if other is not None and other.kind == "mqtt" and other.broker is None and mqtt.broker is None:
+        external = self.outside
+        if external is not None and external.kind == "mqtt" and external.broker is None and mqtt.broker is None:
             allowed = "name the MQTT broker: mqtt.host, or `broker: {host: ...}` here"
             raise ConfigError("power.forecast.outside.broker", None, allowed)

@@ -162,7 +162,7 @@ def _checked(tree: JsonObject, path: Path | None) -> Config:
     if items:
         kinds = Kinds(config.power.source_modules, path.absolute().parent if path else None)
         found = (_source(kinds, item, f"power.sources[{number}]") for number, item in enumerate(items))
-        sources = tuple(source.beside(config.mqtt) for source in found)
+        sources = tuple(source.with_mqtt_defaults(config.mqtt) for source in found)
         config = msgspec.structs.replace(config, power=msgspec.structs.replace(config.power, sources=sources))
     config.power.check()
     config.gateway.check()

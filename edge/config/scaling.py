@@ -11,7 +11,8 @@ from msgspec import Meta
 from edge.config.about import about
 from edge.core.errors import ConfigError
 
-#: Most processes of one entry. A board has few cores, and a typing error must not start a thousand processes.
+#: Largest number of processes of one entry. A board has few cores, and a typing error must not start
+#: a thousand processes.
 MOST = 64
 Number = Annotated[int, Meta(ge=0, le=MOST)]
 Wait = Annotated[float, Meta(ge=0, le=86_400)]

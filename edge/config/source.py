@@ -1,6 +1,6 @@
 """Defines the keys that every power source in `edge.yaml` has.
 
-Each kind of source declares its own record, in the module that reads it. `edge.config` knows no kind;
+Each kind of source declares its own record, in the module that reads this kind of source. `edge.config` knows no kind;
 `edge.config.kinds` finds the record of a kind by its name. The built-in kinds are in `edge/power/sources`.
 """
 
@@ -33,7 +33,7 @@ class SourceConfig(
     ] = None
     unknown: Annotated[
         Unknown | None,
-        about("what a failed reading counts as: low, stop or normal; default: policy.unknown", example="low"),
+        about("what a failed reading counts as: low, stop or normal; default: power.policy.unknown", example="low"),
     ] = None
 
     @property
@@ -57,7 +57,7 @@ class SourceConfig(
         """Return (field, noun, name) for each thing that only one source may read: `("pin", "pin", "6")` for a GPIO."""
         return ()
 
-    def beside(self, mqtt: MqttConfig) -> Self:  # noqa: ARG002 - most kinds have nothing to do with it
+    def with_mqtt_defaults(self, mqtt: MqttConfig) -> Self:  # noqa: ARG002 - most kinds have nothing to do with it
         """Return this record with the values that it takes from the section `mqtt` of the file."""
         return self
 

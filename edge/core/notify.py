@@ -46,14 +46,14 @@ def ping_every_s(env: Mapping[str, str] | None = None) -> float | None:
 
 
 class Pinger:
-    """Pings the watchdog from its own thread while `well()` returns True.
+    """Pings the watchdog from its own thread while `healthy()` returns True.
 
-    It serves a process whose main thread may be busy for hours. `well` runs in the thread of the pinger and must not
+    It serves a process whose main thread may be busy for hours. `healthy` runs in the thread of the pinger and must not
     block. The thread wakes up twice in a watchdog period, and does not exist without a watchdog.
     """
 
-    def __init__(self, well: Callable[[], bool], *, every_s: float | None = None) -> None:
-        self._well = well
+    def __init__(self, healthy: Callable[[], bool], *, every_s: float | None = None) -> None:
+        self._healthy = healthy
         self._every_s = ping_every_s() if every_s is None else every_s
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
@@ -65,12 +65,12 @@ class Pinger:
             self._thread.start()
 
     def stop(self) -> None:
-        """End the thread, after a ping that it is sending now."""
+        """End the thread. If it is sending a ping, wait for that."""
         self._end.set()
         if self._thread is not None:
             self._thread.join()
 
     def _run(self, every_s: float) -> None:
         while not self._end.wait(every_s):
-            if self._well():
+            if self._healthy():
                 alive()

@@ -90,7 +90,7 @@ class Board:
         return self._power.read()
 
     def workers(self) -> list[WorkerStatus]:
-        """Return the status of each worker whose process is alive, by name.
+        """Return the status of each worker whose process is alive, sorted by name.
 
         The file of a worker whose process has ended is ignored.
         """

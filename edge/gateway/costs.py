@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 #: Weight of a new run in the mean, once there are many runs.
 _WEIGHT = 0.2
 _SAVE_EVERY_S = 600.0
-#: Most kinds that are remembered. The kind that was learned first is forgotten first.
+#: Largest number of kinds that are remembered. The kind that was learned first is forgotten first.
 _MOST = 1000
 
 

@@ -24,7 +24,8 @@ from edge.wire import FileView
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: Most uploads that are received at once. Each needs a thread for its writes, and a part of the card's speed.
+#: Largest number of uploads that are received at once. Each needs a thread for its writes, and a part of the
+#: card's speed.
 AT_ONCE = 8
 _BLOCK_BYTES = 1 << 18  # written and hashed in one call
 

@@ -25,7 +25,7 @@ from edge.wire import SchedulePage, ScheduleView, SlotView
 
 #: How many next times and how many last slots the answer for one schedule has.
 NEXT, SLOTS = 5, 20
-#: Most schedules of one board. Each needs a row, and a record of its slots.
+#: Largest number of schedules of one board. Each needs a row, and a record of its slots.
 MOST_SCHEDULES = 100_000
 _NO_CLOCK = "the board does not know the time yet: slots wait until its clock can be trusted"
 

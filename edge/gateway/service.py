@@ -298,7 +298,7 @@ class Appliance:
             return await self._with_family(job, result=result)
         if job.waits:
             return await self._with_family(job)
-        kinds, only = self.outbox.routing.routes.beside(job.task)
+        kinds, only = self.outbox.routing.routes.kinds_sharing(job.task)
         return await self._with_family(job, ahead=self.outbox.reader.ahead(job, tasks=kinds, only=only))
 
     async def _with_family(self, job: JobRow, *, ahead: int | None = None, result: Result | None = None) -> JobView:
@@ -321,7 +321,7 @@ class Appliance:
         """Return a page of the jobs that run after `job`, sorted by id. Leave out jobs that this caller may not see."""
 
         def look(ledger: LedgerReader) -> list[tuple[JobRow, tuple[str, ...], int]]:
-            found = ledger.followers(job.id, after=after, limit=limit + 1)
+            found = ledger.followers(job.id, after_id=after, limit=limit + 1)
             return [
                 (row, tuple(edge.parent for edge in ledger.edges(row.id)), ledger.follower_count(row.id))
                 for row in found

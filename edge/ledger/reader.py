@@ -35,7 +35,7 @@ from edge.schedule.later import USUAL_PRIORITY
 
 #: The largest count of jobs ahead. Counting more would delay other queries, and nobody needs the exact number.
 AHEAD_MOST = 5_000
-#: SQL condition of open jobs. A damaged state counts as open: the result of the job sets the right state later.
+#: SQL condition of open jobs. A damaged state counts as open, because the result of the job sets the right state later.
 IS_OPEN = "state NOT IN ('succeeded', 'failed', 'cancelled')"
 #: SQL condition of a finished job whose result no waiting job needs.
 _UNNEEDED = (
@@ -51,7 +51,8 @@ READ_BYTES = 2 << 20
 class LedgerReader:
     """Queries the ledger over one connection. Not thread-safe. All methods raise StorageError.
 
-    Each method needs one or a few short indexed statements, except `page` with a filter that matches few jobs.
+    Most methods need one or a few short indexed statements. `page` with a filter that matches few jobs, `open_kinds`,
+    `wanted_files` and `problems` may read much more.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -118,8 +119,8 @@ class LedgerReader:
         """
         return self._bounded("state = 'accepted' AND seq > ? ORDER BY seq LIMIT ?", after_seq, limit, index="job_state")
 
-    def unpublished_beside(self, lanes: Iterable[Lane], *, after_seq: int, limit: int) -> list[JobRow]:
-        """Return jobs as `unpublished` does, but only those of usual priority that are in none of `lanes`."""
+    def unpublished_outside(self, lanes: Iterable[Lane], *, after_seq: int, limit: int) -> list[JobRow]:
+        """Return jobs as `unpublished` does, but only those of default priority that are in none of `lanes`."""
         wheres, values = (
             [f"state = 'accepted' AND seq > ? AND priority = {USUAL_PRIORITY}"],
             list[SqlValue]([after_seq]),
@@ -142,7 +143,7 @@ class LedgerReader:
         )
 
     def ranked_kinds(self) -> list[tuple[str, Power, int]]:
-        """Return kind, power class and priority of the unpublished jobs that have not the usual priority."""
+        """Return kind, power class and priority of the unpublished jobs whose priority is not the default."""
         rows = self._query(
             "SELECT DISTINCT task, power, priority FROM job INDEXED BY job_ranked"
             f" WHERE state = 'accepted' AND priority <> {USUAL_PRIORITY}"
@@ -155,7 +156,10 @@ class LedgerReader:
         return [(job_id, task, POWERS.get(power, Power.NORMAL)) for job_id, task, power in rows]
 
     def open_kinds(self) -> tuple[OpenKind, ...]:
-        """Return the open jobs by kind and power class, the largest group first. Reads an index entry of each job."""
+        """Return the number of accepted and queued jobs of each kind and power class, the largest group first.
+
+        Jobs that wait or retry are not counted. Reads an index entry of each counted job.
+        """
         rows = self._query(
             "SELECT task, power, count(*) FROM job WHERE state IN ('accepted', 'queued')"
             " GROUP BY task, power ORDER BY 3 DESC, task, power"
@@ -180,8 +184,8 @@ class LedgerReader:
     def ahead(self, job: JobRow, *, tasks: Collection[str] = (), only: bool = False, most: int = AHEAD_MOST) -> int:
         """Return how many open jobs of the same power class run before `job`, at most `most`.
 
-        With `only`, the kinds in `tasks` count. Without it, all other kinds count. So the caller can choose the kinds
-        of one queue, which belong to one pool.
+        If `only`, count the jobs of the kinds in `tasks`; else count the jobs of all kinds except these. So the caller
+        can choose the kinds of one queue, which belong to one pool.
         """
         marks = ", ".join("?" * len(tasks))
         kinds = f"AND task {'IN' if only else 'NOT IN'} ({marks})" if tasks or only else ""
@@ -237,7 +241,10 @@ class LedgerReader:
         return first[0], first[1]
 
     def next_due_of(self, classes: Iterable[Power], *, trusted: bool) -> tuple[float | None, ...]:
-        """Return as `next_due` for jobs of these power classes. If the clock is not `trusted`, only for delays."""
+        """Do the same as `next_due`, for jobs of these power classes only.
+
+        If the clock is not `trusted`, return one entry: that of the jobs with a delay.
+        """
         powers = ", ".join(f"'{power.value}'" for power in classes) or "''"
         return tuple(
             self._query(
@@ -266,11 +273,11 @@ class LedgerReader:
         return list(self._rows("(cancel OR remove) ORDER BY seq", columns=LEAN, index="job_asked"))
 
     def finished(self, *, limit: int) -> list[JobRow]:
-        """Return finished jobs without a request to remove that no waiting job needs, oldest first."""
+        """Return finished jobs, oldest first, that nobody asked to remove and whose result no waiting job needs."""
         where = f"NOT remove AND {_UNNEEDED}"
         return self._merged([state.value for state in sorted(FINAL)], where, order="ASC", limit=limit)
 
-    def open_by_id(self, prefix: str) -> dict[str, bool]:
+    def ids_with_prefix(self, prefix: str) -> dict[str, bool]:
         """Return the ids that begin with `prefix` (at least one character). The value is True if the job is open."""
         after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
         rows = self._query(f"SELECT id, {IS_OPEN} FROM job WHERE id >= ? AND id < ?", prefix, after)
@@ -287,7 +294,7 @@ class LedgerReader:
         return next(self._rows(where, submitter, unique_key, index="job_unique"), None)
 
     def edges(self, child: str) -> list[Edge]:
-        """Return the jobs that `child` waits for or waited for, in the order of its submission."""
+        """Return the jobs that `child` waits for or waited for, in the order in which its submission named them."""
         rows = self._query("SELECT parent, outcome, anyway FROM after WHERE child = ? AND n >= 0 ORDER BY n", child)
         return [Edge(parent, outcome or "", bool(anyway)) for parent, outcome, anyway in rows]
 
@@ -295,13 +302,13 @@ class LedgerReader:
         """Return True while results of other jobs must still be put into the arguments of `child`."""
         return bool(self._query("SELECT 1 FROM after WHERE child = ? AND n = -1 AND outcome IS NULL", child))
 
-    def followers(self, parent: str, *, after: str = "", limit: int = 50) -> list[JobRow]:
-        """Return the jobs that run after `parent`, in the order of their ids, beginning behind the id `after`."""
+    def followers(self, parent: str, *, after_id: str = "", limit: int = 50) -> list[JobRow]:
+        """Return the jobs that run after `parent`, sorted by id, beginning with the first id after `after_id`."""
         columns = ", ".join(f"job.{name}" for name in LEAN_NAMES)
         rows = self._query(
             f"SELECT {columns} FROM after INDEXED BY after_of JOIN job ON job.id = after.child"
             " WHERE after.parent = ? AND after.child > ? ORDER BY after.child LIMIT ?",
-            *(parent, after, limit),
+            *(parent, after_id, limit),
         )
         return [job_of((*row[:3], b"", *row[3:])) for row in rows]
 
@@ -318,7 +325,7 @@ class LedgerReader:
         return [row[0] for row in rows]
 
     def unfired(self) -> list[tuple[str, str, str]]:
-        """Return child, parent and outcome of each edge whose parent has ended or is gone, but has no outcome yet."""
+        """Return (child, parent, outcome) of each edge that has no outcome although its parent has ended or is gone."""
         return [
             (child, parent, state or GONE)
             for child, parent, state in self._query(

@@ -14,7 +14,8 @@ from edge.core.errors import BadJobId
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _FRESH_KEY = re.compile(r"fresh:([0-9a-f]{2}):[0-9a-f-]{36}")
 _HOUR_S = 3600.0
-_FOLDER_IDS = 4096  # most ids in one folder, because a start of the gateway reads a whole folder of results
+#: Largest number of ids in one folder. It is limited because a start of the gateway reads a whole folder of results.
+_FOLDER_IDS = 4096
 
 
 def is_job_id(text: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-#: Most input files of one job. The number is small because every list of jobs contains their records.
+#: Largest number of input files of one job. The number is small because every list of jobs contains their records.
 MOST_INPUTS = 16
 _LONGEST_NAME_BYTES = 255  # the limit of Linux file systems
 

@@ -14,7 +14,7 @@ from edge.model.job import Retries, TaskName, TimeLimit
 from edge.model.power import Power
 from edge.model.waits import Waits
 
-#: Most jobs that one job may spawn. Its result contains all their ids.
+#: Largest number of jobs that one job may spawn. Its result contains all their ids.
 MOST_CHILDREN = 100_000
 
 _encode = msgspec.json.Encoder(order="deterministic").encode

@@ -35,8 +35,8 @@ RETRY = Backoff(first_s=0.5, most_s=60.0)
 _CONNECT_S = 5.0
 _ANSWER_S = 15.0  # longest wait for the answer to a connect
 _CLOSE_S = 2.0  # longest time to send the last messages
-_REASONS = 8  # most lines in the log about one outage
-_WAITING = 512  # most messages that wait for the thread
+_REASONS = 8  # largest number of lines in the log about one outage
+_WAITING = 512  # largest number of messages that wait for the thread
 _MARGIN_S = 0.05  # paho reads the clock by itself, so the thread wakes a little later than due
 _TAKEN_OVER = 0x8E  # reason code: another connection with the same client id took over
 

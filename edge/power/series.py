@@ -15,7 +15,8 @@ import msgspec
 from edge.model import Reading
 
 SLOT_S = 900
-#: Most slots in one file: a day of 25 hours has 100. The limit keeps a clock that jumps from filling the card.
+#: Largest number of slots in one file: a day of 25 hours has 100. The limit keeps a clock that jumps from
+#: filling the card.
 MOST_SLOTS = 120
 _DAY_S = 86_400.0
 _LARGEST_BYTES = 256 << 10  # largest file that is read; the file of a day has about 10 KB

@@ -1,7 +1,7 @@
 """Reads the output of a running program from the files of its worker: `run/output/WORKER/ID/STREAM/OFFSET`.
 
-Each file begins at the offset in its name. The worker keeps the head and the tail of a stream. If bytes were cut, there
-is a gap between them.
+Each file begins at the offset in its name. The worker keeps the head and the tail of a stream. If bytes were left out,
+there is a gap between them.
 """
 
 from __future__ import annotations

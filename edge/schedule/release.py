@@ -43,7 +43,7 @@ def window(usual: int, ended_lately: int) -> int:
 
 
 def refill(usual: int, ended_lately: int, *, out: int) -> int:
-    """Return how many jobs of usual priority the broker gets now: none until half of those that it has have ended.
+    """Return how many jobs of default priority the broker gets now. It gets none until half of its jobs have ended.
 
     Args:
         usual: the number that the broker has of a lane with slow jobs.

@@ -9,7 +9,7 @@ from typing import TextIO
 
 _COLOURS = {"edge": 1, "broker": 33, "gateway": 36, "governor": 32, "worker": 35}
 _WIDTH = max(map(len, _COLOURS))
-_LONGEST = 64 * 1024  # a longer line is cut
+_LONGEST = 64 * 1024  # a longer line is written in pieces
 
 
 class StackLog:

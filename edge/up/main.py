@@ -34,7 +34,7 @@ def run(
         root: the state folder.
         port: port of the gateway; it overrides ROOT/edge.yaml.
         broker_port: port of the broker; it overrides ROOT/edge.yaml.
-        server: path of another rabbitmq-server than the installed one.
+        server: path of the rabbitmq-server to use instead of the installed one.
 
     Raises:
         UsageError, ConfigError, StackError: the stack cannot run. The message is one line, and nothing is left running.

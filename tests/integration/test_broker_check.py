@@ -1,4 +1,4 @@
-"""Only a queue that does not answer counts as damage of the broker's store; nothing else may cost the store."""
+"""Only a queue that does not answer counts as damage of the broker's store; nothing else may cause its deletion."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.broker
 
 
 def test_a_sound_broker_passes_and_keeps_its_messages(broker: BrokerConfig) -> None:
-    """Empty and full queues answer; the check takes no message, and counts none as delivered."""
+    """Empty queues and a queue with a message answer. The check takes no message, and counts none as delivered."""
     broker_module.check_queues(broker, timeout_s=20.0)
     name = broker_module.queue_name(Power.NORMAL)
     with broker_module.reached(broker) as channel:

@@ -41,7 +41,7 @@ class Watching:
         """The output as text."""
         return self._out.decode(errors="replace")
 
-    def shows(self, text: str) -> None:
+    def wait_for(self, text: str) -> None:
         """Wait until the output has `text`."""
         until(lambda: text in self.out, f"{text!r} is not shown: {self.out[-3000:]!r}")
 
@@ -83,13 +83,13 @@ def test_in_a_pipe_each_change_is_a_line(gateway: RunningGateway) -> None:
     """In a pipe each change is a line, power first; Ctrl-C exits with 0."""
     report_power(gateway.config, PowerState.NORMAL)
     with watching(gateway) as watched:
-        watched.shows("power normal")
+        watched.wait_for("power normal")
         job_id = gateway.submit()
-        watched.shows(f"job {job_id} echo accepted")
+        watched.wait_for(f"job {job_id} echo accepted")
         report_power(gateway.config, PowerState.LOW)
-        watched.shows("power low")
+        watched.wait_for("power low")
         gateway.finish(job_id)
-        watched.shows(f"job {job_id} echo succeeded")
+        watched.wait_for(f"job {job_id} echo succeeded")
         assert watched.leave() == 0
     assert "Traceback" not in watched.out
 
@@ -99,7 +99,7 @@ def test_as_json_each_event_is_a_document(gateway: RunningGateway) -> None:
     with watching(gateway, "--json") as watched:
         until(lambda: len(gateway.gateway.appliance.readers) == 1, "it reads no events")
         job_id = gateway.submit()
-        watched.shows(job_id)
+        watched.wait_for(job_id)
         assert watched.leave() == 0
     first = json.loads(watched.out.splitlines()[0])
     assert (first["about"], first["job"]["id"], first["id"]) == (
@@ -114,21 +114,21 @@ def test_in_a_terminal_it_draws(gateway: RunningGateway) -> None:
     report_power(gateway.config, PowerState.NORMAL)
     waits, ends = gateway.submit(), gateway.submit()
     with watching(gateway, terminal=True) as watched:
-        watched.shows("normal")
-        watched.shows(waits)
-        watched.shows("broker is not reachable")  # the reason why it waits
+        watched.wait_for("normal")
+        watched.wait_for(waits)
+        watched.wait_for("broker is not reachable")  # the reason why it waits
         gateway.finish(ends)
-        watched.shows("succeeded")
+        watched.wait_for("succeeded")
         assert watched.leave() == 0
-    assert "\x1b[?1049l" in watched.out  # back from the other screen
+    assert "\x1b[?1049l" in watched.out  # the alternate screen is left
     assert "Traceback" not in watched.out
 
 
-def test_a_gateway_that_is_not_there_is_one_line(gateway: RunningGateway) -> None:
-    """A missing gateway is one line and exit code 3."""
+def test_a_missing_gateway_is_reported_in_one_line(gateway: RunningGateway) -> None:
+    """A missing gateway is reported in one line, with exit code 3."""
     gateway.stop()
     with watching(gateway) as watched:
         until(lambda: watched._process.poll() is not None, "it does not end")
         assert watched._process.returncode == 3
-        watched.shows("cannot reach the gateway")
+        watched.wait_for("cannot reach the gateway")
     assert len(watched.out.splitlines()) == 1

@@ -411,7 +411,7 @@ def test_a_foreign_page_cannot_make_a_browser_submit(gateway: RunningGateway) ->
 
 
 def test_no_broken_form_is_a_fault_of_the_gateway(gateway: RunningGateway) -> None:
-    """A form that is cut, doubled or changed in any way causes no 5xx."""
+    """A form that is truncated, doubled or changed in any way causes no 5xx."""
     parts = (
         b'--b\r\nContent-Disposition: form-data; name="task"\r\n\r\necho\r\n'
         b'--b\r\nContent-Disposition: form-data; name="args"\r\nContent-Type: application/json\r\n\r\n["x"]\r\n'

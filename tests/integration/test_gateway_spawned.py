@@ -207,7 +207,8 @@ def test_a_node_hands_in_what_it_spawned(gateway: RunningGateway, bearer: dict[s
     assert len(children(gateway, parent)["jobs"]) == 3
     answer = put(gateway, bearer, spawned(parent, ["a", "x"]), parent)
     assert (answer.status, answer.json["code"]) == (409, "key-reused")
-    assert "spawn, call 2 without a key: another task or other arguments" in answer.json["detail"]
+    reason = "spawn, call 2 without a key: it was used before for another task or other arguments"
+    assert reason in answer.json["detail"]
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def leave() -> None:
 
 @task(pool="io")
 def die(job: Job) -> None:
-    """End the process, as crashes do, once others run beside."""
+    """End the process, as crashes do, once other bodies run too."""
     begun(job)
     time.sleep(0.5)
     os._exit(1)

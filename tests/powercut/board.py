@@ -1,4 +1,4 @@
-"""What runs on the board from power-on: `edge up`, and a second worker beside its own.
+"""What runs on the board from power-on: `edge up`, and a second worker in addition to its own.
 
 `python -m tests.powercut.board ROOT [proxied] [alone]`, as PID 2 of a PID namespace of its own. `alone` leaves the
 second worker out.

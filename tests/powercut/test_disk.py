@@ -134,7 +134,7 @@ def test_an_armed_cut_comes_at_its_flush(volume: Volume) -> None:
                 os.fsync(file.fileno())
                 synced += 1
     assert volume.disk.traffic().dead
-    assert volume.cut(0) == volume.cut(1), "the armed cut stands"
+    assert volume.cut(0) == volume.cut(1), "a second cut changed the armed one"
     volume.detach()
     volume.attach()
     assert path.stat().st_size >= synced * 4096

@@ -41,8 +41,9 @@ class _Meter:
 def backup(session: Session, *, file: Path, force: bool) -> int:
     """Pack this board's ledger, open jobs, results, checkpoints, tokens and configuration into FILE.
 
-    The board keeps running meanwhile. If the name of FILE ends in gz, it is compressed. The file contains tokens, and
-    arguments and results of jobs: keep it as safe as the board. A job of plain Celery is in it only if it has ended.
+    The board keeps running meanwhile. FILE is compressed if its name ends in gz. It contains tokens, and arguments and
+    results of jobs: keep it as safe as the board. It contains a job of a plain Celery client only if that job has
+    ended.
     """
     from edge.backup import pack  # needs the device extra, which a client does not have
 
@@ -66,9 +67,9 @@ def backup(session: Session, *, file: Path, force: bool) -> int:
     "--root",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="State root that holds its own edge.yaml, as with `edge up`. [default: the root in edge.yaml]",
+    help="State root in which edge.yaml lies, as with `edge up`. [default: the root in edge.yaml]",
 )
-@click.option("--set-aside", is_flag=True, help="Move the present state to a folder before-restore-N first.")
+@click.option("--set-aside", is_flag=True, help="First move the present state to a folder named before-restore-N.")
 @click.option("--keep-tokens", is_flag=True, help="Keep the tokens that are valid now, in addition to the backup's.")
 @common
 @pass_session
@@ -106,7 +107,7 @@ def restore(session: Session, *, file: Path, root: Path | None, set_aside: bool,
         jobs, still = done.manifest.jobs, done.manifest.open_jobs
         click.echo(f"{layout.root}: {jobs} jobs, {still} of them open, as of {output.when(done.manifest.made_at)}")
     if done.aside is not None:
-        output.note(f"the state from before is in {done.aside}")
+        output.note(f"the previous state is in {done.aside}")
     if done.config is not None:
         output.note(f"the backup's configuration is in {done.config}")
     sys.stdout.flush()

@@ -94,7 +94,7 @@ def allow(session: Session, *, name: str, scopes: tuple[str, ...]) -> int:
 @common
 @pass_session
 def list_tokens(session: Session) -> int:
-    """List all tokens by name, with their scopes."""
+    """List all tokens, sorted by name, with their scopes."""
     tokens = _tokens(session.board().config).list()
     if session.as_json:
         output.document([{"name": t.name, "scopes": t.scopes, "created_at": t.created_at} for t in tokens])

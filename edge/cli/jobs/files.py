@@ -57,9 +57,9 @@ def _bar(name: str) -> Iterator[Callable[[int, int], None] | None]:
     console = Console(stderr=True)
     progress = Progress(TextColumn("{task.description}"), BarColumn(), *columns, console=console, transient=True)
     with progress:
-        row = progress.add_task(f"reads {escape(name[:40])}", total=None)
+        row = progress.add_task(f"reading {escape(name[:40])}", total=None)
 
         def show_progress(sent: int, size: int) -> None:
-            progress.update(row, description=f"sends {escape(name[:40])}", completed=sent, total=size)
+            progress.update(row, description=f"sending {escape(name[:40])}", completed=sent, total=size)
 
         yield show_progress

@@ -101,7 +101,7 @@ class ArgumentsCommand(click.Command):
     metavar="WHEN",
     help="Start it at this time: 17:30, '2026-12-24 17:30' (this computer's time), or RFC 3339 with an offset.",
 )
-@click.option("--priority", type=click.IntRange(0, 9), metavar="0-9", help="Higher ones start first; 5 is usual.")
+@click.option("--priority", type=click.IntRange(0, 9), metavar="0-9", help="Higher ones start first; default 5.")
 @click.option("--unique-key", metavar="TEXT", help="If a job with this key is open, return that job instead.")
 @click.option("--after", multiple=True, metavar="ID", help="Start it when this job has ended; may be repeated.")
 @click.option(

@@ -82,7 +82,7 @@ def deploy(
         raise UsageError("Ansible is not installed on this machine: pipx install ansible-core (2.16 or later)")
     name, host = _host(head)
     values: JsonObject = {
-        # These scopes are only a default. If a person has changed them on the board since, theirs stay.
+        # These scopes are only a default. If a person has changed them on the board since, the changed scopes stay.
         "edge_tokens": [{"name": own_name(), "scopes": ["submit", "read"], "keep_scopes": True}],
         "edge_keep_config": True,
     }
@@ -110,9 +110,10 @@ def deploy(
 
 
 def _environment(config: Path) -> dict[str, str]:
-    """Return the environment for Ansible, which refuses a locale that is not UTF-8. The roles need HOME and PWD.
+    """Return the environment for Ansible. The roles need HOME and PWD.
 
-    ssh sends the locale to the board, and the board may lack this machine's locale.
+    LC_ALL is a locale with UTF-8, because Ansible needs one. It is not this machine's own locale, because ssh sends it
+    to the board, which may lack that locale.
     """
     return {
         **os.environ,
@@ -181,7 +182,10 @@ def _source(folder: Path) -> Path:
 
 
 def _show_access(session: Session, name: str, values: JsonObject) -> None:
-    """Show how this machine reaches the board. Write it to client.yaml, unless that file exists."""
+    """Show how this machine reaches the board. Write it to client.yaml, unless that file exists.
+
+    With `edge_client_folder` set, client.yaml is not written either.
+    """
     folder = config_folder()
     tls = values.get("edge_tls") != "none"
     lines = [f"url: {'https' if tls else 'http'}://{name}:{values.get('edge_gateway_port', 8420)}"]
@@ -202,5 +206,6 @@ def _show_access(session: Session, name: str, values: JsonObject) -> None:
     own = own_name()
     expected = "edge_client_folder" not in values and any(token["name"] == own for token in values["edge_tokens"])
     if expected and not (folder / files["token_file"]).exists():
-        output.note(f"the board made the token {own!r} before, and it is not here; to get a new one, run there:")
-        output.note(f"  sudo edge token revoke {own}    and deploy again")
+        output.note(f"the board has a token {own!r} already, but its file is not on this machine; for a new one run")
+        output.note(f"  sudo edge token revoke {own}")
+        output.note("on the board, then deploy again")

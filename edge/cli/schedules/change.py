@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 @click.option(
     "--power", type=click.Choice(["always", "normal", "surplus"]), metavar="CLASS", help="See `edge submit --help`."
 )
-@click.option("--priority", type=click.IntRange(0, 9), metavar="N", help="0 to 9, higher first; 5 is usual.")
+@click.option("--priority", type=click.IntRange(0, 9), metavar="N", help="0 to 9, higher first; default 5.")
 @click.option("--retries", type=click.IntRange(0, 100), metavar="N", help="Run it again up to N times if it fails.")
 @click.option("--time-limit", type=Number(min=0, min_open=True), metavar="SECONDS", help="End a job that runs longer.")
 @click.option("--deadline", type=Duration(), metavar="TIME", help="See `edge submit --help`.")

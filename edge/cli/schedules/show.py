@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @common
 @pass_session
 def list_schedules(session: Session) -> int:
-    """List the schedules by name. With --json there is one document a line."""
+    """List the schedules, sorted by name. With --json there is one document a line."""
     with session.client() as client:
         found = client.schedules.list()
         if session.as_json:
@@ -79,6 +79,6 @@ def _slot(slot: SlotView) -> tuple[str, str, str, str]:
 
 
 def _json(value: object) -> str:
-    import msgspec  # not loaded for --help
+    import msgspec  # imported here, so that --help does not load it
 
     return msgspec.json.encode(value).decode()

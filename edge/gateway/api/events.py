@@ -38,7 +38,8 @@ HEARTBEAT_S = 60.0
 _SLOW_S = 15.0
 _LINGER_S = 30.0
 _RETRY_MS = 1000
-#: Most readers that get output at once. Each needs its own inotify instance, and the kernel allows a user only few.
+#: Largest number of readers that get output at once. Each needs its own inotify instance, and the kernel allows
+#: a user only few.
 _MOST_PRINTED = 32
 _TOPICS = tuple(each for each in About if each not in {About.RESET, About.DROPPED})
 

@@ -20,7 +20,7 @@ from edge.ledger.rows import JobRow
 from edge.results.kept_output import kept
 from edge.results.output import OutputFiles, Run
 
-#: Most outputs that clients follow at once.
+#: Largest number of outputs that clients follow at once.
 _MOST = 32
 _SLOW_S = 30.0
 _HEADERS = {"X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff", hdrs.CACHE_CONTROL: "no-store"}

@@ -130,7 +130,7 @@ def table(appliance: Appliance) -> list[Route]:
             problems=_MISSING,
         ),
         Route(
-            *("GET", "/v1/jobs/{id}/followers", "The jobs that run after a job, by id", jobs.followers, READERS),
+            *("GET", "/v1/jobs/{id}/followers", "The jobs that run after a job, sorted by id", jobs.followers, READERS),
             query=FollowerQuery,
             answers=(Answer(HTTPStatus.OK, "A page; each job with what it runs after", FollowerPage),),
             problems=_MISSING,
@@ -178,7 +178,7 @@ def table(appliance: Appliance) -> list[Route]:
                 Answer(
                     HTTPStatus.OK,
                     "The bytes from `offset` on, as far as they are kept without a gap. `Edge-Offset` is the offset of "
-                    "the first one. If bytes were cut after them, `Edge-Next` is the next offset. With `follow` the "
+                    "the first one. If bytes are missing after them, `Edge-Next` is the next offset. With `follow` the "
                     "answer grows until the job has ended, or for gateway.max_wait_s.",
                     media="text/plain",
                     headers={"Edge-Offset": "offset of the first byte"},
@@ -275,7 +275,7 @@ def _schedule_routes(schedules: ScheduleRoutes) -> list[Route]:
     nothing = Body(Nothing, JOB_MEDIA, "An empty object: {}.", required=False)
     return [
         Route(
-            *("GET", "/v1/schedules", "List periodic jobs, by name", schedules.list, READERS),
+            *("GET", "/v1/schedules", "List periodic jobs, sorted by name", schedules.list, READERS),
             query=ScheduleQuery,
             answers=(
                 Answer(

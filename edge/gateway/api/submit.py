@@ -34,7 +34,7 @@ _SMALL_BYTES = 4096
 _LINES = 200  # lines of a batch that are checked in one call of a thread
 #: Answers to new jobs within this time share one snapshot of the board. A snapshot costs a sixth of a submit.
 _SAME_BOARD_S = 0.05
-#: Most batches of the largest size that are in memory at once. A decoded batch takes several times its bytes.
+#: Largest number of full-size batches that are in memory at once. A decoded batch takes several times its bytes.
 _BATCHES = 2
 
 _encode = msgspec.json.Encoder().encode

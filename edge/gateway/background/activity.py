@@ -27,7 +27,8 @@ _DAY_S = 86_400
 _KEEP_DAYS = 32
 _MOST_FILES = 40
 _LARGEST_BYTES = 128 << 10
-#: Most pairs of kind and submitter in the receipts of one day. The jobs of all further pairs share one line.
+#: Largest number of pairs of kind and submitter in the receipts of one day. The jobs of all further pairs share
+#: one line.
 _MOST_PAIRS = 200
 _OTHERS = "(others)"
 _MOST_JOBS = 1 << 40  # a slot that counts more is damaged

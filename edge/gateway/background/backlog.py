@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 #: Shortest time between two writes. Each write wakes the governor.
 EVERY_S = 1.0
-#: Most groups of kind and power class in a report. The largest groups come first.
+#: Largest number of groups of kind and power class in a report. The largest groups come first.
 _MOST_ROWS = 200
 
 

@@ -16,7 +16,7 @@ from edge.ledger.writer import LedgerWriter
 
 log = logging.getLogger(__name__)
 
-#: Most jobs in one commit. It is small enough that submitters, which wait for the commit, do not notice it.
+#: Largest number of jobs in one commit. It is small, because submitters wait for the commit and must not notice it.
 _AT_ONCE = 1000
 _AGAIN_S = 30.0
 

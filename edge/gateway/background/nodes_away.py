@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 #: A node that is late by more than this is missing for another reason than its sleep.
 _LATE_S = 3600.0
-#: Most nodes that are remembered. Few are expected, because each node needs a token that an admin made.
+#: Largest number of nodes that are remembered. Few are expected, because each node needs a token that an admin made.
 _MOST = 256
 
 

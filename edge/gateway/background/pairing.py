@@ -27,7 +27,7 @@ class Pairings:
     """Holds the pairing requests, and the HTTP requests that wait for their outcome. Belongs to the event loop.
 
     The commands on the board (`edge token`) read the pairing requests from a file. To approve one they write its token
-    to the token file, then an approval file beside the file of requests. The gateway sees that file and wakes the
+    to the token file, then an approval file next to the file of requests. The gateway sees that file and wakes the
     waiting HTTP request.
     """
 

@@ -21,7 +21,7 @@ from edge.core.watch import On, Watch
 from edge.results.output import STREAMS
 from edge.wire import About, Event, OutputChange
 
-#: Most bytes of text in one event.
+#: Largest number of bytes of text in one event.
 TEXT_BYTES = 4096
 #: Shortest time between two reads. Each read makes at most one event for each stream of a job.
 EVERY_S = 0.25
@@ -71,7 +71,7 @@ class Printed:
         self._watch.close()
 
     def _readable(self) -> None:
-        """Read at once after a rest, else `EVERY_S` after the last read.
+        """Read at once after a pause, else `EVERY_S` after the last read.
 
         Until then the watch is off, so that a program that prints all the time does not wake the loop.
         """

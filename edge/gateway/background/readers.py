@@ -14,11 +14,11 @@ from edge.gateway.background.status_watch import StatusWatch
 from edge.model import JobState
 from edge.wire import About, Event
 
-#: Events within this time are written together. The first one after a rest goes out at once.
+#: Events within this time are written together. The first one after a pause goes out at once.
 _GATHER_S = 0.2
-_AT_ONCE = 500  # most events in one write
+_AT_ONCE = 500  # largest number of events in one write
 _AT_ONCE_BYTES = 32 << 10  # half of the bytes that a transport buffers before its writer has to wait
-#: After this number of events that its filter left out, a reader gets its position, so that it can resume from there.
+#: A reader whose filter has left out this number of events gets its position, so that it can resume from there.
 _MARK_EVERY = 1000
 
 
@@ -31,7 +31,7 @@ class FellBehind(EdgeError, RuntimeError):
 
 
 class View(msgspec.Struct, frozen=True):
-    """The filter of one reader: the events that it wants and may see. An empty set filters nothing."""
+    """The filter of one reader: the events that it wants and may see. An empty set lets every event pass."""
 
     about: frozenset[About] = frozenset()
     jobs: frozenset[str] = frozenset()
@@ -182,7 +182,7 @@ class Readers:
                 if not self._followers:
                     self._watch.start()
             except OSError:
-                self._left(reader)
+                self._remove(reader)
                 raise
         else:
             self._readers.add(reader)
@@ -191,7 +191,7 @@ class Readers:
         try:
             yield reader, missing
         finally:
-            self._left(reader)
+            self._remove(reader)
 
     @contextmanager
     def following(self, follower: Callable[[Event | None], None]) -> Iterator[None]:
@@ -209,7 +209,7 @@ class Readers:
         finally:
             self._followers -= 1
             self._journal.unfollow(follower)
-            self._rest()
+            self._stop_if_unused()
 
     def close(self) -> None:
         """End all streams, because the gateway stops."""
@@ -217,13 +217,13 @@ class Readers:
         for reader in self._readers:
             reader.close()
 
-    def _left(self, reader: Reader) -> None:
+    def _remove(self, reader: Reader) -> None:
         self._readers.discard(reader)
         if not self._readers:
             self._journal.unlisten()
-        self._rest()
+        self._stop_if_unused()
 
-    def _rest(self) -> None:
+    def _stop_if_unused(self) -> None:
         """Stop watching if there are neither readers nor followers."""
         if not self._readers and not self._followers:
             self._watch.stop()

@@ -76,7 +76,7 @@ class Release:
         self._out_by_kind: Counter[str] = Counter()
         self._paces: defaultdict[str, Pace] = defaultdict(Pace)
         self._starts: dict[str, deque[float]] = {kind: deque(maxlen=100_000) for kind in self._limits}
-        self._head = 0  # all jobs of usual priority up to this number (`seq`) are out, or their lane is in `_behind`
+        self._head = 0  # all jobs of default priority up to this number (`seq`) are out, or their lane is in `_behind`
         #: Lanes with jobs that are not out. For each priority: all jobs of the lane up to this number (`seq`) are out.
         self._behind: defaultdict[Lane, dict[int, int]] = defaultdict(dict)
         self._failed = False  # the last `next` could not read the ledger to the end
@@ -144,7 +144,7 @@ class Release:
     def came(self, jobs: Iterable[JobRow]) -> None:
         """Note jobs that may be published now.
 
-        Needed for a job with another priority than the usual one, and for a job before those that were read already.
+        Needed for a job with another priority than the default, and for a job before those that were read already.
         `next` finds all others by itself.
         """
         with self._lock:
@@ -248,7 +248,7 @@ class Release:
             if task in self._limits:
                 found = Lane(queue, power, frozenset({task}), True, task)
             else:
-                kinds, only = routes.beside(task)
+                kinds, only = routes.kinds_sharing(task)
                 limited = frozenset(self._limits)
                 found = Lane(queue, power, kinds - limited if only else kinds | limited, only)
             if len(self._lanes) > MOST:  # spawned jobs may have any name of a kind, so the number has no other bound
@@ -350,7 +350,7 @@ class Release:
             wanted = limit - len(taken)
             full = [lane for lane, cursors in self._behind.items() if USUAL_PRIORITY in cursors]
             if full:
-                found = reader.unpublished_beside(full, after_seq=self._head, limit=wanted)
+                found = reader.unpublished_outside(full, after_seq=self._head, limit=wanted)
             else:
                 found = reader.unpublished(after_seq=self._head, limit=wanted)
             for job in found:

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 _SOON_S = 60.0
 _DAY_S = 86_400.0
-BATCH = 500  # most jobs that are removed at once
+BATCH = 500  # largest number of jobs that are removed at once
 
 
 class Retention:

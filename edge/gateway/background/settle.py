@@ -228,7 +228,7 @@ class Settler:
         announced.spawned.update(self._spawned.all())
         with LedgerReader.open(self._layout.ledger) as ledger:
             for shard, names in self._results.shards():
-                self._compare(names, ledger.open_by_id(shard.name), announced)
+                self._compare(names, ledger.ids_with_prefix(shard.name), announced)
             announced.attempts = ledger.open_among(self._attempts.ids())
             for job in ledger.asked():
                 if job.remove and self._results.removed(job.id):

@@ -30,7 +30,7 @@ from edge.wire import StartInterval
 
 log = logging.getLogger(__name__)
 
-#: Most jobs whose prediction is remembered until they start. The oldest is forgotten first.
+#: Largest number of jobs whose prediction is remembered until they start. The oldest is forgotten first.
 _MOST = 5000
 _SAVE_EVERY_S = 3600.0
 _SAME_S = 2.0  # jobs accepted within this time get the same prediction

@@ -23,7 +23,7 @@ from edge.wire import ScheduleChange, ScheduleDeed
 
 log = logging.getLogger(__name__)
 
-#: Most schedules in one commit. It is small enough that submitters, which wait for the commit, do not notice it.
+#: Largest number of schedules in one commit. It is small, because submitters wait for the commit.
 _AT_ONCE = 200
 _COMMIT_S = 0.05  # time limit of one commit: after a long time without power each schedule may have many slots
 _AGAIN_S = 30.0

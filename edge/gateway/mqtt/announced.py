@@ -19,7 +19,7 @@ from edge.core import durable
 from edge.gateway.mqtt.entities import Topics
 
 _MACHINE_ID = Path("/etc/machine-id")
-_MOST_OLD = 8  # most former places that are remembered; beyond that the oldest is forgotten
+_MOST_OLD = 8  # largest number of former places that are remembered; beyond that the oldest is forgotten
 
 
 class Place(msgspec.Struct, frozen=True):

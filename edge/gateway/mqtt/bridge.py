@@ -38,7 +38,7 @@ from edge.wire import Event
 _GATHER_S, _LOOK_EVERY_S = 0.2, 1.0
 #: Wait after an unexpected error.
 _AGAIN_S = 10.0
-#: Most received messages that wait for the event loop. Further ones are dropped.
+#: Largest number of received messages that wait for the event loop. Further ones are dropped.
 _WAITING = 256
 #: Random delay before the answer to a Home Assistant that has started, so that boards do not all answer at once.
 _BIRTH_S = (0.1, 1.0)

@@ -1,4 +1,4 @@
-"""Decides when changed values are published: at once after a rest, but no more often than the limit of each value.
+"""Decides when changed values are published: at once after a pause, but no more often than the limit of each value.
 
 All values are published together. A number counts as changed if it differs by more than the noise of a sensor.
 """

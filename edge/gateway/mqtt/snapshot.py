@@ -14,7 +14,7 @@ from edge.model import PowerState, Reading, RunningJob
 from edge.power.governor import pause
 from edge.wire import BrokerState, JobChange
 
-#: Most characters of a state in Home Assistant.
+#: Largest number of characters of a state in Home Assistant.
 _LONGEST = 255
 _NONE = "none"
 #: Several sources may report one quantity. This function makes the one value that the board shows.

@@ -30,8 +30,8 @@ from edge.wire import KEY_RULE, BatchItem, is_key
 
 #: Largest message with a job. Larger jobs must be submitted by HTTP.
 MAX_BYTES = 65_536
-_AT_ONCE = 64  # most messages that are processed at the same time
-_LONGEST = 500  # most characters of the reason in a refusal
+_AT_ONCE = 64  # largest number of messages that are processed at the same time
+_LONGEST = 500  # largest number of characters of the reason in a refusal
 _encode = msgspec.json.Encoder().encode
 
 

@@ -1,4 +1,7 @@
-"""Removes the messages of this board that a broker keeps, over a connection that ends once the broker has confirmed."""
+"""Removes the retained messages of this board from a broker.
+
+The connection for this ends once the broker has confirmed all removals, or after `PATIENCE_S`.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,8 @@ class _Removal:
 
     def up(self) -> None:
         if self.connection is not None:
-            # An empty retained message removes the retained one. With the discovery document, Home Assistant removes
-            # the device.
+            # An empty retained message removes the retained one. When the discovery document is removed, Home Assistant
+            # removes the device.
             empty = (Publication(topic, b"", retain=True, sure=True) for topic in self._topics)
             self.connection.publish(*empty)
 

@@ -15,7 +15,7 @@ from edge.core.errors import StorageError
 from edge.core.text import seconds
 from edge.gateway.http.auth import Authenticator
 from edge.gateway.http.problems import BadRequest, Busy
-from edge.gateway.page.rendering import Rendering, see
+from edge.gateway.page.rendering import Rendering, redirect
 from edge.gateway.page.visit import Visit
 from edge.gateway.service import Appliance
 from edge.gateway.views import Views
@@ -130,12 +130,12 @@ class BoardView:
             expected = "expected a duration from a second to a year, such as 30s, 20m, 2h or 3d"
             raise BadRequest(f"pause for {text[:40]!r}: {expected}")
         await self._order(resume=False, for_s=for_s, by=visit.caller.name)
-        return see("/")
+        return redirect("/")
 
     async def resume(self, visit: Visit) -> web.StreamResponse:
         """End a pause that was set by hand. Raises Busy, StorageError."""
         await self._order(resume=True, for_s=None, by=visit.caller.name)
-        return see("/")
+        return redirect("/")
 
     async def _order(self, *, resume: bool, for_s: float | None, by: str) -> None:
         """Send the order to the governor and return when it is carried out. Raises Busy, StorageError."""

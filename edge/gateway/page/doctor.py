@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import web
 
 from edge.gateway.http.problems import Busy
-from edge.gateway.page.rendering import Rendering, see
+from edge.gateway.page.rendering import Rendering, redirect
 from edge.gateway.page.visit import Visit
 
 _RUN_S = 60.0
@@ -55,7 +55,7 @@ class DoctorView:
             self._at = time.time()
         finally:
             self._running = False
-        return see("/doctor")
+        return redirect("/doctor")
 
 
 async def _findings(config_path: Path | None) -> tuple[Finding, ...]:

@@ -15,7 +15,7 @@ from edge.core.values import JsonObject, JsonValue
 from edge.gateway.api.jobs import JobRoutes, WaitQuery
 from edge.gateway.http.problems import BadRequest, Forbidden
 from edge.gateway.http.route import Call, read_query
-from edge.gateway.page.rendering import Rendering, see
+from edge.gateway.page.rendering import Rendering, redirect
 from edge.gateway.page.visit import Visit
 from edge.gateway.service import Appliance
 from edge.ledger.rows import JobRow
@@ -97,13 +97,13 @@ class OneJobView:
         row = await self._row_to_end(visit)
         if not row.state.final:  # it may have ended since the page was loaded
             await self._appliance.endings.end(row, if_open=True, if_final=False)
-        return see(f"/jobs/{row.id}")
+        return redirect(f"/jobs/{row.id}")
 
     async def remove(self, visit: Visit) -> web.StreamResponse:
         """Remove the job's result and files. Raises as `show`, and Forbidden."""
         row = await self._row_to_end(visit)
         left = await self._appliance.endings.end(row, if_open=False, if_final=True)
-        return see("/jobs" if left is None else f"/jobs/{row.id}")
+        return redirect("/jobs" if left is None else f"/jobs/{row.id}")
 
     async def again(self, visit: Visit) -> web.StreamResponse:
         """Submit a new job with the same kind, arguments, files and limits."""
@@ -126,7 +126,7 @@ class OneJobView:
         (answer,) = await self._appliance.accept([new])
         if isinstance(answer, EdgeError):
             raise answer
-        return see(f"/jobs/{answer.job.id}")
+        return redirect(f"/jobs/{answer.job.id}")
 
     def _row(self, visit: Visit) -> JobRow:
         """Return the row of the job in the address. Raises UnknownJob, JobGone, StorageError."""

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from edge.gateway.http.problems import BadRequest
 from edge.gateway.page.filters import STATES, Filters
-from edge.gateway.page.rendering import Rendering, see
+from edge.gateway.page.rendering import Rendering, redirect
 from edge.gateway.page.visit import Visit
 from edge.gateway.service import Appliance
 from edge.gateway.views import Views
@@ -103,7 +103,7 @@ class JobsView:
             await self._appliance.endings.cancel_all(chosen.rows)
         else:
             await self._appliance.endings.remove_all(chosen.rows)
-        return see(f"/jobs?{filters.query}" if filters.any else "/jobs")
+        return redirect(f"/jobs?{filters.query}" if filters.any else "/jobs")
 
     async def _chosen(self, visit: Visit, action: str, filters: Filters, *, top: int | None) -> Chosen:
         narrowed = filters.narrowed(ended=action == "remove")

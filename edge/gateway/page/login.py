@@ -11,7 +11,7 @@ from edge.access.tokens import Scope
 from edge.gateway.http.auth import Authenticator
 from edge.gateway.http.problems import Forbidden, TooOften
 from edge.gateway.http.route import READERS
-from edge.gateway.page.rendering import Rendering, see
+from edge.gateway.page.rendering import Rendering, redirect
 from edge.gateway.page.sessions import Sessions
 from edge.gateway.page.throttle import Throttle
 from edge.gateway.page.visit import Visit
@@ -63,13 +63,13 @@ class LoginView:
         self._throttle.right(address)
         if not set(token.scopes) & READERS:
             raise Forbidden(f"token {token.name!r} has scope {Scope.NODE}: it is for a board, not for a person")
-        answer = see(next_path)
+        answer = redirect(next_path)
         self._sessions.open(answer, token)
         return answer
 
     async def leave(self, _visit: Visit) -> web.StreamResponse:
         """End the session in this browser."""
-        answer = see("/login")
+        answer = redirect("/login")
         self._sessions.close(answer)
         return answer
 

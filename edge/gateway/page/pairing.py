@@ -21,7 +21,7 @@ from edge.core.errors import UsageError, WrongState
 from edge.gateway.http import problems, tls
 from edge.gateway.http.problems import Forbidden
 from edge.gateway.http.route import READERS
-from edge.gateway.page.rendering import Rendering, see
+from edge.gateway.page.rendering import Rendering, redirect
 from edge.gateway.page.sessions import Sessions
 from edge.gateway.page.visit import Visit
 from edge.gateway.service import Appliance
@@ -33,7 +33,7 @@ _MAX_BYTES = 4096
 _SCOPES = (
     (Scope.SUBMIT, "submit: submit jobs, and see its own"),
     (Scope.READ, "read: see all jobs"),
-    (Scope.RUN, "run: the same, and run programs that need this scope (any program if the board has allow_any)"),
+    (Scope.RUN, "run: as submit, and run programs that need this scope (any program if the board has allow_any)"),
     (Scope.ADMIN, "admin: everything"),
 )
 #: A word of the `User-Agent` header and the browser that sends it. Chrome sends "Safari" and Edge sends "Chrome" too,
@@ -65,7 +65,7 @@ class PairingView:
         """Make a pairing request, unless this browser has one that waits. Raises TooManyPairings."""
         await visit.form(max_bytes=_MAX_BYTES)
         cookie = _cookie(visit.request)
-        answer = see("/pair")
+        answer = redirect("/pair")
         if cookie is None or await self._found(cookie, 0.0) is None:
             secret, browser = tokens.new_secret(), _browser(visit.request.headers.get(hdrs.USER_AGENT, ""))
             name = f"{browser}-{secrets.token_hex(2)}"
@@ -84,18 +84,18 @@ class PairingView:
     async def _show(self, visit: Visit, wait_s: float) -> web.StreamResponse:
         cookie = _cookie(visit.request)
         if cookie is None:
-            return see("/login")
+            return redirect("/login")
         found = await self._found(cookie, wait_s)
         token = self._sessions.token_of(cookie.secret)
         if token is not None:
             if not set(token.scopes) & READERS:
                 raise Forbidden(f"token {token.name!r} has scope {Scope.NODE}: it is for a board, not for a person")
-            answer = see("/")
+            answer = redirect("/")
             self._sessions.open(answer, token)
             self._set_cookie(answer, "", max_age=0)
             return answer
         if found is not None and wait_s:
-            return see("/pair")
+            return redirect("/pair")
         left_s = 0.0 if found is None else max(0.0, found.until - time.monotonic())
         page = self._rendering.page(
             *(visit, "pair.html"),
@@ -139,14 +139,14 @@ class PairingView:
             code = typed(fields.get("code", ""))
             if fields.get("do") == "deny":
                 self._pairings.deny(code)
-                return see("/pairings")
+                return redirect("/pairings")
             if not scopes:
                 raise UsageError("choose at least one scope")
             name = fields.get("name", "").strip()
             token = await self._pairings.approve(code, scopes, name=name, replace=bool(fields.get("replace")))
         except (UsageError, UnknownPairing, WrongState) as err:
             return self._list(visit, fields=fields, why=str(err), status=HTTPStatus(problems.of(err).status))
-        return see(f"/pairings?let-in={quote(token.name)}")
+        return redirect(f"/pairings?let-in={quote(token.name)}")
 
     def _list(
         self,

@@ -73,6 +73,6 @@ class Rendering:
         return self.page(visit, "problem.html", status=HTTPStatus(problem.status), problem=problem)
 
 
-def see(path: str) -> web.Response:
-    """Return a redirect (303) to `path`. After a change it keeps a reload from repeating the change."""
+def redirect(path: str) -> web.Response:
+    """Return a redirect to `path` with status 303. After a change it keeps a reload from repeating the change."""
     return web.Response(status=HTTPStatus.SEE_OTHER, headers={hdrs.LOCATION: path, hdrs.CACHE_CONTROL: "no-store"})

@@ -9,7 +9,7 @@ from datetime import datetime
 from aiohttp import web
 
 from edge.gateway.http.problems import BadRequest
-from edge.gateway.page.rendering import Rendering, see
+from edge.gateway.page.rendering import Rendering, redirect
 from edge.gateway.page.visit import Visit
 from edge.gateway.service import Appliance
 from edge.ledger.schedules import ScheduleRow
@@ -56,7 +56,7 @@ class SchedulesView:
         job, _ = await self._appliance.schedules.run_now(
             self._row(visit, change=True), f"page-{key}" if _KEY.fullmatch(key) else ""
         )
-        return see(f"/jobs/{job.id}")
+        return redirect(f"/jobs/{job.id}")
 
     async def pause(self, visit: Visit) -> web.StreamResponse:
         """Pause the schedule: its slots are skipped from now on."""
@@ -70,12 +70,12 @@ class SchedulesView:
         """Remove the schedule. The jobs that it made stay."""
         await visit.form(max_bytes=_MAX_BYTES)
         await self._appliance.schedules.drop(self._row(visit, change=True))
-        return see("/schedules")
+        return redirect("/schedules")
 
     async def _pause(self, visit: Visit, *, paused: bool) -> web.StreamResponse:
         await visit.form(max_bytes=_MAX_BYTES)
         row = await self._appliance.schedules.pause(self._row(visit, change=True), paused=paused)
-        return see(f"/schedules/{row.name}")
+        return redirect(f"/schedules/{row.name}")
 
     def _row(self, visit: Visit, *, change: bool = False) -> ScheduleRow:
         return self._appliance.schedules.find(visit.path, visit.caller, change=change)

@@ -19,7 +19,7 @@ from edge.gateway.http.problems import BadRequest
 from edge.gateway.page import sent_files
 from edge.gateway.page.filters import moment
 from edge.gateway.page.form import Field, arguments, choice_text, fields_of
-from edge.gateway.page.rendering import Rendering, see
+from edge.gateway.page.rendering import Rendering, redirect
 from edge.gateway.page.visit import Visit
 from edge.gateway.service import Appliance
 from edge.model import InputFile, Power, Submission
@@ -42,7 +42,7 @@ class SubmitView:
         kinds = self._appliance.kinds.current.tasks
         wanted = visit.query().get("kind", "")
         if wanted in kinds:
-            return see(f"/submit/{wanted}")
+            return redirect(f"/submit/{wanted}")
         return self._rendering.page(visit, "submit.html", kinds=[kinds[name] for name in sorted(kinds)])
 
     async def form(self, visit: Visit) -> web.StreamResponse:
@@ -73,7 +73,7 @@ class SubmitView:
         (answer,) = await self._appliance.accept([new])
         if isinstance(answer, EdgeError):
             raise answer
-        return see(f"/jobs/{answer.job.id}")
+        return redirect(f"/jobs/{answer.job.id}")
 
     def _kind(self, visit: Visit) -> TaskInfo:
         kinds = self._appliance.kinds.current.tasks

@@ -99,7 +99,7 @@ def number(value: float) -> str:
 
 
 def short(text: str, most: int = 200) -> str:
-    """Return `text` on one line, cut to `most` characters."""
+    """Return `text` on one line, shortened to `most` characters."""
     flat = " ".join(text.split())
     return flat if len(flat) <= most else flat[: most - 1] + "…"
 
@@ -128,7 +128,7 @@ def doc(text: str) -> Markup:
 
 
 def pretty(value: JsonValue, most: int = _LONGEST_JSON) -> str:
-    """Return a JSON value for a person, cut to `most` characters. A string has no quotes around it."""
+    """Return a JSON value for a person, shortened to `most` characters. A string has no quotes around it."""
     if isinstance(value, str):
         text = value
     else:

@@ -60,15 +60,15 @@ def fitted(steps: Mapping[int, float], *, at: float = 0.0) -> Calibration:
         only = next(iter(steps))
         raise StackError(f"a calibration needs more than one number of busy cores; only {only} was measured")
     slope = sum((x - mean_x) * (y - mean_y) for x, y in steps.items()) / spread
-    rest = mean_y - slope * mean_x
-    if slope <= 0 or rest < 0:
+    idle = mean_y - slope * mean_x
+    if slope <= 0 or idle < 0:
         raise StackError(
-            f"a busy core would draw {slope:.2f} W and the board at rest {rest:.2f} W: "
+            f"a busy core would draw {slope:.2f} W and the board at rest {idle:.2f} W: "
             "the shunt does not measure this board, or other work ran meanwhile"
         )
-    error = max(abs(rest + slope * x - y) / y for x, y in steps.items() if y > 0)
+    error = max(abs(idle + slope * x - y) / y for x, y in steps.items() if y > 0)
     return Calibration(
-        round(rest, 3), round(slope, 3), cores=max(steps), at=round(at, 1), error_percent=round(100 * error, 1)
+        round(idle, 3), round(slope, 3), cores=max(steps), at=round(at, 1), error_percent=round(100 * error, 1)
     )
 
 

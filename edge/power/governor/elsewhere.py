@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from edge.config.forecast import OutsideConfig
+from edge.config.forecast import ExternalConfig
 from edge.config.mqtt import MqttBroker
 from edge.core.errors import given
 from edge.power.forecast.outside import Hours, parse
@@ -44,7 +44,7 @@ class Elsewhere(Protocol):
         ...
 
 
-def opened(record: OutsideConfig | None, broker: MqttBroker | None, log: Callable[[str], None]) -> Elsewhere | None:
+def opened(record: ExternalConfig | None, broker: MqttBroker | None, log: Callable[[str], None]) -> Elsewhere | None:
     """Return the origin that `record` configures, or None if no forecast from outside is configured.
 
     Args:

@@ -43,7 +43,7 @@ class Planning:
         self._board, self._settings = board_of(config), settings_of(config.power)
         self._saved_s = time.monotonic()
         self._written_hour = -1  # hour of the last file for the gateway
-        self._elsewhere, self._complaint = elsewhere.opened(forecast.elsewhere, config.mqtt.broker, log), ""
+        self._elsewhere, self._complaint = elsewhere.opened(forecast.external, config.mqtt.broker, log), ""
         self._had_jobs = False  # True if jobs were open when the backlog was last read
 
     @property
@@ -174,7 +174,7 @@ def remembered(config: Config) -> PanelMemory:
 
 
 def board_of(config: Config) -> BoardModel:
-    """Return the power that this board draws: configured, else calibrated, else the usual values of a board."""
+    """Return the power that this board draws: configured, else calibrated, else default values of a board."""
     cost = costs.of(config)
     _, core = calibration.watts(config)
     return BoardModel(

@@ -38,7 +38,10 @@ def sun_at(outlook: Outlook, now: float, draw_w: float) -> float:
 
 
 def dusk(outlook: Outlook, now: float, draw_w: float) -> float:
-    """Return when the panel is next expected to fall below `draw_w` after it reached it, or the end of the forecast."""
+    """Return the next time at which the expected power falls below `draw_w` after it reached this value.
+
+    Return the end of the forecast if there is no such time.
+    """
     seen = False
     for at, _, step in parts(outlook, now, outlook.end):
         seen = seen or step.mid >= draw_w

@@ -1,4 +1,4 @@
-"""Watts and seconds that a sleep costs and saves: configured, else learned, else a default for a headless board."""
+"""The watts and seconds that a sleep costs: each configured, else learned, else a default for a headless board."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ class Costs(msgspec.Struct, frozen=True):
 
     @property
     def least_s(self) -> float | None:
-        """Shortest absence, boot included, that saves energy, in seconds; None if a sleep never saves any."""
+        """Shortest time from switch-off until the board is ready again that saves energy, in seconds.
+
+        None if a sleep never saves any.
+        """
         gain = self.idle_watts - self.off_watts
         if gain <= 0:
             return None
@@ -41,9 +44,12 @@ class Costs(msgspec.Struct, frozen=True):
 
 def of(config: Config) -> Costs:
     """Return the costs of this board."""
-    sleep, rest, last = config.power.sleep, calibration.read(config.layout.calibration), read(config.layout.last_sleep)
+    sleep, last = config.power.sleep, read(config.layout.last_sleep)
+    idle_calibration = calibration.read(config.layout.calibration)
     learned_s = None if last is None else last.boot_s
-    idle = rest.idle_watts if rest is not None and rest.idle_watts > 0 else _IDLE_WATTS
+    idle = _IDLE_WATTS
+    if idle_calibration is not None and idle_calibration.idle_watts > 0:
+        idle = idle_calibration.idle_watts
     return Costs(
         sleep.boot_s or learned_s or _BOOT_S,
         sleep.boot_watts,

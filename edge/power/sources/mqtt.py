@@ -74,7 +74,7 @@ class MqttSourceConfig(PowerSourceConfig, frozen=True, tag="mqtt"):
         if not low < high:
             raise ConfigError(f"{key}.low", self.low, f"must be below {key}.high ({high:g})")
 
-    def beside(self, mqtt: MqttConfig) -> Self:
+    def with_mqtt_defaults(self, mqtt: MqttConfig) -> Self:
         """Return the same record; if it names no MQTT broker, it gets that of the section `mqtt`."""
         return self if self.broker is not None else msgspec.structs.replace(self, broker=mqtt.broker)
 

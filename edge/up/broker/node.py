@@ -103,7 +103,9 @@ class PrivateNode:
         return speaks_amqp(self._port, timeout_s=0.5)
 
     def listen(self, port: int) -> None:
-        """Let the broker listen on `port` from its next start on: its usual port, or one that no other process knows.
+        """Let the broker listen on `port` from its next start on.
+
+        This is the configured port, or one that no other process knows.
 
         Raises:
             Unwritable: the settings cannot be written.

@@ -30,7 +30,7 @@ class NodePorts:
 
     @classmethod
     def from_amqp(cls, port: int) -> NodePorts:
-        """Return the usual ports: `broker.port` and the two after it."""
+        """Return the configured ports: `broker.port` and the two after it."""
         return cls(port, port + 1, port + 2)
 
     def check_free(self) -> None:

@@ -26,13 +26,14 @@ from edge.worker.api.kind import TaskKind
 
 logger = logging.getLogger(__name__)
 
-#: Most jobs in one file. A file costs two syncs.
+#: Largest number of jobs in one file. A file costs two syncs.
 GROUP = 256
 #: Size of the arguments at which a file is written.
 GROUP_BYTES = 1 << 20
 #: Longest time that the first job of a group waits for others.
 WAIT_S = 0.05
-#: Most bytes of jobs that wait in memory while the disk or the head refuses them. Above that `spawn` raises.
+#: Largest number of bytes of jobs that wait in memory while the disk or the head refuses them. Above that
+#: `spawn` raises.
 _WAITING_BYTES = 32 << 20
 #: Deepest nesting of arguments, the same as for submitted jobs.
 _MAX_DEPTH = 100

@@ -17,7 +17,7 @@ from edge.core.values import JsonObject, JsonValue
 from edge.model import MOST_PARENTS, Power, SpawnedJob, is_job_id
 from edge.worker.api.kind import TaskKind
 
-#: Most steps of one chain.
+#: Largest number of steps of one chain.
 _MOST_STEPS = MOST_PARENTS
 _CANVAS = {
     "group": "a group inside a chain has no end to wait for here; publish its jobs one by one",

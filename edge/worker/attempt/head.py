@@ -233,7 +233,9 @@ def _refused(result: Result, why: str) -> Result:
 
 
 class HeadSpawned:
-    """The `HandOver` of a node: sends the jobs that bodies spawn to the head. Callable from any thread.
+    """The `HandOver` of a node: sends the jobs that bodies spawn to the head.
+
+    Its methods may be called from any thread.
 
     Only the head knows the jobs that earlier attempts spawned. It ignores a job that it has already. It refuses a job
     that differs from the one that an earlier attempt spawned in the same place.

@@ -1,16 +1,18 @@
 """Records how the earlier attempts at a job ended: by a crash, an interruption or a power cut.
 
-A worker marks the job that it runs in `run/running/NAME.json`, and empties that file when the body ends. A mark of a
-dead process means a crash. A power cut removes the marks, because they are on tmpfs. So from the second delivery on,
-the start of a body is made durable together with its boot id. A start in another boot without an end means a power cut.
+A worker writes the id of the job that it runs to `run/running/NAME.json` (the mark), and empties that file when the
+body ends. A mark of a dead process means a crash. A power cut removes the marks, because they are on tmpfs. So from the
+second delivery on, the start of a body is made durable together with its boot id. A start in another boot without an
+end means a power cut.
 
 A worker may have several messages of a queue in hand and runs them in order. All of them are delivered again after a
-power cut. Only the first has begun for certain, so a cut is counted only for the first. The others run one at a time
-(see `unsure`): if one of them causes the cuts, it is the first to be delivered after the next cut.
+power cut. Only the first has begun for certain, because the others begin after it. So a cut is counted only for the
+first. The others run one at a time (see `unsure`): if one of them causes the cuts, it is the first to be delivered
+after the next cut.
 
 A worker of threads marks all bodies that run. A crash with one body counts for its job. A crash with several bodies
 counts for none of them, because nobody knows which body caused it. All of them become suspects. Until a suspect has
-ended, it runs only together with other suspects, and at most half as many run at once as ran at the crash (see
+ended, it runs only together with other suspects, and at most half of the number that ran at the crash run at once (see
 `parallel_limit`). After a few crashes the culprit runs alone, and its crashes count. By then the others have ended.
 """
 
@@ -37,9 +39,9 @@ from edge.worker.attempt.delivery import Delivery
 
 logger = logging.getLogger(__name__)
 
-#: Most entries of `Attempts.ended`.
+#: Largest number of entries of `Attempts.ended`.
 _KEPT = 50
-#: Most deliveries that `give_back` remembers.
+#: Largest number of deliveries that `give_back` remembers.
 _REMEMBERED = 1024
 #: Environment variable with the path of a file. The systemd unit writes $SERVICE_RESULT of the previous worker to it.
 ENDED = "EDGE_ENDED"
@@ -101,7 +103,11 @@ class AttemptHistory:
         self._looked: tuple[int, Attempts] | None = None
 
     def recover(self) -> None:
-        """Rename the mark of the previous worker, so that this one does not overwrite it. Call it once, first."""
+        """Rename the mark of the previous worker, so that this worker does not overwrite it. Call this once, first.
+
+        Also adds to that mark how the previous worker ended, if systemd reported it, and removes temporary files that
+        were left in the folders of records and checkpoints.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
         for folder in (self.attempts.folder, self._checkpoints):
             for temp in folder.glob(".*.tmp"):
@@ -129,7 +135,7 @@ class AttemptHistory:
                     path.unlink(missing_ok=True)
 
     def begin(self, job_id: str) -> None:
-        """Mark that a body of this job runs here. It costs every job a write, so the file is written in place."""
+        """Mark that a body of this job runs here. Every job costs this write, so the file is overwritten in place."""
         if self._fd is None:
             self._fd = os.open(self._own, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
         self._given_back.pop(job_id, None)
@@ -180,7 +186,10 @@ class AttemptHistory:
             self._given_back.popitem(last=False)
 
     def unsure(self, delivery: Delivery) -> bool:
-        """Return True if the body may have begun in an earlier delivery. It then runs alone: it may end the process."""
+        """Return True if the body may have begun in an earlier delivery.
+
+        Such a body runs alone, because it may end the process.
+        """
         return bool(delivery.redeliveries) and self._given_back.get(delivery.id, -1) != delivery.redeliveries - 1
 
     def look(self, delivery: Delivery) -> Attempts | None:
@@ -192,7 +201,7 @@ class AttemptHistory:
             return earlier
         unbegun = not self.unsure(delivery)
         if unbegun and self._many and delivery.redeliveries:  # given back here, but it may be a suspect all the same
-            unbegun = not self._suspects(delivery.id)
+            unbegun = not self._ran_at_crash(delivery.id)
         unseen = earlier is None or earlier.begun is None
         if unseen and (unbegun or not (delivery.first_in_queue or self._marked(delivery.id))):
             return earlier
@@ -201,7 +210,7 @@ class AttemptHistory:
             return earlier
         marks = [(path, mark) for path, mark in self._marks() if delivery.id in mark.ids]
         saved = checkpoint.digest(self._checkpoints / f"{delivery.id}.json")
-        crashes, suspects = earlier.crashes, earlier.suspects
+        crashes, ran_at_crash = earlier.crashes, earlier.suspects
         begun, how, early = Begun(boot_id(), saved), "interrupted", False
         if earlier.begun is not None and earlier.begun.boot_id != boot_id():
             how, early = "power-cut", not earlier.begun.lasted and earlier.begun.checkpoint == saved
@@ -210,7 +219,7 @@ class AttemptHistory:
                 how = "power-cut"
             elif path.stem.count(".") or not process_alive(mark.pid):
                 how, early = STARVED if mark.ended == "oom-kill" else "crash", False
-                crashes, suspects = crashes + (mark.ran <= 1), mark.ran
+                crashes, ran_at_crash = crashes + (mark.ran <= 1), mark.ran
             elif path != self._own:  # another worker of this board runs a copy: the start of that copy counts
                 begun, early = earlier.begun or begun, False
         runs_elsewhere = begun is earlier.begun
@@ -218,7 +227,7 @@ class AttemptHistory:
             earlier,
             deliveries=earlier.deliveries + 1,
             crashes=crashes,
-            suspects=suspects,
+            suspects=ran_at_crash,
             ended=(*earlier.ended, how)[-_KEPT:],
             begun=begun,
             early_cuts=earlier.early_cuts if runs_elsewhere else earlier.early_cuts + 1 if early else 0,
@@ -238,10 +247,10 @@ class AttemptHistory:
         if not delivery.redeliveries:
             return 0
         earlier = self.attempts.read(delivery.id)
-        return parallel_limit_of(self._suspects(delivery.id) or (earlier.suspects if earlier is not None else 0))
+        return parallel_limit_of(self._ran_at_crash(delivery.id) or (earlier.suspects if earlier is not None else 0))
 
     def interrupted(self, earlier: Attempts | None) -> None:
-        """Note that the worker stopped the body, so that its start does not count as a power cut.
+        """Note that the worker stopped the body, so that the lack of an end does not count as a power cut.
 
         A disk error is only logged.
         """
@@ -268,7 +277,7 @@ class AttemptHistory:
             )
         )
 
-    def _suspects(self, job_id: str) -> int:
+    def _ran_at_crash(self, job_id: str) -> int:
         """Return how many bodies ran when a worker of threads crashed that ran this job, or 0 if none crashed."""
         own = ((path, mark) for path, mark in self._marks() if job_id in mark.ids and mark.boot_id == boot_id())
         crashed = (mark.ran for path, mark in own if path.stem.count(".") or not process_alive(mark.pid))
@@ -294,9 +303,9 @@ class AttemptHistory:
         return []
 
 
-def parallel_limit_of(suspects: int) -> int:
-    """Return how many suspects may run at once after a crash with `suspects` bodies, or 0 if there are none."""
-    return max(1, suspects // 2) if suspects else 0
+def parallel_limit_of(ran_at_crash: int) -> int:
+    """Return how many suspects may run at once after a crash at which this number of bodies ran. 0 means no limit."""
+    return max(1, ran_at_crash // 2) if ran_at_crash else 0
 
 
 def _read_mark(path: Path) -> RunningMark | None:

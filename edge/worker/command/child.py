@@ -39,7 +39,7 @@ READ_BYTES = 1 << 16
 class Reaper:
     """Makes this process the subreaper while a sandbox runs, to learn the resources that its processes used.
 
-    Callable from any thread.
+    Its methods may be called from any thread.
     """
 
     def __init__(self) -> None:

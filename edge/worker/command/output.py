@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edge.results.kept_output import FILE_BYTES, TAIL_FILES, cut_line
 
-#: Most bytes and most lines of the end of a stream that go into the result.
+#: Largest numbers of bytes and lines of the end of a stream that go into the result.
 LAST_BYTES, LAST_LINES = 4096, 40
 
 

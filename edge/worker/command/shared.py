@@ -21,7 +21,10 @@ _KEPT = 4
 
 
 class Commands:
-    """The objects that all runs of one worker share. Made at the first command. Callable from any thread."""
+    """The objects that all runs of one worker share. Made at the first command.
+
+    Its methods may be called from any thread.
+    """
 
     def __init__(self, config: Config) -> None:
         self.config, self.layout, self.name = config, config.layout, config.worker.name

@@ -1,4 +1,4 @@
-"""Makes the `Job` of a body and decides on the body's time limit."""
+"""Makes the `Job` of a body, or the `Run` of a command, and decides on the time limit of the body."""
 
 from __future__ import annotations
 
@@ -23,30 +23,33 @@ if TYPE_CHECKING:
 
 
 class JobMaker:
-    """Makes the `Job` of each body of this worker. Belongs to the main thread."""
+    """Makes the `Job` or the `Run` of each body of this worker. Belongs to the main thread."""
 
     def __init__(self, config: Config, spawners: Spawners) -> None:
         self._config, self._spawners = config, spawners
         self._commands: Commands | None = None
 
-    # `Any`: JSON and the `Job`.
+    # `Any`: JSON, and the `Job` or the `Run`.
     def bind(self, attempt: Attempt, task: TaskKind, host: JobHost) -> tuple[dict[str, Any], Checkpoint | None]:
-        """Return the arguments of the body, with a `Job` if it has a parameter for one, and the `Job`'s checkpoint."""
-        bound: dict[str, Any] = dict(attempt.bound)  # `Any`: JSON, and the `Job`
-        if task.edge_signature.wants_job is None:
+        """Return the arguments and the checkpoint of the body.
+
+        A body that has a parameter for it gets a `Job`, and a command gets a `Run`. Other bodies have no checkpoint.
+        """
+        bound: dict[str, Any] = dict(attempt.bound)  # `Any`: JSON, and the `Job` or the `Run`
+        if task.edge_signature.job_parameter is None:
             return bound, None
         layout, job_id = self._config.layout, attempt.id
         cuts = attempt.earlier.early_cuts if attempt.earlier is not None else 0
         files = host.files(given(attempt.staging, "the staging of a body").file)
         if task.edge_command is not None:
             checkpoint = Checkpoint(layout.checkpoints / f"{job_id}.json", every_s=every_s(cuts))
-            bound[task.edge_signature.wants_job] = self._run(attempt, host, files, checkpoint)
+            bound[task.edge_signature.job_parameter] = self._run(attempt, host, files, checkpoint)
             return bound, checkpoint
         spawner = self._spawners.begin(attempt)
         inputs = Inputs(layout.files)
         path = layout.checkpoints / f"{job_id}.json"
         checkpoint = Checkpoint(path, every_s=every_s(cuts), before=spawner.saved)
-        bound[task.edge_signature.wants_job] = Job(
+        bound[task.edge_signature.job_parameter] = Job(
             job_id,
             folder=layout.tasks / task.name,
             files=files,

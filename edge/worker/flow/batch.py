@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from edge.worker.attempt.attempt import Attempt
 
-#: Most attempts in a batch. More would save little, and after a power cut before the commit all their bodies run again.
+#: Largest number of attempts in a batch. More would save little, and after a power cut before the commit all
+#: their bodies run again.
 MOST = 32
 #: Size of the results at which a batch is committed.
 MOST_BYTES = 256 << 10

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from edge.worker.attempt.delivery import Delivery
 
-#: Most acknowledgements that wait. After a power cut at most this number of messages is delivered again.
+#: Largest number of acknowledgements that wait. After a power cut at most this number of messages is delivered again.
 MOST = 8
 #: Longest time that the first one waits for others.
 WAIT_S = 0.5

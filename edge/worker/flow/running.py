@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class RunningJobs:
-    """Holds the ids of jobs from their admission to the end of their body. Callable from any thread.
+    """Holds the ids of jobs from their admission to the end of their body. Its methods may be called from any thread.
 
     The main thread adds a job before it looks for the job's result. A thread that cancels a job checks here first. If
     the job does not run, the thread publishes the result `cancelled` inside the block of `locked`. So the job has a

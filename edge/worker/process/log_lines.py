@@ -1,7 +1,7 @@
 """Groups the log lines of short jobs: one write for all lines of a batch instead of one write for each job.
 
-A write to the journal or to a pipe wakes the process that reads it. With one write for each job this took a tenth of
-the time of short jobs.
+A write to the journal or to a pipe wakes the process that reads it. With one write for each job, these wake-ups took
+a tenth of the time of short jobs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from typing import TextIO
 
 
 class LogLines(io.TextIOBase):
-    """A stream for log handlers, which holds lines back while `holds` returns True. Callable from any thread."""
+    """A stream for log handlers, which holds lines back while `holds` returns True.
+
+    Its methods may be called from any thread.
+    """
 
     def __init__(self, stream: TextIO, *, holds: Callable[[], bool]) -> None:
         """Make the stream. The lines are written to `stream`."""
@@ -50,7 +53,7 @@ class LogLines(io.TextIOBase):
             self._stream.flush()
 
     def forget(self) -> None:
-        """Drop the kept lines. In a child that a body forks, they are lines of the parent."""
+        """Drop the kept lines. A forked child calls this, because the lines are its parent's."""
         self._lines.clear()
 
 

@@ -16,7 +16,7 @@ import sys
 
 from aiohttp import web
 
-#: The most connections that may wait to be accepted; the kernel's own limit may be lower.
+#: Largest number of connections that may wait to be accepted; the kernel's own limit may be lower.
 _BACKLOG = 4096
 _MOST_LINKS = 100_000
 _FILLING = "A page has about as many words as this one, and then some more of the same. " * 40

@@ -96,9 +96,9 @@ def test_a_worker_that_is_not_listed_takes_what_main_workers_take() -> None:
 def test_kinds_that_share_a_queue_are_listed() -> None:
     """For most queues the kinds are listed. For the queues of the pool main, the kinds that do not share them are."""
     routes = Routes.of(config(WorkerEntry("main"), SUN, THREADS), POOLS)
-    assert routes.beside("fetch") == (frozenset({"fetch"}), True)
-    assert routes.beside("primes") == (frozenset({"primes"}), True)
-    assert routes.beside("solve") == (frozenset({"fetch", "primes"}), False)
+    assert routes.kinds_sharing("fetch") == (frozenset({"fetch"}), True)
+    assert routes.kinds_sharing("primes") == (frozenset({"primes"}), True)
+    assert routes.kinds_sharing("solve") == (frozenset({"fetch", "primes"}), False)
 
 
 def test_queues_that_were_needed_once_are_remembered(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from edge.catalog import catalogue
 from edge.catalog.catalogue import Catalogue, TaskInfo
+from edge.catalog.signature import short
 from edge.config import Config, Loaded
 from edge.core.errors import BadArguments, CatalogueError, UnknownTask
 from edge.worker.celery import modules
@@ -124,6 +125,7 @@ def _schema(**node: Any) -> Catalogue:
     [
         ({"type": "integer"}, 1.0, "argument 'n' = 1.0: must be a whole number"),
         ({"type": "number"}, True, "argument 'n' = True: must be a number"),
+        ({"type": "number"}, 10**400, f"argument 'n' = {short(10**400)}: must be a number within the range of a float"),
         ({"type": "integer", "minimum": 3}, 1, "argument 'n' = 1: must be at least 3"),
         ({"type": "string", "maxLength": 2}, "abc", "argument 'n' = 'abc': must have at most 2 characters"),
         ({"type": "string", "enum": ["a", "b"]}, "c", "argument 'n' = 'c': must be one of 'a', 'b'"),

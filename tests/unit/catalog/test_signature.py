@@ -161,9 +161,9 @@ def test_the_job_is_not_an_argument() -> None:
     def other(n: int, job: FakeJob | None = None) -> None: ...
 
     signature = Signature.of(work)
-    assert (signature.wants_job, signature.positional) == ("job", ("n", "note"))
+    assert (signature.job_parameter, signature.positional) == ("job", ("n", "note"))
     assert signature.bind([1], {"note": "y"}) == {"n": 1, "note": "y"}
-    assert Signature.of(other).wants_job == "job"
+    assert Signature.of(other).job_parameter == "job"
 
 
 def test_the_schema_has_all_that_a_submitter_needs() -> None:

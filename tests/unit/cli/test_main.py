@@ -69,7 +69,7 @@ def test_help_imports_no_command() -> None:
     [["submit", "t", "--time-limit", "nan"], ["wait", "j", "--timeout", "inf"], ["submit", "t", "--max-temp", "nan"]],
 )
 def test_a_number_is_finite(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """`nan` and `inf` are refused, although comparisons with `nan` are always false."""
+    """`nan` and `inf` are refused. A check such as `value < 0` would let `nan` pass."""
     assert main(words) == 2
     assert "is not a finite number" in capsys.readouterr().err
 
@@ -183,7 +183,7 @@ def test_nobody_at_the_gateway_is_exit_3(
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_is_a_script_of_the_shell(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The script of each shell calls `edge` for the values."""
+    """The script of each shell calls `edge` to get the completions."""
     assert main(["completion", shell]) == 0
     assert "_EDGE_COMPLETE" in capsys.readouterr().out
 
@@ -228,7 +228,7 @@ def test_version_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_a_word_that_is_a_command_elsewhere_names_no_file(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """A job may have an argument `up`. This does not allow bytes that are no UTF-8 after it."""
+    """A job may have an argument `up`. But bytes after it that are not UTF-8 are still refused."""
     assert main([*words, "caf\udce9"]) == 2
     assert "argument 'caf\\udce9' is not valid UTF-8" in capsys.readouterr().err
 
@@ -242,7 +242,7 @@ def test_a_file_may_have_any_name(words: list[str], capsys: pytest.CaptureFixtur
 
 @pytest.mark.parametrize("words", [["doctor"], ["submit", "--power"], ["list", "--state"], ["power", "simulate"], []])
 def test_an_error_shows_what_was_given_in_one_short_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """An error quotes input in one line, with control characters as codes, and cuts 100 kB of it."""
+    """An error quotes input in one line, with control characters as codes, and shortens input of 100 kB."""
     assert main([*words, "\x1b[31m\u202ex\n" + "y" * 100_000]) == 2
     err = capsys.readouterr().err
     assert len(err) < 5000

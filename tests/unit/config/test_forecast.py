@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 
 from edge.config import load
-from edge.config.forecast import OutsideConfig
+from edge.config.forecast import ExternalConfig
 from edge.core.errors import ConfigError
 
 
-def loaded(tmp_path: Path, forecast: str, more: str = "") -> OutsideConfig | None:
+def loaded(tmp_path: Path, forecast: str, more: str = "") -> ExternalConfig | None:
     file = tmp_path / "edge.yaml"
     file.write_text(f"power: {{forecast: {{{forecast}}}}}\n{more}")
-    return load(file, {}).config.power.forecast.elsewhere
+    return load(file, {}).config.power.forecast.external
 
 
 @pytest.mark.parametrize("forecast", ["file: sun.json", "outside: {kind: file, path: sun.json}"])
 def test_both_keys_of_a_file_mean_the_same(tmp_path: Path, forecast: str) -> None:
-    assert loaded(tmp_path, forecast) == OutsideConfig(kind="file", path=tmp_path / "sun.json")
+    assert loaded(tmp_path, forecast) == ExternalConfig(kind="file", path=tmp_path / "sun.json")
 
 
 def test_nothing_is_asked_without_either_key(tmp_path: Path) -> None:

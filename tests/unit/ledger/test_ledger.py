@@ -205,7 +205,7 @@ def test_a_plain_celery_result_gets_a_row_once(ledger: LedgerWriter) -> None:
             ledger.adopt(done("celery-1"), size_bytes=10, now=1.0)
     job = ledger.reader.get("celery-1")
     assert (job.submitter, job.state, job.size_bytes) == ("amqp", JobState.SUCCEEDED, 10)
-    assert ledger.reader.open_by_id("c") == {"celery-1": False}
+    assert ledger.reader.ids_with_prefix("c") == {"celery-1": False}
 
 
 def test_cancel_is_for_open_jobs_and_remove_for_finished_ones(ledger: LedgerWriter) -> None:
@@ -474,8 +474,8 @@ def test_what_a_folder_of_results_is_compared_with(ledger: LedgerWriter) -> None
     put(ledger, *map(new, ("aa-1", "aa-2", "ab-1", "a.b")))
     with ledger.transaction(durable=False):
         ledger.finish(done("aa-2"), size_bytes=1)
-    assert ledger.reader.open_by_id("aa") == {"aa-1": True, "aa-2": False}
-    assert set(ledger.reader.open_by_id("a")) == {"aa-1", "aa-2", "ab-1", "a.b"}
+    assert ledger.reader.ids_with_prefix("aa") == {"aa-1": True, "aa-2": False}
+    assert set(ledger.reader.ids_with_prefix("a")) == {"aa-1", "aa-2", "ab-1", "a.b"}
     assert ledger.reader.open_among(["aa-1", "aa-2", "zz"]) == {"aa-1"}
 
 

@@ -49,12 +49,12 @@ class Disk:
 
     full: bool = False  # every call
     refuse: set[str] = field(default_factory=set)  # calls by name
-    once: dict[str, int] = field(default_factory=dict)  # by name: ordinal of the refused call, from now on
+    once: dict[str, int] = field(default_factory=dict)  # by name: N refuses the Nth call from now, once
     lost: set[str] = field(default_factory=set)  # results whose commit is refused
     meanwhile: dict[str, Callable[[], None]] = field(default_factory=dict)  # called once inside a call
 
     def use(self, call: str) -> None:
-        """Make this call of the worker, which may be refused. Raises OSError."""
+        """Raise OSError if the test refuses this call."""
         self.meanwhile.pop(call, lambda: None)()
         if call in self.once:
             self.once[call] -= 1
@@ -80,22 +80,22 @@ class PlayedResults(Results):
         self.disk = disk
 
     def has(self, job_id: str) -> bool:
-        """Act as the real object does."""
+        """Do what the real method does, unless the disk refuses this call."""
         self.disk.use("has")
         return super().has(job_id)
 
     def announce(self, job_id: str) -> None:
-        """Act as the real object does."""
+        """Do what the real method does, unless the disk refuses this call."""
         self.disk.use("announce")
         super().announce(job_id)
 
     def stage(self, job_id: str) -> Staging:
-        """Act as the real object does."""
+        """Do what the real method does, unless the disk refuses this call."""
         self.disk.use("stage")
         return super().stage(job_id)
 
     def write(self, result: Result, staging: Staging | None = None) -> Written:
-        """Act as the real object does."""
+        """Do what the real method does, unless the disk refuses this call."""
         self.disk.use("write")
         return super().write(result, staging)
 
@@ -123,12 +123,12 @@ class PlayedAttempts(AttemptsStore):
         self.disk = disk
 
     def read(self, job_id: str) -> Attempts | None:
-        """Deliver as many messages as the prefetch allows."""
+        """Read the record, unless the disk refuses it."""
         self.disk.use("read-attempts")
         return super().read(job_id)
 
     def write(self, attempts: Attempts) -> None:
-        """Act as the real object does."""
+        """Write the record, unless the disk refuses it."""
         self.disk.use("write-attempts")
         super().write(attempts)
 
@@ -147,7 +147,7 @@ class PlayedPower:
         self.next_status = PowerStatus(state, "", "the test says so", readings=seen)
 
     def look(self) -> bool:
-        """Act as the real object does."""
+        """Read the next report. Return True if it is a new one."""
         changed = self.next_status is not self.status
         self.status = self.next_status
         self.version += changed
@@ -169,7 +169,8 @@ class PlayedBroker:
 
     def __init__(self, on_ack: Callable[[str], None]) -> None:
         self.queues: dict[str, list[Message]] = {queue: [] for queue in (*QUEUES, "edge.dead")}
-        self.returned: dict[str, list[Message]] = {queue: [] for queue in self.queues}  # delivered first, in order
+        #: Requeued messages.
+        self.returned: dict[str, list[Message]] = {queue: [] for queue in self.queues}  # delivered before `queues`
         self.unacked: dict[int, tuple[str, Message]] = {}
         self.acked: list[str] = []
         self.back: list[str] = []
@@ -201,11 +202,11 @@ class PlayedBroker:
         return tuple(sorted(self._consumers))
 
     def prefetch(self, queue: str) -> int:
-        """Act as the real object does."""
+        """Return the prefetch of a queue, or 0 if the queue is not consumed."""
         return self._consumers.get(queue, 0)
 
     def open(self, queue: str, *, prefetch: int) -> None:
-        """Act as the real object does."""
+        """Consume a queue with this prefetch."""
         self._consumers[queue] = prefetch
         self.opened.append((queue, prefetch))
 
@@ -218,7 +219,7 @@ class PlayedBroker:
         self._consumers.pop(queue, None)
 
     def count(self, queue: str) -> int:
-        """Act as the real object does."""
+        """Return the number of consumers of a queue: this worker and `others`."""
         return 1 + self.others.get(queue, 0)
 
     def read(self) -> None:
@@ -287,14 +288,14 @@ class PlayedConsumers:
     """The consumers of a played broker."""
 
     def __init__(self, broker: PlayedBroker) -> None:
-        self.queues_of = broker
+        self.broker = broker
         for name in ("prefetch", "open", "close_queue", "count", "read"):
             setattr(self, name, getattr(broker, name))
 
     @property
     def queues(self) -> tuple[str, ...]:
-        """Act as the real object does."""
-        return self.queues_of.names
+        """The names of the queues that are consumed."""
+        return self.broker.names
 
 
 class Bodies:
@@ -304,14 +305,14 @@ class Bodies:
         self.board = board
         self.free_slots = 1
         self.began: list[str] = []
-        self.wrong: list[str] = []  # jobs that began against the report of the governor
+        self.wrong: list[str] = []  # jobs that began although the governor's report forbade it
         self.ends: dict[str, Outcome] = {}
         self.files: dict[str, str] = {}
         self.meanwhile: dict[str, Callable[[], None]] = {}
         self.cancelled: list[str] = []
 
     def begin(self, attempt: Attempt, power: PowerStatus) -> None:
-        """Act as the real object does."""
+        """Run a body to its end, with the outcome that the test has set."""
         state = self.board.power.status.state
         if QUEUES.get(attempt.delivery.queue) not in ALLOWED[state] or power.state is not state:
             self.wrong.append(attempt.id)
@@ -327,37 +328,37 @@ class Bodies:
         attempt.end(outcome, Energy(seconds=outcome.seconds, cpu_seconds=0.0))
 
     def ended(self) -> tuple[Attempt, ...]:
-        """Act as the real object does."""
+        """Return no attempt, because `begin` ends every body."""
         return ()
 
     in_threads = False
 
     @property
     def busy(self) -> bool:
-        """Act as the real object does."""
+        """True inside `begin`."""
         return self.free_slots < 1
 
     def admits(self, parallel_limit: int) -> bool:
-        """Act as the real object does."""
+        """Return True for every limit, because no other body runs."""
         return parallel_limit >= 0
 
     def runs(self, job_id: str) -> bool:
-        """Act as the real object does."""
+        """Return False for every job, because `begin` ends every body."""
         return not job_id
 
     def join(self, delivery: Delivery) -> bool:
-        """Act as the real object does."""
+        """Return False for every delivery, because no body runs that it could join."""
         return delivery is None
 
     def apply_power(self, power: PowerStatus) -> None:
-        """Act as the real object does."""
+        """Do nothing, because no body runs that must be held."""
 
     def due_in_s(self) -> float | None:
-        """Act as the real object does."""
+        """Return None, because no body has a time limit."""
         return None
 
     def cancel(self, job_id: str) -> None:
-        """Act as the real object does."""
+        """Record the request."""
         self.cancelled.append(job_id)
 
 
@@ -376,11 +377,11 @@ class ThreadBodies(Bodies):
 
     @property
     def busy(self) -> bool:
-        """Act as the real object does."""
+        """True while a body runs."""
         return bool(self.running)
 
     def begin(self, attempt: Attempt, power: PowerStatus) -> None:
-        """Act as the real object does."""
+        """Start a body, which runs until the test calls `finish`."""
         state = self.board.power.status.state
         if QUEUES.get(attempt.delivery.queue) not in ALLOWED[state] or power.state is not state:
             self.wrong.append(attempt.id)
@@ -396,7 +397,7 @@ class ThreadBodies(Bodies):
         self.over += [self.running[job_id] for job_id in ids]
 
     def ended(self) -> tuple[Attempt, ...]:
-        """Act as the real object does."""
+        """Settle the bodies that the test has ended, and return their attempts."""
         over, self.over = tuple(self.over), []
         for attempt in over:
             del self.running[attempt.id]
@@ -408,17 +409,17 @@ class ThreadBodies(Bodies):
         return over
 
     def admits(self, parallel_limit: int) -> bool:
-        """Act as the real object does."""
+        """Return True if a body with this limit may run together with those that run. 0 means no limit."""
         if not parallel_limit:
             return not self.parallel_limits
         return len(self.parallel_limits) == len(self.running) < min((parallel_limit, *self.parallel_limits.values()))
 
     def runs(self, job_id: str) -> bool:
-        """Act as the real object does."""
+        """Return True if a body of this job runs."""
         return job_id in self.running
 
     def join(self, delivery: Delivery) -> bool:
-        """Act as the real object does."""
+        """Add the delivery to the attempt that runs, unless it belongs to a later attempt."""
         attempt = self.running[delivery.id]
         if delivery.failures > attempt.delivery.failures:
             return False
@@ -426,7 +427,7 @@ class ThreadBodies(Bodies):
         return True
 
     def apply_power(self, power: PowerStatus) -> None:
-        """Act as the real object does."""
+        """Record the state."""
         self.heard.append(power.state)
 
 
@@ -491,7 +492,7 @@ class Board:
         self.emptied += 1
 
     def connect(self) -> None:
-        """Make a connection whose event loop is about to run."""
+        """Connect, as just before the event loop starts."""
         self.intake.attach(cast("Any", PlayedConsumers(self.broker)), self.broker, QUEUES)
         self.intake.open()
 
@@ -512,7 +513,7 @@ class Board:
         self.intake.step()
 
     def turns(self, count: int = 200) -> None:
-        """Run turns of the loop until nothing changes any more."""
+        """Run turns of the loop until nothing changes any more, at most `count` turns."""
         for _ in range(count):
             before = len(self.broker.acked), len(self.bodies.began), len(self.broker.unacked), len(self.broker.opened)
             self.turn()
@@ -559,7 +560,7 @@ class Board:
     def _kinds(self) -> Kinds:
         if self.fault is not None:
             raise self.fault
-        signature = SimpleNamespace(bind=lambda _args, _kwargs: {}, wants_job=None)
+        signature = SimpleNamespace(bind=lambda _args, _kwargs: {}, job_parameter=None)
         return Kinds({name: SimpleNamespace(edge_signature=signature, name=name) for name in ("echo", "slow")}, {})
 
 

@@ -16,7 +16,9 @@ from edge.gateway.page.plots.words import clock, day
 WIDTH, HEIGHT = 640.0, 210.0
 _TOP, _BOTTOM = 30.0, 176.0
 _LABELS_Y = 201.0
-_NICE = (1.0, 2.0, 5.0, 10.0)  # leading digits of the distance between grid lines, so that counts get whole numbers
+#: The distance between grid lines is one of these numbers times a power of ten. 2.5 is missing, because counts need
+#: whole numbers.
+_NICE = (1.0, 2.0, 5.0, 10.0)
 _DAY_S = 86_400.0
 
 
@@ -67,7 +69,10 @@ class Frame(msgspec.Struct, frozen=True):
         return element("rect", class_=class_, x=0, y=top, width=WIDTH, height=max(0.0, bottom - top))
 
     def _times(self) -> list[Svg]:
-        """Return five times below the plot: hours for up to two days, else dates."""
+        """Return the text below the plot: four times, and `now` at the right end.
+
+        The times are hours for up to two days, else dates.
+        """
         total_s = self.count * self.step_s
         written = clock if total_s <= 2 * _DAY_S else day
         places = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -109,7 +114,7 @@ def frame_of(
 
 
 def _round_up(value: float) -> float:
-    """Return the smallest number of 1, 2 and 5 times a power of ten that is not below `value`."""
+    """Return the smallest number >= `value` of the form 1, 2 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(value))
     return next(nice * power for nice in _NICE if nice * power >= value * 0.999_999)
 

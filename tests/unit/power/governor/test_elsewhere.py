@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.config.forecast import OutsideConfig
+from edge.config.forecast import ExternalConfig
 from edge.config.mqtt import MqttBroker
 from edge.power.forecast.outside import Hours
 from edge.power.governor.elsewhere import CommandForecast, Elsewhere, FileForecast, MqttForecast, NoForecast, opened
@@ -58,12 +58,12 @@ def test_without_a_record_nothing_is_opened() -> None:
 @pytest.mark.parametrize(
     ("record", "kind"),
     [
-        (OutsideConfig(kind="file", path=Path("/f.json")), FileForecast),
-        (OutsideConfig(kind="command", command=("forecast",)), CommandForecast),
-        (OutsideConfig(kind="mqtt", topic="home/solar/forecast"), MqttForecast),
+        (ExternalConfig(kind="file", path=Path("/f.json")), FileForecast),
+        (ExternalConfig(kind="command", command=("forecast",)), CommandForecast),
+        (ExternalConfig(kind="mqtt", topic="home/solar/forecast"), MqttForecast),
     ],
 )
-def test_each_kind_opens_what_it_says(record: OutsideConfig, kind: type) -> None:
+def test_each_kind_opens_what_it_says(record: ExternalConfig, kind: type) -> None:
     assert isinstance(opened(record, MqttBroker(host="127.0.0.1"), ignore), kind)
 
 

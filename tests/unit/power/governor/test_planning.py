@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from edge.config import Config
-from edge.config.forecast import ForecastConfig, OutsideConfig
+from edge.config.forecast import ExternalConfig, ForecastConfig
 from edge.config.power import PowerConfig
 from edge.core import clock
 from edge.core.host import boot_id
@@ -155,7 +155,7 @@ def test_a_bad_forecast_from_outside_is_logged_once(layout: Layout, at: list[flo
 
 def test_a_program_without_a_forecast_leaves_ours_in_force(layout: Layout, at: list[float | None]) -> None:
     lines = list[str]()
-    forecast = ForecastConfig(latitude=48.1, longitude=11.6, outside=OutsideConfig(kind="command", command=("false",)))
+    forecast = ForecastConfig(latitude=48.1, longitude=11.6, outside=ExternalConfig(kind="command", command=("false",)))
     config = msgspec.structs.replace(CONFIG, forecast=forecast)
     layout.panel.parent.mkdir(parents=True)
     layout.panel.write_bytes(msgspec.json.encode(learned()))

@@ -23,10 +23,10 @@ class Clockwork:
     def read(self) -> dict[str, Reading]:
         self.now += STEP_S
         readings = self.rig.source.read(self.now)
-        assert readings, "a source always returns a reading"
+        assert readings, "the source returned no reading"
         for reading in readings:
             assert (reading.value is None) == (reading.verdict is Verdict.UNKNOWN)
-            assert reading.value is not None or reading.reason, "an unknown reading has a reason"
+            assert reading.value is not None or reading.reason, "an unknown reading has no reason"
             assert 0.0 <= reading.age_s <= self.now
         return {reading.what: reading for reading in readings}
 
@@ -55,7 +55,10 @@ def test_good_input_gives_the_value_in_its_unit(clockwork: Clockwork) -> None:
 
 
 def test_broken_input_is_unknown_and_a_mended_one_is_read_again(clockwork: Clockwork) -> None:
-    """Missing, garbled, zero and absurd input gives an unknown reading with a reason, and never an exception."""
+    """Missing, garbled, zero and absurd input gives an unknown reading with a reason, and never an exception.
+
+    A source may keep its last value for a while first.
+    """
     rig = clockwork.rig
     for name, break_it in rig.faults.items():
         clockwork.read_good()

@@ -197,7 +197,7 @@ def test_a_task_is_the_plain_function_when_called(tmp_path: Path) -> None:
         made: Any = plain
         assert (made.edge_power, made.edge_retries, made.edge_time_limit_s) == ("surplus", 3, 4)
         assert isinstance(made.edge_signature, Signature)
-        assert made.edge_signature.wants_job == "job"
+        assert made.edge_signature.job_parameter == "job"
     finally:
         app._tasks.pop("plain_test")
 

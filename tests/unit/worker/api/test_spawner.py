@@ -161,7 +161,7 @@ def test_another_job_in_the_same_place_is_refused(taken: Taken, key: str | None)
     call(first, "a", key=key)
     if key is not None:
         assert call(first, "a", key=key) == spawned_job_id(PARENT, key=key)
-        with pytest.raises(KeyReused, match="spawn, key 'k': another task or other arguments"):
+        with pytest.raises(KeyReused, match="spawn, key 'k': it was used before for another task or other arguments"):
             call(first, "b", key=key)
     first.flush()
     with pytest.raises(SpawnedOtherwise, match="spawn, key 'k'" if key else "spawn, call 1 without a key"):

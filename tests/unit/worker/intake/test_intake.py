@@ -264,7 +264,9 @@ def test_before_a_long_body_all_else_is_settled(board: Board) -> None:
     assert seen[0][1][-2:] == ["a", "b"]
     assert board.broker.acked[-3:] == ["long", "c", "d"]
     assert board.bodies.began.count("c") == 1
-    assert not list(board.config.layout.attempts.glob("*")), "a message that went back unbegun is no attempt"
+    assert not list(board.config.layout.attempts.glob("*")), (
+        "a message that went back before its body began was recorded as an attempt"
+    )
 
 
 def test_a_short_kind_that_lasts_gives_waiting_messages_back(board: Board) -> None:
