@@ -85,8 +85,10 @@ class Command:
     def _drained(self, run: Run) -> bool:
         """Read output for at most `patience_s`. True once the program closed its output, which means that it ended."""
         fd = run.stdout.fileno()
+        poll = select.poll()  # `select` refuses descriptors above 1023
+        poll.register(fd, select.POLLIN)
         until = time.monotonic() + self.patience_s
-        while (left_s := until - time.monotonic()) > 0 and select.select([fd], [], [], left_s)[0]:
+        while (left_s := until - time.monotonic()) > 0 and poll.poll(left_s * 1000):
             data = os.read(fd, _LONGEST)
             if not data:
                 return True
