@@ -41,8 +41,8 @@ def test_check_refuses_to_freeze_threads(tmp_path: Path, capsys: pytest.CaptureF
     text = "worker: {running_job: freeze}\nworkers: [{name: main}, {name: io, pool: threads}]"
     assert main([*written(tmp_path, text), "check"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "worker.running_job = 'freeze': worker 'io' of pool threads cannot be frozen" in line
-    assert line.endswith("hold or finish")
+    says = "expected hold or finish: worker 'io' of pool threads cannot be frozen"
+    assert f"worker.running_job = 'freeze': {says}" in line
 
 
 @pytest.mark.parametrize(
