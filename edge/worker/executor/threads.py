@@ -89,7 +89,7 @@ class Threads:
         self._lost = 0  # threads whose bodies were abandoned and still run
         self._power = PowerStatus(PowerState.UNKNOWN, "no-governor", "the governor has not spoken yet")
         self._is_due = False  # another thread changed the time at which a body must end
-        self._look_at: float | None = None  # when something comes due for a body, in monotonic seconds
+        self._look_at: float | None = None  # monotonic time at which something comes due for a body
         self._snapshot: ProcessSnapshot | None = None
 
     @property
