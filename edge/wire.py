@@ -84,7 +84,7 @@ class JobView(msgspec.Struct, frozen=True, omit_defaults=True):
     attempts: int = 0  # bodies begun so far
     retries: int = 0  # how many times a failed body may run again
     time_limit_s: float | None = None
-    deadline_at: float | None = None  # from this time on a surplus job runs at normal power too
+    deadline_at: float | None = None  # time from which a surplus job runs at normal power too
     resumes_at: float | None = None  # when power for it is expected; None if it waits for no power or no time is known
     max_temp_c: float | None = None
     priority: int = 5  # 0 to 9, higher first
@@ -236,7 +236,7 @@ class StatusView(msgspec.Struct, frozen=True, omit_defaults=True):
     free_bytes: int | None = None  # free space on the file system of the state root
     warnings: tuple[str, ...] = ()  # damage to stored data, such as a ledger that was broken and has been rebuilt
     scaling: tuple[ScaledWorkers, ...] = ()  # how many workers of each scaled entry must run, and why
-    awake_at: float | None = None  # when the board wakes from the sleep that it is about to begin; None if it stays on
+    awake_at: float | None = None  # end of the sleep that the board is about to begin; None if it stays on
     away: dict[str, float] = {}  # nodes that have reported that they go to sleep, and when each is awake again
     unserved: tuple[str, ...] = ()  # sentences: a kind of job or power class that no worker takes, and how to mend it
     forecast: ForecastView | None = None  # None if the board makes no forecast
@@ -394,7 +394,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     broker: BrokerView | None = None
     schedule: ScheduleChange | None = None
     output: OutputChange | None = None  # of an event about the output of a program
-    reason: str = ""  # of an event `reset` or `dropped`
+    reason: str = ""  # reason of an event `reset` or `dropped`
     id: str = ""  # set by the client; a later request with this id resumes after this event
 
 

@@ -62,10 +62,11 @@ class Page(NamedTuple):
     url: str  # the requested address, before redirects
     type: str
     body: bytes
+    final_url: str = ""  # the address after redirects; if empty, it is `url`
 
 
 class Kept(NamedTuple):
-    """A row of the database."""
+    """A row of the database: one stored page."""
 
     url: str
     file: str
@@ -77,9 +78,10 @@ class Kept(NamedTuple):
 
 @task
 def pages(url: str, job: Job, *, spawn: bool = False) -> dict[str, int]:
-    """Fetch the pages that the page at `url` links to, one after another; with `spawn` as a job of kind `page` each.
+    """Fetch the pages that the page at `url` links to, one after another; with `spawn`, each page in its own job.
 
-    Returns the number of pages, and without `spawn` also their size in bytes. Continues where it was after a power cut.
+    The jobs that `spawn` makes are of kind `page`. Returns the number of pages, and without `spawn` also their size in
+    bytes. After a power cut it continues after the last page that was stored, if the list still has the same links.
     """
     links = links_of(fetch(url, job.check))
     if spawn:
@@ -99,7 +101,7 @@ def pages(url: str, job: Job, *, spawn: bool = False) -> dict[str, int]:
 
 @task(pool="io", time_limit_s=300)
 def page(url: str, job: Job) -> dict[str, str | int]:
-    """Fetch one page and keep it; returns its record in the database."""
+    """Fetch one page and store it. Returns its file, size, hash and type."""
     kept = shelf(job.folder).keep(fetch(url, job.check), job.id)
     return {"file": kept.file, "size_bytes": kept.size_bytes, "sha256": kept.sha256, "type": kept.type}
 
@@ -120,7 +122,7 @@ def fetch(url: str, check: Callable[[], None] = lambda: None) -> Page:
                 with connection.getresponse() as answer:
                     if answer.status not in _MOVED or not (moved := answer.headers["Location"]):
                         kind = answer.headers.get("Content-Type", "")[:_MOST_CHARS]
-                        return Page(url, kind, _body(url, answer, check))
+                        return Page(url, kind, _body(url, answer, check), at)
                     at = urljoin(at, moved)
         except (HTTPException, OSError, ValueError) as err:
             raise PageError(url, f"it cannot be fetched: {str(err) or type(err).__name__}") from err
@@ -150,7 +152,9 @@ def _body(url: str, answer: HTTPResponse, check: Callable[[], None]) -> bytes:
         raise PageError(url, f"the server answered {answer.status} {answer.reason[:_MOST_CHARS]}")
     body = bytearray()
     until = time.monotonic() + _WHOLE_S
-    while chunk := answer.read1(_CHUNK):  # returns received bytes at once, so a slow server cannot delay `check`
+    # `read1` returns as soon as some bytes have arrived, so `check` is called often. A silent server can delay it by
+    # `_ANSWER_S`.
+    while chunk := answer.read1(_CHUNK):
         body += chunk
         if time.monotonic() > until:
             raise PageError(url, f"it took more than {_WHOLE_S:g} s")
@@ -176,16 +180,20 @@ class _Links(HTMLParser):
 
 
 def links_of(listing: Page) -> list[str]:
-    """Return the addresses that `listing` links to, each once, in order. Raises PageError if there are too many."""
+    """Return the addresses that `listing` links to, each once, in order. Raises PageError if there are too many.
+
+    A relative link is resolved against the address after redirects, as a browser does it.
+    """
     parser = _Links()
     parser.feed(listing.body.decode("utf-8", "replace"))
+    base = listing.final_url or listing.url
     found = dict[str, None]()
     for link in parser.found:
         try:
-            address = urljoin(listing.url, link.strip()).partition("#")[0]
+            address = urljoin(base, link.strip()).partition("#")[0]
         except ValueError:  # not a valid address
             continue
-        if address.startswith(("http://", "https://")) and address != listing.url:
+        if address.startswith(("http://", "https://")) and address not in (listing.url, base):
             found[address] = None
     if len(found) > MOST_LINKS:
         raise PageError(listing.url, f"it links to {len(found)} pages; at most {MOST_LINKS} are fetched")
@@ -211,8 +219,8 @@ class _Row:
 class Shelf:
     """Stores page bodies as files, and rows in a database. Threads may share it, and processes may share the folder.
 
-    Pages that are stored at the same time are committed together: one thread commits for all waiting threads. So a
-    thousand threads cost the card a few syncs, not a thousand.
+    Each page costs one sync of its file. The sync of the folder and the commit of the rows are shared: one thread
+    does them for all threads that wait at that moment.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -250,7 +258,10 @@ class Shelf:
         return kept
 
     def _commit(self) -> None:
-        """Commit all waiting rows. If the end of a job interrupts it, the rows wait for the next thread's commit."""
+        """Commit all waiting rows.
+
+        If a cancel or a time limit interrupts this thread, the rows wait for the commit of the next thread.
+        """
         with self._queue:
             group = list(self._waiting)
         error: Exception | None = None

@@ -1,4 +1,4 @@
-"""Finds kinds of job and power classes that no worker of this board takes."""
+"""Finds pairs of a kind of job and a power class that no worker of this board takes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _of_list(config: Config, catalogue: Catalogue) -> Iterator[str]:
     if names and config.worker.name not in names:
         yield (
             f"worker.name {config.worker.name} is not in `workers`, so edge-worker.service would take all kinds of "
-            f"pool main; name one of {', '.join(names)} there"
+            f"pool main; set worker.name to one of {', '.join(names)}"
         )
     for worker in config.workers:
         for kind in worker.kinds:

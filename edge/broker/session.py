@@ -23,7 +23,9 @@ from edge.ledger.rows import Edition, JobRow
 log = logging.getLogger(__name__)
 
 WINDOW = 256  # largest number of unconfirmed jobs: it hides the latency of the broker's sync, and few are sent twice
-CONFIRM_S = 30.0  # seconds; a later confirm means a queue without a leader, or a failing disk
+#: Longest wait for a confirm. A healthy broker needs one sync of its disk for it. A longer wait means that the queue
+#: has no leader, or that the disk fails.
+CONFIRM_S = 30.0
 
 
 class PublishSession:
@@ -51,8 +53,8 @@ class PublishSession:
         self._number: int = channel.channel_id
         self._most: int = connection.frame_max
         self._tag = 0
-        self._flying: dict[int, tuple[JobRow, float]] = {}
-        self._flying_editions: set[Edition] = set()
+        self._unconfirmed: dict[int, tuple[JobRow, float]] = {}
+        self._unconfirmed_editions: set[Edition] = set()
         self._done: list[JobRow] = []
         self._origin = f"gateway@{config.host}"
         self.socket: socket.socket = connection.sock
@@ -62,7 +64,7 @@ class PublishSession:
     @property
     def window_left(self) -> int:
         """Number of jobs that may be published before another confirm comes."""
-        return WINDOW - len(self._flying)
+        return WINDOW - len(self._unconfirmed)
 
     def follow(self, routes: Routes) -> None:
         """Declare the queues of `routes`, and use these routes for all later publishes."""
@@ -70,10 +72,13 @@ class PublishSession:
         self.routes = routes
 
     def publish(self, jobs: Iterable[JobRow]) -> None:
-        """Send jobs without waiting for their confirms. A job with damaged arguments is logged and skipped."""
+        """Send jobs without waiting for their confirms.
+
+        A job that is still unconfirmed is not sent again. A job with damaged arguments is logged and skipped.
+        """
         frames: list[bytes] = []
         for job in jobs:
-            if job.edition in self._flying_editions:
+            if job.edition in self._unconfirmed_editions:
                 continue
             try:
                 body, headers, properties = message(job, origin=self._origin)
@@ -83,8 +88,8 @@ class PublishSession:
             queue = self.routes.queue(job.task, job.power)
             frames.append(publish(body, headers, properties, queue=queue, channel=self._number, most_bytes=self._most))
             self._tag += 1
-            self._flying[self._tag] = (msgspec.structs.replace(job, arguments=b""), time.monotonic())
-            self._flying_editions.add(job.edition)
+            self._unconfirmed[self._tag] = (msgspec.structs.replace(job, arguments=b""), time.monotonic())
+            self._unconfirmed_editions.add(job.edition)
         if frames:
             self._connection.transport.write(b"".join(frames))
 
@@ -105,7 +110,7 @@ class PublishSession:
                 raise
 
     def _has_more(self) -> bool:
-        """Return True if another frame can be read. The check costs a quarter of a read that finds nothing."""
+        """Return True if another frame can be read. The check takes a quarter of the time of a read."""
         if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
             return True
         return bool(self._readable.poll(0))
@@ -117,25 +122,27 @@ class PublishSession:
 
     def patience(self) -> float | None:
         """Return the seconds until the oldest unconfirmed publish is overdue, or None if all are confirmed."""
-        if not self._flying:
+        if not self._unconfirmed:
             return None
-        _, sent = next(iter(self._flying.values()))
+        _, sent = next(iter(self._unconfirmed.values()))
         return max(0.0, sent + CONFIRM_S - time.monotonic())
 
     def start_patience(self) -> None:
         """Restart the time limit of all unconfirmed publishes."""
         now = time.monotonic()
-        self._flying = {tag: (job, now) for tag, (job, _) in self._flying.items()}
+        self._unconfirmed = {tag: (job, now) for tag, (job, _) in self._unconfirmed.items()}
 
     def check_patience(self) -> None:
         """Raise QueueSilent if a confirm is overdue."""
         if self.patience() == 0.0:
-            raise QueueSilent(f"{len(self._flying)} publishes not confirmed in {CONFIRM_S:g} s")
+            raise QueueSilent(
+                f"the oldest of {len(self._unconfirmed)} unconfirmed publishes has waited {CONFIRM_S:g} s"
+            )
 
     def _on_ack(self, tag: int, multiple: bool) -> None:
-        for each in [t for t in self._flying if t <= tag] if multiple else [tag]:
-            job, _ = self._flying.pop(each)
-            self._flying_editions.discard(job.edition)
+        for each in [t for t in self._unconfirmed if t <= tag] if multiple else [tag]:
+            job, _ = self._unconfirmed.pop(each)
+            self._unconfirmed_editions.discard(job.edition)
             self._done.append(job)
 
     def _on_nack(self, _tag: int, _multiple: bool) -> None:

@@ -1,4 +1,4 @@
-"""Pairs this machine with a board: both compute a code, a person compares it, and then the board accepts our token."""
+"""Pairs this machine with a board: both compute a code, a person types it on the board, and it accepts our token."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from edge.model import pairing
 from edge.wire import PairAsk, PairCommitted, PairNonce, PairOpened, PairView
 
 _JSON = {"Content-Type": "application/json"}
-_WAIT_S = 280.0  # below what proxies and NATs allow a silent connection
+_WAIT_S = 280.0  # shorter than the time after which proxies and NATs close a silent connection
 #: Least time between two requests, for a gateway that answers at once because `gateway.max_wait_s` is 0.
 _LEAST_S = 2.0
 _PREFIX = "edge_"
@@ -41,10 +41,10 @@ class Paired(msgspec.Struct, frozen=True):
 
 
 def certificate_of(url: str, *, connect_s: float = 5.0) -> str:
-    """Return the certificate (PEM) of the server at the https `url`. It is not checked.
+    """Return the certificate (PEM) of the server at the https `url`. The certificate is not checked.
 
     Raises:
-        Unreachable: there is no answer, or no answer by TLS.
+        Unreachable: the server does not answer, or does not speak TLS.
     """
     import ssl  # only for https
 
@@ -57,14 +57,14 @@ def certificate_of(url: str, *, connect_s: float = 5.0) -> str:
 def pair(
     settings: Settings, name: str, *, show: Callable[[pairing.Code, float], None], by_button: bool = False
 ) -> Paired:
-    """Send a pairing request to the gateway, show the code, and wait until a person at the board confirms it.
+    """Send a pairing request to the gateway, show the code, and wait until a person types it on the board.
 
     Args:
         settings: the gateway. For https it needs `certificate`: only this certificate is trusted, and the code depends
             on it.
         name: the name of the new token on the board.
         show: called with the code, and the seconds until it expires.
-        by_button: accept an approval by the board's button. Then no person has compared the code.
+        by_button: accept an approval by the board's button. Then nobody has typed the code on the board.
 
     Raises:
         NotPaired: the request was refused or not confirmed in time, or the server is not the board.

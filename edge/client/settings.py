@@ -16,7 +16,8 @@ from msgspec import Meta
 from edge.core.errors import ConfigError
 
 DEFAULT_URL = "http://127.0.0.1:8420"
-_TOKEN_BYTES = 4096  # largest number of bytes that are read from a token file; a larger file does not hold a token
+_TOKEN_BYTES = 4096  # a larger file does not hold a token, and is refused
+_EXPECTED = "expected a file that holds just a token, as `edge token add` shows it"
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,7 +37,7 @@ class Settings:
     token: str | None = field(default=None, repr=False)  # a secret must not end up in a log
     ca_file: Path | None = None  # PEM file of the trusted CA; None for the CAs that this machine trusts
     certificate: Path | None = None  # PEM file of the only trusted certificate, whose names are not checked
-    paired: bool = False  # `certificate` was compared by `edge pair`
+    paired: bool = False  # True if `certificate` comes from `edge pair`
     patience_s: float = 10.0  # how long to try again while the gateway does not answer
     connect_s: float = 5.0
     read_s: float = 30.0
@@ -52,7 +53,8 @@ class Settings:
     ) -> Settings:
         """Return the settings from the arguments, the environment and the client's file.
 
-        Arguments win over `EDGE_URL`, `EDGE_TOKEN`, `EDGE_TOKEN_FILE` and `EDGE_CA_FILE`, and these win over the file.
+        An argument comes first, then the variables `EDGE_URL`, `EDGE_TOKEN`, `EDGE_TOKEN_FILE` and `EDGE_CA_FILE`, then
+        the file.
         The file is `EDGE_CLIENT_CONFIG` or `~/.config/edge/client.yaml`, with the keys `url`, `token`, `token_file`,
         `ca_file`, `certificate` and `patience_s`. Its certificate counts only for the `url` of the file, and not if
         `EDGE_CA_FILE` is set.
@@ -145,13 +147,15 @@ def _read_token(path: Path, name: str) -> str:
     _check_private(path, name)
     try:
         with path.open("rb") as file:
-            return file.read(_TOKEN_BYTES).decode("ascii").strip()
+            content = file.read(_TOKEN_BYTES + 1)
+        token = content.decode("ascii").strip()
     except OSError as err:
         raise ConfigError(name, str(path), err.strerror or str(err)) from err
     except UnicodeDecodeError as err:
-        raise ConfigError(
-            name, str(path), "expected a file that holds just a token, as `edge token add` shows it"
-        ) from err
+        raise ConfigError(name, str(path), _EXPECTED) from err
+    if len(content) > _TOKEN_BYTES:
+        raise ConfigError(name, str(path), _EXPECTED)
+    return token
 
 
 def _check_private(path: Path, name: str) -> None:

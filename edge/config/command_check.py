@@ -109,24 +109,26 @@ def outputs_of(command: CommandConfig) -> tuple[str, ...]:
 
 def _check_one(command: CommandConfig, key: str) -> None:
     if not command.run:
-        raise ConfigError(f"{key}.run", [], "at least the program")
+        raise ConfigError(f"{key}.run", [], "expected at least the program")
     if len(command.inputs) > MOST_INPUTS:
-        raise ConfigError(f"{key}.inputs", list(command.inputs), f"at most {MOST_INPUTS} input files of a job")
+        raise ConfigError(f"{key}.inputs", list(command.inputs), f"expected at most {MOST_INPUTS} input files of a job")
     words = list(_words(command, key))
     _check_program(command, words, key)
     for name in (*command.parameters, *command.inputs):
         if not _NAME.fullmatch(name):
             where = "parameters" if name in command.parameters else "inputs"
-            raise ConfigError(f"{key}.{where}", name, "a name of letters, digits and _, not starting with a digit")
+            raise ConfigError(
+                f"{key}.{where}", name, "expected a name of letters, digits and _, not starting with a digit"
+            )
     for name in command.parameters:
         if name in RUN_OPTIONS:
             option = "--" + name.replace("_", "-")
             raise ConfigError(
-                f"{key}.parameters.{name}", name, f"another name: {option} is an option of `edge run` itself"
+                f"{key}.parameters.{name}", name, f"expected another name: {option} is an option of `edge run` itself"
             )
     for name in command.inputs:
         if name in command.parameters:
-            raise ConfigError(f"{key}.inputs.{name}", name, "another name: a parameter has this one")
+            raise ConfigError(f"{key}.inputs.{name}", name, "expected another name: a parameter has this one")
     used = {hole.name for word in words for hole in template.holes(word) if not hole.is_output}
     for hole in (hole for word in words for hole in template.holes(word)):
         _check_hole(hole, command, key)
@@ -136,14 +138,18 @@ def _check_one(command: CommandConfig, key: str) -> None:
     for name, parameter in command.parameters.items():
         where = f"{key}.parameters.{name}"
         if name not in used:
-            raise ConfigError(where, name, f"a name that `run` has in braces: {{{name}}} is not there")
+            raise ConfigError(where, name, f"expected a name that `run` has in braces: {{{name}}} is not there")
         _check_parameter(name, parameter, command, words, where)
     if command.stdin != NOTHING and command.stdin not in command.inputs:
-        raise ConfigError(f"{key}.stdin", command.stdin, f"none, or one of the inputs: {_listed(command.inputs)}")
+        raise ConfigError(
+            f"{key}.stdin", command.stdin, f"expected none, or one of the inputs: {_listed(command.inputs)}"
+        )
     for name in command.inputs:
         if name not in used and command.stdin != name:
             raise ConfigError(
-                f"{key}.inputs.{name}", name, f"a name that is the `stdin`, or that `run` has in braces: {{{name}}}"
+                f"{key}.inputs.{name}",
+                name,
+                f"expected a name that is the `stdin`, or that `run` has in braces: {{{name}}}",
             )
     _check_outputs(command, words, key)
     _check_rest(command, key)
@@ -152,7 +158,7 @@ def _check_one(command: CommandConfig, key: str) -> None:
 def _words(command: CommandConfig, key: str) -> Iterator[Word]:
     for place, text in enumerate(command.run):
         if "\0" in text:
-            raise ConfigError(f"{key}.run[{place}]", text, "without NUL characters")
+            raise ConfigError(f"{key}.run[{place}]", text, "expected text without NUL characters")
         try:
             yield template.parse(text)
         except ValueError as err:
@@ -163,10 +169,10 @@ def _check_program(command: CommandConfig, words: Sequence[Word], key: str) -> N
     program = command.run[0]
     if template.holes(words[0]):
         raise ConfigError(
-            f"{key}.run[0]", program, "a fixed program, by name or absolute path; no parameter chooses it"
+            f"{key}.run[0]", program, "expected a fixed program, by name or absolute path; no parameter chooses it"
         )
     if not program or ("/" in program and not PurePosixPath(program).is_absolute()):
-        raise ConfigError(f"{key}.run[0]", program, "a program by name, or by its absolute path")
+        raise ConfigError(f"{key}.run[0]", program, "expected a program by name, or by its absolute path")
 
 
 def _check_hole(hole: Hole, command: CommandConfig, key: str) -> None:
@@ -175,7 +181,7 @@ def _check_hole(hole: Hole, command: CommandConfig, key: str) -> None:
             raise ConfigError(
                 f"{key}.run",
                 f"{{output:{hole.name}}}",
-                "a file name of 1 to 200 letters, digits, space and ._()+=@-, starting with a letter or digit",
+                "expected a file name of 1 to 200 letters, digits, space and ._()+=@-, starting with a letter or digit",
             )
     elif hole.name not in command.parameters and hole.name not in command.inputs:
         known = _listed((*command.parameters, *command.inputs))
@@ -192,9 +198,11 @@ def _check_parameter(
         if bound is not None and not is_number:
             raise ConfigError(f"{where}.{field}", bound, f"only for int and float, and this is {kind}")
         if bound is not None and (not math.isfinite(bound) or (kind == "int" and bound != int(bound))):
-            raise ConfigError(f"{where}.{field}", bound, f"a finite number{' without a fraction' * (kind == 'int')}")
+            raise ConfigError(
+                f"{where}.{field}", bound, f"expected a finite number{' without a fraction' * (kind == 'int')}"
+            )
     if parameter.min is not None and parameter.max is not None and parameter.min > parameter.max:
-        raise ConfigError(f"{where}.min", parameter.min, f"at most max = {parameter.max:g}")
+        raise ConfigError(f"{where}.min", parameter.min, f"expected at most max = {parameter.max:g}")
     if (parameter.choices or parameter.pattern is not None) and kind != "text":
         field = "choices" if parameter.choices else "pattern"
         raise ConfigError(f"{where}.{field}", getattr(parameter, field), f"only for text, and this is {kind}")
@@ -203,7 +211,9 @@ def _check_parameter(
             raise ConfigError(f"{where}.{field}", getattr(parameter, field), f"only for bool, and this is {kind}")
     if kind == "bool" and not (parameter.when_true or parameter.when_false):
         raise ConfigError(
-            f"{where}.when_true", "", "a text here, or one in `when_false`: without both the parameter has no effect"
+            f"{where}.when_true",
+            "",
+            "expected a text here, or one in `when_false`: without both the parameter has no effect",
         )
     if kind == "bool" and any(Hole(name) in word and len(word) > 1 for word in words):
         raise ConfigError(where, name, "a bool fills a whole word of `run`, and nothing else stands in it")
@@ -211,7 +221,7 @@ def _check_parameter(
     fixed_texts |= {"when_true": parameter.when_true, "when_false": parameter.when_false}
     for field, text in fixed_texts.items():
         if "\0" in text:
-            raise ConfigError(f"{where}.{field}", text, "text without NUL characters")
+            raise ConfigError(f"{where}.{field}", text, "expected text without NUL characters")
     negative = is_number and (parameter.min is None or parameter.min < 0)
     if negative and not may_begin_with_hyphen(command, name):
         why = "a negative number at the start of an argument may be read as an option: give min: 0, or put -- before it"
@@ -227,7 +237,7 @@ def _check_pattern(parameter: ParameterConfig, key: str) -> None:
         re.compile(parameter.pattern)  # by itself first: a bracket in it must not close a bracket of `text_pattern`
         re.compile(text_pattern(parameter, may_begin_with_hyphen=False))
     except re.error as err:
-        raise ConfigError(key, parameter.pattern, f"a regular expression: {err}") from err
+        raise ConfigError(key, parameter.pattern, f"expected a regular expression: {err}") from err
 
 
 def _check_default(name: str, parameter: ParameterConfig, command: CommandConfig, where: str) -> None:
@@ -239,17 +249,17 @@ def _check_default(name: str, parameter: ParameterConfig, command: CommandConfig
         "float": isinstance(value, int | float) and not isinstance(value, bool),
     }[kind]
     if not fits:
-        raise ConfigError(f"{where}.default", value, f"a value of type {kind}")
+        raise ConfigError(f"{where}.default", value, f"expected a value of type {kind}")
     if isinstance(value, str):
         if parameter.choices and value not in parameter.choices:
-            raise ConfigError(f"{where}.default", value, f"one of the choices: {_listed(parameter.choices)}")
+            raise ConfigError(f"{where}.default", value, f"expected one of the choices: {_listed(parameter.choices)}")
         free = may_begin_with_hyphen(command, name)
         pattern = text_pattern(parameter, may_begin_with_hyphen=free)
         if not parameter.choices and (len(value) > parameter.max_length or not re.search(pattern, value)):
             raise ConfigError(
                 f"{where}.default",
                 value,
-                f"at most {parameter.max_length}: {text_allowed(parameter, may_begin_with_hyphen=free)}",
+                f"expected at most {parameter.max_length}: {text_allowed(parameter, may_begin_with_hyphen=free)}",
             )
     elif isinstance(value, int | float) and not isinstance(value, bool):
         low, high = parameter.min, parameter.max
@@ -257,7 +267,7 @@ def _check_default(name: str, parameter: ParameterConfig, command: CommandConfig
             bounds = [
                 f"{word} {bound:g}" for word, bound in (("at least", low), ("at most", high)) if bound is not None
             ]
-            raise ConfigError(f"{where}.default", value, " and ".join(["a finite number", *bounds]))
+            raise ConfigError(f"{where}.default", value, " and ".join(["expected a finite number", *bounds]))
 
 
 def _check_outputs(command: CommandConfig, words: Sequence[Word], key: str) -> None:
@@ -266,41 +276,45 @@ def _check_outputs(command: CommandConfig, words: Sequence[Word], key: str) -> N
             raise ConfigError(
                 f"{key}.outputs[{number}]",
                 pattern,
-                "1 to 200 letters, digits, space and ._()+=@-*?[]!, not starting with a dot, such as *.mp4",
+                "expected 1 to 200 letters, digits, space and ._()+=@-*?[]!, not starting with a dot, such as *.mp4",
             )
     named = [hole.name for word in words for hole in template.holes(word) if hole.is_output]
     for name in named:
         if command.outputs and not any(fnmatch.fnmatchcase(name, pattern) for pattern in command.outputs):
-            raise ConfigError(f"{key}.outputs", list(command.outputs), f"a pattern for {{output:{name}}}, too")
+            raise ConfigError(f"{key}.outputs", list(command.outputs), f"expected a pattern for {{output:{name}}}, too")
 
 
 def _check_rest(command: CommandConfig, key: str) -> None:
     for name, value in command.env.items():
         if not _NAME.fullmatch(name):
-            raise ConfigError(f"{key}.env.{name}", value, "a name of letters, digits and _, not starting with a digit")
+            raise ConfigError(
+                f"{key}.env.{name}", value, "expected a name of letters, digits and _, not starting with a digit"
+            )
         if name.startswith("EDGE_"):
-            raise ConfigError(f"{key}.env.{name}", value, "another name: EDGE_* are the board's own")
+            raise ConfigError(f"{key}.env.{name}", value, "expected another name: EDGE_* are the board's own")
         if "\0" in value:
-            raise ConfigError(f"{key}.env.{name}", value, "text without NUL characters")
+            raise ConfigError(f"{key}.env.{name}", value, "expected text without NUL characters")
     for field in ("progress", "progress_total"):
         pattern = getattr(command, field)
         if isinstance(pattern, str):
             try:
                 groups = re.compile(pattern).groups
             except re.error as err:
-                raise ConfigError(f"{key}.{field}", pattern, f"a regular expression: {err}") from err
+                raise ConfigError(f"{key}.{field}", pattern, f"expected a regular expression: {err}") from err
             if not groups:
-                raise ConfigError(f"{key}.{field}", pattern, "a regular expression with a group: ([0-9]+)")
+                raise ConfigError(f"{key}.{field}", pattern, "expected a regular expression with a group: ([0-9]+)")
     if isinstance(command.progress_total, float) and not 0 < command.progress_total < math.inf:
-        raise ConfigError(f"{key}.progress_total", command.progress_total, "a number above 0")
+        raise ConfigError(f"{key}.progress_total", command.progress_total, "expected a number above 0")
     if command.progress_total is not None and command.progress is None:
         raise ConfigError(f"{key}.progress_total", command.progress_total, "allowed only together with `progress`")
     for number, path in enumerate(command.reads):
         pure = PurePosixPath(path)
         if not pure.is_absolute() or ".." in pure.parts or len(pure.parts) < 2 or "\0" in path:
-            raise ConfigError(f"{key}.reads[{number}]", path, "an absolute path below /, without .. and NUL characters")
+            raise ConfigError(
+                f"{key}.reads[{number}]", path, "expected an absolute path below /, without .. and NUL characters"
+            )
         if pure.parts[1] in _OWN_FOLDERS or path.rstrip("/") == "/tmp":  # noqa: S108 - it is refused
-            raise ConfigError(f"{key}.reads[{number}]", path, "a path that the sandbox does not make itself")
+            raise ConfigError(f"{key}.reads[{number}]", path, "expected a path that the sandbox does not make itself")
     if not command.sandbox and not command.network:
         raise ConfigError(
             f"{key}.network", False, "without a sandbox nothing keeps it from the network: say network: true"

@@ -18,7 +18,7 @@ RUN_OPTIONS = frozenset({"config", "debug", "detach", "help", "in", "json", "key
 }
 #: Default pattern of `text`. It excludes what programs treat specially: -option, a/path, $variable, @argument-file.
 PLAIN_TEXT = r"[A-Za-z0-9][A-Za-z0-9 ._+-]*"
-#: The folders in which programs are searched. The PATH of the worker's own environment is not used.
+#: The folders in which programs are looked up. The PATH of the worker's own environment is not used.
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 Scalar = bool | int | float | str

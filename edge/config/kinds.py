@@ -1,6 +1,8 @@
-"""Finds the record of a kind of power source by its name, and imports only the module of that kind.
+"""Finds the record class of a kind of power source by its name.
 
-A kind is searched in this order:
+Of the modules of the built-in kinds, only the module of the requested kind is imported.
+
+A kind is looked up in this order:
 
 1. the module `edge.power.sources.KIND`, for the built-in kinds;
 2. the entry point KIND of the group `edge.sources`, for kinds of installed packages;
@@ -42,14 +44,15 @@ class Kinds:
         self._modules, self._folder = tuple(modules), folder
 
     def record(self, kind: object) -> type[SourceConfig]:
-        """Return the record of `kind`.
+        """Return the record class of `kind`.
 
         Raises:
             UnknownKind: no module or package declares it.
-            ConfigError: the module or package that should declare it cannot be imported.
+            ConfigError: a module of `power.source_modules` cannot be imported, or the entry point of this kind cannot
+                be used.
         """
         if isinstance(kind, str) and _KIND.fullmatch(kind):
-            if kind in own_kinds():
+            if kind in built_in_kinds():
                 return _declared(import_module(f"{PACKAGE}.{kind}"), kind)
             if found := _from_entry_point(kind):
                 return found
@@ -59,9 +62,13 @@ class Kinds:
         raise UnknownKind(kind, self.names())
 
     def names(self) -> list[str]:
-        """Return the names of all kinds, sorted."""
+        """Return the names of all kinds, sorted.
+
+        Raises:
+            ConfigError: a module of `power.source_modules` cannot be imported.
+        """
         others = [kind for module in self._owner_modules() for kind in _records(module)]
-        return sorted({*own_kinds(), *_entry_points(), *others})
+        return sorted({*built_in_kinds(), *_entry_points(), *others})
 
     def _owner_modules(self) -> Iterator[ModuleType]:
         for number, name in enumerate(self._modules):
@@ -74,8 +81,8 @@ class Kinds:
                 raise ConfigError(f"power.source_modules[{number}]", name, " ".join(why.split())) from err
 
 
-def own_kinds() -> list[str]:
-    """Return the built-in kinds, one for each module of `edge.power.sources`. Imports only that package."""
+def built_in_kinds() -> list[str]:
+    """Return the built-in kinds, one for each module of `edge.power.sources`. None of these modules is imported."""
     package = util.find_spec(PACKAGE)
     folders = (package.submodule_search_locations if package else None) or []
     files = [file for folder in folders for file in Path(folder).glob("*.py")]
@@ -90,7 +97,7 @@ def _declared(module: ModuleType, kind: str) -> type[SourceConfig]:
 
 
 def _records(module: ModuleType) -> dict[str, type[SourceConfig]]:
-    """Return the records that `module` itself declares, by kind. Records that it imports are not included."""
+    """Return the record classes that `module` itself declares, by kind. Classes that it imports are not included."""
     found = [
         value
         for value in vars(module).values()
@@ -100,14 +107,15 @@ def _records(module: ModuleType) -> dict[str, type[SourceConfig]]:
 
 
 def _entry_points() -> list[str]:
-    # Imported here because it is slow: it reads every installed package. Built-in kinds do not need it.
+    # Imported here because the import is slow, and the call reads every installed package. Built-in kinds do not need
+    # either.
     from importlib.metadata import entry_points
 
     return sorted(entry_points(group=GROUP).names)
 
 
 def _from_entry_point(kind: str) -> type[SourceConfig] | None:
-    """Return the record that an installed package declares for `kind`, or None if no package does.
+    """Return the record class that an installed package declares for `kind`, or None if no package does.
 
     The entry point names the class, or the module that holds it.
     """
@@ -118,7 +126,7 @@ def _from_entry_point(kind: str) -> type[SourceConfig] | None:
             loaded = point.load()
             record = _declared(loaded, kind) if isinstance(loaded, ModuleType) else loaded
             if not (isinstance(record, type) and issubclass(record, SourceConfig)):
-                raise TypeError(f"{point.value} is no SourceConfig")
+                raise TypeError(f"{point.value} is not a SourceConfig")
             if record.__struct_config__.tag != kind:
                 raise TypeError(f"{point.value} is of kind {record.__struct_config__.tag!r}")
         except (Exception, SystemExit) as err:  # the code of another package may raise anything

@@ -25,4 +25,4 @@ def check(limits: Mapping[str, LimitConfig]) -> None:
     """Raise ConfigError, naming the key, on an entry that limits nothing."""
     for kind, limit in limits.items():
         if limit.at_once is None and limit.per_minute is None:
-            raise ConfigError(f"limits.{kind}", {}, "at_once, per_minute, or both")
+            raise ConfigError(f"limits.{kind}", {}, "expected at_once, per_minute, or both")

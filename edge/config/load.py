@@ -143,7 +143,7 @@ def _convert(tree: JsonObject, origins: Mapping[str, str], path: Path | None) ->
     """Return `tree` as a checked configuration. Raises ConfigError with the key and its origin."""
     try:
         config = _checked(tree, path)
-        workers.check_name(config.worker.name, config.workers, given=origins.get("worker.name", ""))
+        workers.check_name(config.worker.name, config.workers, origin=origins.get("worker.name", ""))
     except ConfigError as err:
         raise ConfigError(err.key, err.value, err.allowed, origin=_origin(err.key, origins, path)) from err
     return config

@@ -208,9 +208,11 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         except ValueError:
             secure = False
         if not secure:
-            raise ConfigError("node.head_url", self.head_url, "https://HEAD:8420")
+            raise ConfigError("node.head_url", self.head_url, "expected https://HEAD:8420")
         if self.token_file is None:
-            raise ConfigError("node.token_file", None, "the file with the token that the head gave (scope node)")
+            raise ConfigError(
+                "node.token_file", None, "expected the file with the token that the head gave (scope node)"
+            )
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

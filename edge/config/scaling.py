@@ -85,11 +85,13 @@ class ScaleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
                     raise ConfigError(f"{key}.{name}", getattr(self, name), "give max too, a number or auto")
             return
         if self.most < 1:
-            raise ConfigError(f"{key}.max", self.max, f"1 to {MOST}, or auto; leave the worker out to have none")
+            raise ConfigError(
+                f"{key}.max", self.max, f"expected 1 to {MOST}, or auto; leave the worker out to have none"
+            )
         if self.min > self.most:
-            raise ConfigError(f"{key}.min", self.min, f"at most max, which is {self.max}")
+            raise ConfigError(f"{key}.min", self.min, f"expected a number of at most max, which is {self.max}")
         if self.down_at >= self.up_at:
-            raise ConfigError(f"{key}.down_at", self.down_at, f"below up_at, which is {self.up_at}")
+            raise ConfigError(f"{key}.down_at", self.down_at, f"expected a number below up_at, which is {self.up_at}")
 
 
 _KEYS = frozenset(ScaleConfig.__struct_fields__) - {"max"}

@@ -68,7 +68,7 @@ def read(path: Path) -> JsonObject:
     except (OSError, ValueError, RuntimeError) as err:  # RuntimeError: a loop of symbolic links
         raise ConfigError("config", str(path), getattr(err, "strerror", None) or str(err)) from err
     if len(data) > _MAX_BYTES:
-        raise ConfigError("config", str(path), f"a file of at most {_MAX_BYTES} bytes")
+        raise ConfigError("config", str(path), f"expected a file of at most {_MAX_BYTES} bytes")
     tree = _parsed(data, "config", str(path))
     if tree is None:
         return {}

@@ -16,7 +16,7 @@ Name = Annotated[
     str,
     Meta(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}\Z",
-        description="1 to 32 of A-Z a-z 0-9 _ - starting with a letter or digit",
+        description="1 to 32 letters, digits, `_` or `-`; the first is a letter or digit",
     ),
 ]
 #: Longest name of a scaled entry. The name of its process has a hyphen and two digits more, and 32 characters at most.
@@ -42,7 +42,10 @@ class WorkerEntry(ScaleConfig, frozen=True, forbid_unknown_fields=True):
     classes: Annotated[tuple[Power, ...], about("The power classes whose jobs it takes.")] = tuple(Power)
     kinds: Annotated[
         tuple[str, ...],
-        about("Kinds of job that only this worker takes, and it takes no others. Empty: all kinds of its pool."),
+        about(
+            "Kinds of job that only this worker takes, and it takes no others. Empty: all kinds of its pool that no "
+            "other worker names."
+        ),
     ] = ()
 
     @property
@@ -77,7 +80,8 @@ def planned(entries: tuple[WorkerEntry, ...], *, name: str, io: bool) -> tuple[W
 
     Args:
         entries: the list.
-        name: name of the main worker if the list is empty.
+        name: name of the main worker if the list is empty. If it is `IO_NAME` and `io` is True, the
+            worker of threads is the only worker.
         io: True to add a worker of threads (`IO_NAME`) if the list is empty.
     """
     if entries:
@@ -103,15 +107,16 @@ def check(entries: tuple[WorkerEntry, ...], *, running_job: str, node: bool) -> 
         names.add(entry.name)
         if entry.pool is WorkerPool.MAIN and entry.bodies != 1:
             raise ConfigError(
-                f"{key}.concurrency", entry.bodies, "1, because a worker of the pool main runs one body at a time"
+                f"{key}.concurrency", entry.bodies, "expected 1: a worker of the pool main runs one body at a time"
             )
         if not entry.classes:
-            raise ConfigError(f"{key}.classes", [], f"at least one of {', '.join(Power)}")
+            raise ConfigError(f"{key}.classes", [], f"expected at least one of {', '.join(Power)}")
         if entry.pool is WorkerPool.THREADS and running_job == "freeze":
             raise ConfigError(
                 "worker.running_job",
                 running_job,
-                f"worker {entry.name!r} of pool threads cannot be frozen, its bodies share a process: hold or finish",
+                f"expected hold or finish: worker {entry.name!r} of pool threads cannot be frozen, its bodies share a "
+                "process",
             )
         if entry.kinds and node:
             raise ConfigError(f"{key}.kinds", list(entry.kinds), "not on a node: its head decides where kinds go")
@@ -120,10 +125,10 @@ def check(entries: tuple[WorkerEntry, ...], *, running_job: str, node: bool) -> 
             raise ConfigError(
                 f"{key}.name",
                 entry.name,
-                f"at most {_LONGEST_SCALED} characters: NAME-1 names a process",
+                f"expected at most {_LONGEST_SCALED} characters, because NAME-1 names a process",
             )
         if len(set(entry.classes)) < len(entry.classes):
-            raise ConfigError(f"{key}.classes", [str(each) for each in entry.classes], "each class once")
+            raise ConfigError(f"{key}.classes", [str(each) for each in entry.classes], "expected each class once")
         for kind in entry.kinds:
             if kind in owners:
                 other = "this worker" if owners[kind] == entry.name else f"the worker {owners[kind]!r}"
@@ -139,12 +144,12 @@ def check(entries: tuple[WorkerEntry, ...], *, running_job: str, node: bool) -> 
             )
 
 
-def check_name(name: str, entries: tuple[WorkerEntry, ...], *, given: str) -> None:
+def check_name(name: str, entries: tuple[WorkerEntry, ...], *, origin: str) -> None:
     """Raise ConfigError if the file gives the main worker the name of the worker of threads.
 
-    `given` is the origin of the name. A variable `EDGE_*` may choose the worker of threads.
+    `origin` says where the name comes from. A variable `EDGE_*` may choose the worker of threads.
     """
-    if name == IO_NAME and not entries and not given.startswith("EDGE_"):
+    if name == IO_NAME and not entries and not origin.startswith("EDGE_"):
         raise ConfigError(
             "worker.name", name, "without a list of `workers` this is the worker of threads: choose another name"
         )

@@ -170,7 +170,10 @@ class BrokerError(EdgeError, ConnectionError):
 
 
 class QueueSilent(BrokerError):
-    """A queue exists and does not answer. The broker's store is damaged, and waiting does not help."""
+    """A queue does not accept jobs: it does not answer, has no leader, is over its limit, or is gone.
+
+    Waiting does not help. If a queue exists and does not answer, the broker's store is damaged.
+    """
 
 
 class StackError(EdgeError, RuntimeError):

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 _WEIGHT = 0.2
 _SAVE_EVERY_S = 600.0
 #: Largest number of kinds that are remembered. The kind that was learned first is forgotten first.
-_MOST = 1000
+_MOST_KINDS = 1000
 
 
 class KindCost(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -27,7 +27,7 @@ class KindCost(msgspec.Struct, frozen=True, omit_defaults=True):
     runs: int = 0
     seconds: float = 0.0
     busy: float = 0.0  # share of one core
-    peak_bytes: int | None = None  # of the worker that ran it
+    peak_bytes: int | None = None  # peak memory of the worker that ran it
 
 
 class KindCosts:
@@ -61,7 +61,7 @@ class KindCosts:
                 _peak(old.peak_bytes, receipt.peak_bytes, weight),
             )
             self._changed = True
-        while len(self._costs) > _MOST:
+        while len(self._costs) > _MOST_KINDS:
             del self._costs[next(iter(self._costs))]
         if self._changed and time.monotonic() - self._saved_at > _SAVE_EVERY_S:
             self.save()

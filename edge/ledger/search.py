@@ -21,7 +21,7 @@ class Wanted(msgspec.Struct, frozen=True):
     states: tuple[JobState, ...] = ()  # stored states; `running` is not stored
     task: str = ""
     submitter: str | None = None
-    text: str = ""  # in the id, the arguments or the error
+    text: str = ""  # text that the id, the arguments or the error must contain
     since: float | None = None  # accepted at that time or later
     until: float | None = None  # accepted before
 

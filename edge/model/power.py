@@ -18,7 +18,7 @@ class Power(StrEnum):
 
 
 class PowerState(StrEnum):
-    """The governor's decision about the supply."""
+    """The governor's decision about power: which classes of jobs may start, see `ALLOWED`."""
 
     SURPLUS = "surplus"
     NORMAL = "normal"
@@ -74,15 +74,15 @@ class PowerStatus(msgspec.Struct, frozen=True):
 
     state: PowerState
     code: str  # stable, for programs
-    reason: str  # a sentence with the numbers
+    reason: str  # one sentence that names the values and limits
     until: str = ""  # the rule that ends the state, in words
-    since: float = 0.0
-    at: float = 0.0
+    since: float = 0.0  # start of the state, seconds since the epoch
+    at: float = 0.0  # time of the report, seconds since the epoch
     boot_id: str = ""
     pid: int = 0
     monotonic: float = 0.0  # CLOCK_MONOTONIC when written, the same for all processes of a boot
     valid_s: float = 0.0  # an older report counts as unknown; if 0, it is valid while the governor lives
     readings: tuple[Reading, ...] = ()  # the readings behind the decision, with the verdict of the policy
-    resumes_at: float | None = None  # expected time of normal power, by the wall clock; set only if time alone decides
+    resumes_at: float | None = None  # when normal power is expected, in epoch seconds; set only if time alone decides
     plan: Plan | None = None  # plan of the planner; None if the board makes no forecast
     mix: Mix | None = None  # origin of the power that the board draws now; None if it is not known

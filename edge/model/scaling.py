@@ -18,7 +18,7 @@ class OpenJobs(msgspec.Struct, frozen=True, omit_defaults=True):
 
     kind: str
     power: Power
-    jobs: int  # jobs in a queue, held by a worker or running; a job that waits for a retry counts when it is due
+    jobs: int  # jobs in a queue, fetched by a worker or running; a job that waits for a retry counts when it is due
     pool: Pool = Pool.MAIN
     owner: str = ""  # name of the only worker that takes this kind
     seconds: float | None = None  # running time of a body
@@ -27,7 +27,7 @@ class OpenJobs(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Backlog(msgspec.Struct, frozen=True):
-    """`run/backlog/backlog.json`: written by the gateway when it changes, at most once a second.
+    """`run/backlog/backlog.json`: written by the gateway when the open jobs change, at most once a second.
 
     On a node it is `run/head/backlog.json`, written by the worker that reads the backlog of the head.
     """
@@ -61,7 +61,7 @@ class ScaledWorkers(msgspec.Struct, frozen=True, omit_defaults=True):
     why: str  # one sentence
     workers: tuple[str, ...] = ()  # names of the processes that must run; any other process of this entry retires
     failing: tuple[str, ...] = ()  # processes in `workers` that crash again and again, or do not get ready in time
-    until: float | None = None  # end of a number that a person set, in seconds since the epoch
+    until: float | None = None  # when the number that a person set ends, in seconds since the epoch
     steps: tuple[ScaleStep, ...] = ()  # the last decisions, newest first
 
     def seen(self, living: Collection[str]) -> ScaledWorkers:

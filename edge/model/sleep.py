@@ -23,7 +23,10 @@ class SleepAsk(msgspec.Struct, frozen=True):
 
 
 class SleepAnswer(msgspec.Struct, frozen=True):
-    """`run/backlog/sleep.json`: the answer of the gateway. Once it has agreed, it accepts no job that may run now."""
+    """`run/backlog/sleep.json`: the answer of the gateway.
+
+    After it has agreed, a job that may run now withdraws the agreement. Unless the sleep is light, that job is refused.
+    """
 
     id: str  # id of the request
     boot_id: str
@@ -31,7 +34,7 @@ class SleepAnswer(msgspec.Struct, frozen=True):
     agreed: bool
     why: str = ""  # why the gateway did not agree
     due_s: float | None = None  # seconds until the next job of the classes is due
-    again_s: float | None = None  # seconds after which the gateway may agree, but not before
+    again_s: float | None = None  # seconds before which the gateway will not agree
 
 
 class NodeAway(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,5 +48,5 @@ class LastSleep(msgspec.Struct, frozen=True):
 
     went_at: float  # seconds since the epoch
     wake_at: float
-    boot_id: str  # id of the boot that the sleep ended
+    boot_id: str  # id of the boot before the sleep
     boot_s: float | None = None  # seconds from the start of the kernel until a worker ran, a mean over boots

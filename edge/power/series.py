@@ -20,7 +20,7 @@ SLOT_S = 900
 MOST_SLOTS = 120
 _DAY_S = 86_400.0
 _LARGEST_BYTES = 256 << 10  # largest file that is read; the file of a day has about 10 KB
-_MOST = 1e12  # no true sum or count of readings is larger; the plots rely on this limit
+_MOST_VALUE = 1e12  # no true sum or count of readings is larger; the plots rely on this limit
 #: Quantities that are kept, by name. If several sources report the same quantity, the first one counts.
 QUANTITIES = ("charge", "watts", "solar_watts", "temperature")
 
@@ -38,7 +38,7 @@ class Mean(msgspec.Struct, array_like=True):
     @property
     def value(self) -> float | None:
         """The mean, or None if it has no values yet or if its file held impossible numbers."""
-        if not 0 < self.count < _MOST or not abs(self.total) < _MOST:
+        if not 0 < self.count < _MOST_VALUE or not abs(self.total) < _MOST_VALUE:
             return None
         return self.total / self.count
 

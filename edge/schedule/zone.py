@@ -49,7 +49,7 @@ def board_zone(localtime: Path = _LOCALTIME, timezone: Path = _TIMEZONE) -> str:
 
 
 def rules_edition() -> str:
-    """Return a text that changes when the rules of the zones change. A schedule may have other next times then."""
+    """Return a text that changes when the rules of the zones change. The next times of a schedule may then change."""
     for folder in TZPATH:
         try:
             found = os.stat(Path(folder, "tzdata.zi"))  # noqa: PTH116 - every package of rules has this file

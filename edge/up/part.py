@@ -47,7 +47,8 @@ class Part:
             lines: the common log.
             grace_s: seconds between SIGTERM and SIGKILL.
             last_words: returns why the program ended; by default its last line of output.
-            began: returns whether a program that ended before it was ready had begun its work, and is started again.
+            began: called if the program ended before it was ready. Returns True if the program had begun its work,
+                so that a restart makes sense.
             insist_s: repeat SIGTERM after this time, for a program that may miss the first one.
             retired_codes: exit codes with which the program ends on purpose, so that it is not started again.
         """
@@ -56,7 +57,7 @@ class Part:
         self._insist_s, self._retired_codes = insist_s, retired_codes
         self._launch = launch
         self._ready = ready
-        self._began = began
+        self._work_began = began
         self._lines = lines
         self._last_line = "it printed nothing"
         self._last_words = last_words or (lambda: self._last_line)
@@ -86,12 +87,12 @@ class Part:
         If it ends although it had begun its work, it is started again: one of its first jobs may have crashed it.
 
         Raises:
-            StackError: the program ended before it began its work, or is not ready after `timeout_s`.
+            StackError: the program ended before it began its work, or was not ready within `timeout_s` of a start.
         """
         pauses = RESTART.pauses()
-        await self._begin()
+        await self._start_child()
         while problem := await self._until_ready(time.monotonic() + timeout_s):
-            if self.running or not self._began(self._process):
+            if self.running or not self._work_began(self._process):
                 raise StackError(f"{self.name} {problem}: {await self._why()}")
             await self._again(problem, next(pauses))
 
@@ -113,12 +114,12 @@ class Part:
 
     async def run(self) -> None:
         """Start the program, and keep it running until it retires. Raises StackError on a configuration error."""
-        await self._begin()
+        await self._start_child()
         if not await self._until_ready(None):
             self._lines.say(f"{self.name} ready after {self.ready_s:.1f} s")
         await self.keep()
 
-    async def end(self) -> str:
+    async def wait_ended(self) -> str:
         """Wait until the program ends, and return how it ended, such as `ended with code 1`."""
         return _ending(await asyncio.shield(self._end))
 
@@ -147,9 +148,9 @@ class Part:
         await self._drain()
         self._lines.say(f"{self.name} {ending}; starting it again in {pause_s:g} s")
         await asyncio.sleep(pause_s)
-        await self._begin()
+        await self._start_child()
 
-    async def _begin(self) -> None:
+    async def _start_child(self) -> None:
         loop = asyncio.get_running_loop()
         self._started = time.monotonic()
         child = self._child = self._launch()
@@ -206,7 +207,7 @@ class Part:
         self._lines.say(line, name=self.name)
 
 
-def at_once(check: Callable[[], bool]) -> Callable[[Child], Awaitable[bool]]:
+def ready_when(check: Callable[[], bool]) -> Callable[[Child], Awaitable[bool]]:
     """Return a check of readiness for a part, made from a check that needs no child."""
 
     async def ready(child: Child) -> bool:

@@ -20,7 +20,7 @@ class Cost:
     """Counters of one process since its start, or the difference of two such readings."""
 
     cpu_s: float = 0.0
-    written_bytes: int = 0  # as the kernel charges them to the process, without the file system's journal
+    written_bytes: int = 0  # bytes that the kernel charges to the process, without the file system's journal
     wakeups: int = 0
 
     def __sub__(self, other: Cost) -> Cost:

@@ -18,7 +18,7 @@ from tests.bench.figure import Figure
 
 
 def machine(folder: Path) -> dict[str, Any]:
-    """Return the properties of the machine that one must know to compare figures."""
+    """Return the properties of the machine that a reader must know to compare figures."""
     return {
         "architecture": platform.machine(),
         "kernel": platform.release(),
@@ -56,17 +56,17 @@ def show(console: Console, figures: Mapping[str, Any], registered: Sequence[Figu
             for table in figure.tables(figures[figure.name]):
                 console.print(table)
     names = {figure.name for figure in registered}
-    if beside := [one for one in msgspec.convert(tree["aims"], list[Standing]) if one.of in names]:
-        console.print(_aims(beside))
+    if shown := [one for one in msgspec.convert(tree["aims"], list[Standing]) if one.of in names]:
+        console.print(_aims(shown))
     for name, reason in tree["left_out"].items():
         console.print(f"not measured: {name}: {reason}", markup=False)
 
 
 def _aims(found: Sequence[Standing]) -> Table:
-    table = Table("figure", "measured", "aim", "first edition", "", title="beside the aims")
+    table = Table("figure", "measured", "aim", "first edition", "", title="figures and their aims")
     for one in found:
         value = "-" if one.value is None else f"{one.value:g}"
-        met = {None: "not measured", True: "reached", False: "open"}[one.met]
+        met = {None: "not measured", True: "reached", False: "not reached"}[one.met]
         table.add_row(one.figure, value, f"{'at least' if one.at_least else 'at most'} {one.bound:g}", one.first, met)
     return table
 

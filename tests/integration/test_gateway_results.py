@@ -52,17 +52,17 @@ results.publish(Result(sys.argv[3], "echo", JobState.SUCCEEDED, value="done"))
 """
 
 
-def until(true: Callable[[], Any], within_s: float = 10.0) -> Any:
-    """Poll until `true()` returns a true value, and return it."""
+def until(found_by: Callable[[], Any], within_s: float = 10.0) -> Any:
+    """Poll until `found_by()` returns a true value, and return that value."""
     deadline = time.monotonic() + within_s
-    while not (found := true()):
+    while not (found := found_by()):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     return found
 
 
-def status_of_a_worker(gateway: RunningGateway, job: RunningJob | None = None, **changes: Any) -> WorkerStatus:
-    """Write a status as if a worker ran in this process, with `job`."""
+def write_worker_status(gateway: RunningGateway, job: RunningJob | None = None, **changes: Any) -> WorkerStatus:
+    """Write the status file of a worker that runs in this process, with `job`, and return the status."""
     status = WorkerStatus(
         "main", os.getpid(), boot_id(), WorkerState.RUNNING if job else WorkerState.IDLE, job=job, **changes
     )
@@ -228,10 +228,11 @@ def test_no_other_file_can_be_fetched(gateway: RunningGateway, name: str) -> Non
 
 
 def test_a_file_of_an_open_job_is_not_there_yet(gateway: RunningGateway) -> None:
-    """A file of an open job gets 404 with the id of the job."""
+    """A file of an open job gets 404, and the sentence names the job and the file."""
     job_id = gateway.submit()
     answer = gateway.ask("GET", f"/jobs/{job_id}/files/a.txt")
     assert (answer.status, answer.json["code"]) == (404, "unknown-file")
+    assert answer.json["detail"] == f"job {job_id!r} has no file 'a.txt': it left none"
 
 
 def test_a_damaged_result_is_reported_and_not_served(gateway: RunningGateway) -> None:
@@ -328,7 +329,7 @@ def test_a_result_that_no_ledger_can_hold_keeps_no_other_from_being_noted(gatewa
     gateway.becomes(job_id, "failed")
 
 
-def test_cancelling_lays_out_an_order_and_ends_with_the_result(gateway: RunningGateway) -> None:
+def test_a_cancel_writes_an_order_that_stays_until_the_result(gateway: RunningGateway) -> None:
     """A cancel gets 202 at once, and its order stays in /run until the result is there."""
     job_id = gateway.submit()
     answer = gateway.ask("DELETE", f"/jobs/{job_id}")
@@ -341,7 +342,7 @@ def test_cancelling_lays_out_an_order_and_ends_with_the_result(gateway: RunningG
     until(lambda: list(orders.standing()) == [])
 
 
-def test_removing_lays_out_an_order_and_ends_with_the_tombstone(gateway: RunningGateway) -> None:
+def test_a_removal_writes_an_order_that_stays_until_the_tombstone(gateway: RunningGateway) -> None:
     """A removal gets 202 until a worker has carried it out, then 410 for ever."""
     job_id = gateway.submit()
     gateway.finish(job_id)
@@ -362,7 +363,7 @@ def test_a_removal_that_a_worker_does_at_once_is_answered_as_done(gateway: Runni
     job_id = gateway.submit()
     gateway.finish(job_id)
     gateway.becomes(job_id, "succeeded")
-    status_of_a_worker(gateway)
+    write_worker_status(gateway)
     orders = Orders(gateway.layout)
 
     def work() -> None:
@@ -380,7 +381,7 @@ def test_a_result_that_is_announced_again_ends_no_removal(gateway: RunningGatewa
     job_id = gateway.submit()
     gateway.finish(job_id)
     gateway.becomes(job_id, "succeeded")
-    status_of_a_worker(gateway)
+    write_worker_status(gateway)
     orders, results = Orders(gateway.layout), Results(gateway.layout)
     order = (Order.DELETE, job_id)
     with ThreadPoolExecutor(1) as pool:
@@ -427,7 +428,7 @@ def test_what_runs_is_seen_with_its_progress(gateway: RunningGateway) -> None:
     """State, worker and progress of a running job come from the worker's status file, read on request."""
     job_id, other = gateway.submit(), gateway.submit()
     job = RunningJob(job_id, "echo", time.time() - 5, attempt=2, progress=Progress(3, 10, "third"))
-    status_of_a_worker(gateway, job)
+    write_worker_status(gateway, job)
     view = gateway.ask("GET", f"/jobs/{job_id}").json
     assert (view["state"], view["worker"], view["attempts"]) == ("running", "main", 2)
     assert view["progress"] == {"done": 3.0, "total": 10.0, "note": "third"}
@@ -442,7 +443,7 @@ def test_a_worker_that_died_runs_nothing(gateway: RunningGateway) -> None:
     """The status file of a worker with a dead process or another boot does not count."""
     job_id = gateway.submit()
     job = RunningJob(job_id, "echo", time.time())
-    living = status_of_a_worker(gateway, job)
+    living = write_worker_status(gateway, job)
     for dead in ({"pid": 2**22 + 1}, {"boot_id": "other"}, {"state": WorkerState.STOPPED}):
         record = msgspec.structs.replace(living, **dead)
         gateway.layout.worker("main").write_bytes(msgspec.json.encode(record))
@@ -513,7 +514,7 @@ def test_a_start_finds_all_that_happened_meanwhile(gateway: RunningGateway, star
     assert list(Orders(again.layout).standing()) == [(Order.CANCEL, cancelled)]
 
 
-def test_a_failed_attempt_is_published_again_later(gateway: RunningGateway) -> None:
+def test_a_failed_attempt_gets_a_due_time(gateway: RunningGateway) -> None:
     """A new attempts file becomes a due time in the ledger; a stale one changes nothing."""
     job_id = gateway.ask("POST", "/jobs", {"task": "nothing", "retries": 2}).json["id"]
     attempts = AttemptsStore(gateway.layout)
@@ -527,7 +528,7 @@ def test_a_failed_attempt_is_published_again_later(gateway: RunningGateway) -> N
 
 
 def test_a_cancel_that_came_as_the_body_failed_ends_the_wait_for_another_attempt(gateway: RunningGateway) -> None:
-    """A cancel during a failing body is given once more when the failed attempt is noticed, so it ends the wait."""
+    """If a cancel came while the body failed, the gateway writes the order again when it notices the failed attempt."""
     job_id = gateway.ask("POST", "/jobs", {"task": "nothing", "retries": 2}).json["id"]
     gateway.ask("DELETE", f"/jobs/{job_id}")
     orders = Orders(gateway.layout)
@@ -575,7 +576,7 @@ def test_old_jobs_go_when_they_take_too_much_room(
 
 
 def test_the_deadline_of_a_job_that_has_ended_is_forgotten(gateway: RunningGateway) -> None:
-    """The deadline of an ended job is forgotten, because it may be a year away on a board that stays on."""
+    """The gateway forgets the deadline of an ended job. It may be a year away, so it would fill the memory."""
     body = {"task": "echo", "args": ["x"], "power": "surplus", "deadline_s": 86_400}
     ended, waits = (gateway.ask("POST", "/jobs", body).json["id"] for _ in range(2))
     outbox = gateway.gateway.appliance.outbox

@@ -91,9 +91,9 @@ def _no_confirm(session: Any) -> None:
         self._done.extend(jobs)
 
     def on_ack(self: Any, tag: int, multiple: bool) -> None:
-        for each in [t for t in self._flying if t <= tag] if multiple else [tag]:
-            job, _ = self._flying.pop(each)
-            self._flying_editions.discard(job.edition)
+        for each in [t for t in self._unconfirmed if t <= tag] if multiple else [tag]:
+            job, _ = self._unconfirmed.pop(each)
+            self._unconfirmed_editions.discard(job.edition)
 
     patience = session.PublishSession.patience
 

@@ -61,7 +61,7 @@ class Sent:
     seen_at: float | None = None
     durable: bool = False  # the digest is from the disk after a cut
     worker: str = ""  # name of the worker that made the result
-    children_at: float | None = None  # when its result named its children; they count as accepted since then
+    children_at: float | None = None  # time at which its result named its children; they count as accepted since then
 
 
 @dataclass

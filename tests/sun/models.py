@@ -19,7 +19,7 @@ class Panel(msgspec.Struct, frozen=True):
     watts: float = 20.0  # at 1000 W/m2
     tilt: float = 0.0  # degrees from the horizontal, towards the equator
     efficiency: float = 0.75  # charger, cables, dust
-    per_celsius: float = -0.004  # of a silicon cell, from 25 degrees
+    per_celsius: float = -0.004  # loss of a silicon cell for each degree above 25
     albedo: float = 0.2
 
     def series(self, weather: Weather) -> list[float]:
@@ -58,7 +58,7 @@ class BatteryModel(msgspec.Struct, frozen=True):
     """A Li-ion battery with its losses in charging and discharging, and its capacity in the cold."""
 
     capacity_wh: float = 37.0
-    efficiency: float = 0.95  # of charging, and of discharging
+    efficiency: float = 0.95  # efficiency of charging, and of discharging
     cold_per_celsius: float = 0.006  # share of the capacity lost for each degree below 20
     cold_most: float = 0.35  # largest share lost
 

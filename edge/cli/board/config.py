@@ -58,7 +58,9 @@ def _check_commands(loaded: Loaded) -> None:
         return
     for number, command in enumerate(commands):
         if why := errors.get(f"commands {command.name}"):
-            raise ConfigError(f"commands[{number}].name", command.name, f"another name: {why}", origin=str(path))
+            raise ConfigError(
+                f"commands[{number}].name", command.name, f"expected another name: {why}", origin=str(path)
+            )
 
 
 def _check_sleep(config: Config) -> None:

@@ -29,7 +29,7 @@ LAST_EVENT_ID = "Last-Event-ID"
 _ID = re.compile(r"[0-9a-f]{12}-[0-9]{1,15}")
 _LONGEST_ID = 100
 ID_SCHEMA: JsonObject = {"type": "string", "minLength": 1, "maxLength": _LONGEST_ID}
-_MOST = 100  # values in one filter
+_MOST_VALUES = 100  # values in one filter
 _JOB = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 _KIND = "[A-Za-z_][A-Za-z0-9_.:-]{0,127}"
 #: How often a stream without events sends a comment. The write fails if the reader has vanished without closing.
@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 def _several(item: str) -> dict[str, str]:
     """Return the schema of a list of values that match `item`, separated by commas."""
-    return {"pattern": f"^({item})(,({item})){{0,{_MOST - 1}}}$"}
+    return {"pattern": f"^({item})(,({item})){{0,{_MOST_VALUES - 1}}}$"}
 
 
 def _of(choices: Iterable[StrEnum]) -> dict[str, str]:
@@ -251,8 +251,8 @@ def _listed(text: str | UnsetType, name: str, form: re.Pattern[str] | None = Non
         if form is not None and not form.fullmatch(item):
             what = "ids of jobs" if name == "job" else "names of kinds of job"
             raise BadRequest(f"query {name} = {item[:80]!r}: expected {what}, separated by commas")
-    if len(items) > _MOST:
-        raise BadRequest(f"query {name}: {len(items)} values; at most {_MOST} are taken")
+    if len(items) > _MOST_VALUES:
+        raise BadRequest(f"query {name}: {len(items)} values; at most {_MOST_VALUES} are taken")
     return frozenset(items)
 
 

@@ -21,7 +21,7 @@ from edge.results.kept_output import kept
 from edge.results.output import OutputFiles, Run
 
 #: Largest number of outputs that clients follow at once.
-_MOST = 32
+_MOST_FOLLOWERS = 32
 _SLOW_S = 30.0
 _HEADERS = {"X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff", hdrs.CACHE_CONTROL: "no-store"}
 
@@ -55,8 +55,8 @@ class OutputRoutes:
         query: OutputQuery = call.query
         files = OutputFiles(self._appliance.config.layout.output, job.id)
         if query.follow and not job.state.final and call.request.method != hdrs.METH_HEAD:
-            if self._followed >= _MOST:
-                raise Busy(f"{_MOST} outputs are followed already", retry_after_s=10)
+            if self._followed >= _MOST_FOLLOWERS:
+                raise Busy(f"{_MOST_FOLLOWERS} outputs are followed already", retry_after_s=10)
             self._followed += 1
             try:
                 return await self._follow(call.request, job, files, query)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 #: A node that is late by more than this is missing for another reason than its sleep.
 _LATE_S = 3600.0
 #: Largest number of nodes that are remembered. Few are expected, because each node needs a token that an admin made.
-_MOST = 256
+_MOST_NODES = 256
 
 
 class NodesAway:
@@ -22,7 +22,7 @@ class NodesAway:
         self._awake_at.pop(node, None)
         if awake_at > self._now():
             self._awake_at[node] = awake_at
-        while len(self._awake_at) > _MOST:
+        while len(self._awake_at) > _MOST_NODES:
             del self._awake_at[next(iter(self._awake_at))]
 
     def now(self) -> dict[str, float]:

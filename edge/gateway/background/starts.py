@@ -31,7 +31,7 @@ from edge.wire import StartInterval
 log = logging.getLogger(__name__)
 
 #: Largest number of jobs whose prediction is remembered until they start. The oldest is forgotten first.
-_MOST = 5000
+_MOST_JOBS = 5000
 _SAVE_EVERY_S = 3600.0
 _SAME_S = 2.0  # jobs accepted within this time get the same prediction
 _GUESS_S = 60.0  # assumed run time of a job whose kind has not been learned yet
@@ -160,7 +160,7 @@ class StartTimes:
         if found is None:
             return None
         self._predicted[job.id] = found
-        while len(self._predicted) > _MOST:
+        while len(self._predicted) > _MOST_JOBS:
             del self._predicted[next(iter(self._predicted))]
         return StartInterval(round(found.early), round(found.likely), round(found.late))
 

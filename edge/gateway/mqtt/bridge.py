@@ -106,9 +106,9 @@ class Bridge:
         self._failure = LastFailure()
         self._declared = _declared(appliance)
         self._following = ExitStack()
-        self._announce_at: float | None = None  # when to announce next, by the clock of the loop; None if not planned
+        self._announce_at: float | None = None  # time of the next announcement by the loop's clock, or None
         self._birth_seen = False  # a Home Assistant has started since the last announcement
-        self._look_at: float | None = None  # when `_run` wakes up, by the clock of the loop; None if not planned
+        self._look_at: float | None = None  # time at which `_run` wakes up by the loop's clock, or None
         self._looked_at = 0.0  # when `_run` last woke up
         self._timer: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()

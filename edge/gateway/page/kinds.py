@@ -18,7 +18,7 @@ from edge.gateway.service import Appliance
 from edge.ledger.reader import LedgerReader
 from edge.model import JobState, Result
 
-#: A mean is taken over at most `_EACH` jobs of a kind. They are searched among the `_AMONG` newest jobs of all kinds.
+#: A mean is taken over at most `_EACH` jobs of a kind. They are taken from the `_AMONG` newest jobs of all kinds.
 _EACH, _AMONG = 5, 5_000
 #: Counting reads a whole index, so views within this time share one count.
 _SAME_S = 10.0

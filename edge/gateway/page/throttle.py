@@ -16,7 +16,7 @@ _WAIT = Backoff(first_s=5.0, most_s=600.0)
 #: An address without a wrong token for this time starts again at zero.
 _FORGET_S = 3600.0
 #: The largest number of addresses that are remembered; the oldest are forgotten first.
-_MOST = 1000
+_MOST_ADDRESSES = 1000
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Throttle:
         if tries.wrong >= FREE:
             tries.until = now + _WAIT.pause_s(tries.wrong - FREE + 1)
         self._tries[network] = tries
-        while len(self._tries) > _MOST:
+        while len(self._tries) > _MOST_ADDRESSES:
             self._tries.popitem(last=False)
 
     def right(self, address: str) -> None:

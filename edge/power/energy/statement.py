@@ -25,7 +25,7 @@ T = TypeVar("T")
 MONTH = re.compile(r"(20[0-9]{2})-(0[1-9]|1[0-2])")
 _J_PER_WH = 3600.0
 _LARGEST_BYTES = 256 << 10
-_MOST = 1e15  # limit for each number in a file (joules, seconds, jobs); a file with a larger number is damaged
+_MOST_NUMBER = 1e15  # limit for each number in a file (joules, seconds, jobs); a file with a larger number is damaged
 
 
 class _PowerDay(msgspec.Struct):
@@ -120,7 +120,8 @@ def _jobs(name: str, took: Took) -> StatementLine:
 def _line(name: str, took: Took, drawn: Drawn, idle_watts: float | None) -> StatementLine:
     """Return a line with the energy of jobs and board.
 
-    Bodies in threads do not measure the board, so their energy was counted as idle. It is subtracted here.
+    The governor counts the energy of bodies in threads as energy of the idle board, because such bodies do not measure
+    the board. It is subtracted here from the idle energy.
     """
     line = _jobs(name, took)
     if not drawn.seconds:
@@ -182,7 +183,7 @@ def _files(folder: Path, month: str, *, neighbours: bool = False) -> Iterator[Pa
 
 
 def _read(path: Path, kind: type[T]) -> T | None:
-    """Return the content of a file, or None if it is missing, torn, of another form or far too large."""
+    """Return the content of a file, or None if it is missing, damaged, of another form or over `_LARGEST_BYTES`."""
     try:
         if path.stat().st_size > _LARGEST_BYTES:
             return None
@@ -196,4 +197,4 @@ def _numbers(record: msgspec.Struct) -> Iterator[float]:
 
 
 def _sound(numbers: Iterable[float]) -> bool:
-    return all(0 <= number < _MOST for number in numbers)
+    return all(0 <= number < _MOST_NUMBER for number in numbers)

@@ -30,7 +30,7 @@ class Gathered(msgspec.Struct, frozen=True, array_like=True):
     seen_s: float = 0.0  # seconds of the hour that were measured
     full: bool = False  # the battery was full in a part of the hour
     at: float = 0.0  # time of the last reading
-    watts: float = 0.0  # of the last reading
+    watts: float = 0.0  # power of the last reading
     dark_at: float = 0.0  # time of the last dark reading
     first: float = 0.0  # first light after a dark reading; 0 if there is none yet
 

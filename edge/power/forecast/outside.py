@@ -13,7 +13,7 @@ from edge.power.forecast.predict import solar
 
 #: Hour since the epoch -> mean watts.
 Hours: TypeAlias = dict[int, float]
-_MOST = 24 * 16
+_MOST_HOURS = 24 * 16
 _LARGEST_W = 1e6
 _HOUR_S = 3600.0
 #: Decaying number of compared days from which on the forecast may be used. It is reached on the seventh day, because
@@ -42,7 +42,7 @@ def parse(text: str | bytes) -> Hours:
     if not 0 < found.step_s <= 86_400:
         raise ValueError(f"step_s is {found.step_s:g}: expected more than 0 and at most 86400")
     sums, seen = dict[int, float](), dict[int, float]()
-    for number, watts in enumerate(found.watts[: int(_MOST * _HOUR_S / found.step_s) + 1]):
+    for number, watts in enumerate(found.watts[: int(_MOST_HOURS * _HOUR_S / found.step_s) + 1]):
         if not (math.isfinite(watts) and 0 <= watts <= _LARGEST_W):
             raise ValueError(f"watts[{number}] is {watts:g}: expected 0 to {_LARGEST_W:g}")
         at, end = found.start + number * found.step_s, found.start + (number + 1) * found.step_s

@@ -18,7 +18,7 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
     now: float  # monotonic seconds
     readings: tuple[Reading, ...]
     at: float = 0.0  # seconds since the epoch by the board's clock, right or wrong
-    minute: int | None = None  # of the local day; None if the clock could not be trusted
+    minute: int | None = None  # minute of the local day; None if the clock could not be trusted
     state: PowerState = PowerState.UNKNOWN  # the state that was reported
 
 

@@ -14,15 +14,15 @@ from edge.power.policy.rules import STATES, from_config
 
 
 class Change(msgspec.Struct, frozen=True):
-    """One change of state: the state from `now` on, and its reason."""
+    """One change of state: the new state, its first sample and its reason."""
 
-    now: float  # monotonic seconds
+    now: float  # monotonic seconds of the first sample in this state
     at: float  # seconds since 1970 by the wall clock of the record; 0 if it was not recorded
     state: PowerState
     code: str
     reason: str
-    until: str
-    lasted_s: float  # how long the state before lasted
+    until: str  # the rule that ends the state, in words
+    lasted_s: float  # seconds that the state before lasted, while the board was on
 
 
 def replay(config: PowerConfig, samples: Iterable[Sample]) -> Iterator[Change]:
@@ -33,10 +33,11 @@ def replay(config: PowerConfig, samples: Iterable[Sample]) -> Iterator[Change]:
     rules = from_config(config)
     state = policy.PolicyState()
     current: PowerState | None = None
-    began = 0.0
+    before_boot_s, began, newest = 0.0, 0.0, 0.0
     for sample in samples:
         if sample.now < state.now:
             state = policy.PolicyState()
+            before_boot_s, began = before_boot_s + newest - began, sample.now
         # Each source reports at least one reading in each sample. A source without one was removed from the
         # configuration during that day.
         state = policy.of_sources(state, {reading.source.partition(":")[0] for reading in sample.readings})
@@ -44,6 +45,7 @@ def replay(config: PowerConfig, samples: Iterable[Sample]) -> Iterator[Change]:
         decided = STATES[state.level]
         if decided is not current:
             why = wording.explain(rules, state)
-            lasted_s = 0.0 if current is None else max(0.0, sample.now - began)
+            lasted_s = 0.0 if current is None else before_boot_s + sample.now - began
             yield Change(sample.now, sample.at, decided, why.code, why.reason, why.until, lasted_s)
-            current, began = decided, sample.now
+            current, before_boot_s, began = decided, 0.0, sample.now
+        newest = sample.now

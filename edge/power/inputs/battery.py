@@ -102,7 +102,7 @@ class BatteryConfig(PowerSourceConfig, frozen=True):
         limits = self.volts_limits()
         if limits is None:
             return VOLTS
-        return VOLTS.decides(Criterion(band=Band(limits.pause, limits.resume, limits.critical, limits.surplus)))
+        return VOLTS.with_criterion(Criterion(band=Band(limits.pause, limits.resume, limits.critical, limits.surplus)))
 
     def check(self, key: str) -> None:
         """Raise ConfigError if the limits in `volts` are not in rising order."""

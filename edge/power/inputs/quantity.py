@@ -16,21 +16,21 @@ from edge.power.inputs.limits import Band
 
 
 class Criterion(msgspec.Struct, frozen=True, kw_only=True):
-    """How the policy decides by a quantity.
+    """How the policy judges the readings of a quantity.
 
-    A number of samples or a dwell that is None has the value of the section `power.policy`.
+    If a number of samples or `resume_after_s` is None, the value of the section `power.policy` is used.
     """
 
-    band: Band | None = None  # None: the verdicts of the readings decide
+    band: Band | None = None  # if None, the verdicts that the source gives are used
     low_samples: int | None = None
     critical_samples: int | None = None
     unknown_samples: int | None = None
     good_samples: int | None = None
     resume_after_s: float | None = None
-    only_claims: bool = False  # it can report surplus, and never makes power worse than normal
-    claims_surplus: bool = True  # a surplus reading means that there is spare power, not only that the state is good
-    vetoes_surplus: bool = False  # a normal reading forbids surplus, whichever quantity reports surplus
-    holds_s: float | None = None  # until this age a value counts as new, for a device that reports only changes
+    only_claims: bool = False  # True if it can report surplus, but never makes power worse than normal
+    claims_surplus: bool = True  # True if a surplus reading means spare power, not only that the state is good
+    vetoes_surplus: bool = False  # True if a normal reading forbids surplus, even if other quantities report it
+    holds_s: float | None = None  # age up to which a value counts as new, for a device that reports only changes
 
 
 class Quantity(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,12 +38,12 @@ class Quantity(msgspec.Struct, frozen=True, kw_only=True):
 
     what: str  # the name in readings
     unit: str = ""
-    criterion: Criterion | None = None  # None: the quantity is shown and decides nothing
+    criterion: Criterion | None = None  # if None, the quantity is only shown and has no effect on the decision
     decimals: int = 0
-    words: Callable[[Reading], str] | None = None  # text of a known value; None: name, number and unit
-    recovery: str = ""  # the text of what must happen while power is bad; if empty, "NAME is good"
-    ending: Callable[[Reading], str] | None = None  # text of what would end a good state; it may be empty
-    summary: bool = False  # True if the reason of a normal state names it
+    words: Callable[[Reading], str] | None = None  # returns the text of a known value; if None: name, number and unit
+    recovery: str = ""  # what must happen before a bad state ends; if empty, "NAME is good"
+    ending: Callable[[Reading], str] | None = None  # returns what would end a good state, or ""
+    summary: bool = False  # True if the reason of a normal state names this quantity
     daily: bool = True  # True if the summary of a day has its range
 
     def text(self, reading: Reading) -> str:
@@ -52,7 +52,7 @@ class Quantity(msgspec.Struct, frozen=True, kw_only=True):
             return self.words(reading)
         return f"{self.what.replace('_', ' ')} {reading.value:.{self.decimals}f} {reading.unit}".strip()
 
-    def decides(self, criterion: Criterion) -> Quantity:
+    def with_criterion(self, criterion: Criterion) -> Quantity:
         """Return the same quantity with another criterion."""
         return msgspec.structs.replace(self, criterion=criterion)
 
@@ -141,24 +141,23 @@ LOW_BATTERY = Quantity(
     words=lambda reading: f"{reading.source} reports a low battery" if reading.value else "battery not low",
     recovery="the battery is no longer low",
 )
-#: The phase of a charger, such as bulk or float; the reason of the reading names it.
+#: The phase of a charger. The `reason` of the reading names it, such as bulk or float.
 PHASE = Quantity(
     what="phase",
     criterion=Criterion(),
     words=lambda reading: f"charger in {reading.reason}",
     recovery="the charger has no fault",
 )
-#: 1 while the status of a device reports no fault that forbids surplus; the reason quotes the status.
+#: 1 while the status of a device reports no fault that forbids surplus. The `reason` of the reading quotes the status.
 CONDITION = Quantity(
     what="condition",
     criterion=Criterion(claims_surplus=False, vetoes_surplus=True),
     words=lambda reading: f"{reading.source}: {reading.reason or 'no status text'}",
     recovery="its status is good",
 )
-#: 0 while the battery is not being discharged. Then low charge or volts of the same source alone are not critical.
+#: 1 while the battery is being discharged, else 0. At 0, low charge or low volts of the same source are not critical.
 DISCHARGING = Quantity(what="discharging", words=lambda reading: "discharging" if reading.value else "not discharging")
-#: A source that cannot be read at all reports this in place of its quantities. While the source can be read, this is
-#: absent.
+#: A source that cannot be read at all reports only this quantity. A source that can be read does not report it.
 SOURCE = Quantity(
     what="source",
     criterion=Criterion(),

@@ -20,9 +20,9 @@ class ForecastScores(msgspec.Struct, frozen=True, omit_defaults=True):
     """Recent quality of the forecast. Errors are mean absolute errors of a day's energy, in watt-hours."""
 
     days: int = 0  # number of days that were learned
-    error_wh: float | None = None  # of our forecast at the beginning of the day
-    as_yesterday_wh: float | None = None  # of the forecast "as yesterday"
-    outside_wh: float | None = None  # of the forecast from outside
+    error_wh: float | None = None  # error of our forecast at the beginning of the day
+    as_yesterday_wh: float | None = None  # error of the forecast "as yesterday"
+    outside_wh: float | None = None  # error of the forecast from outside
     below_p10: float | None = None  # share of the hours below the P10 of their forecast; the aim is 0.1
 
 

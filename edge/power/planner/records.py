@@ -35,7 +35,7 @@ class BoardModel(msgspec.Struct, frozen=True):
     idle_w: float = 1.2
     busy_w: float = 2.7  # draw of the whole board while one job runs
     off_w: float = 0.05
-    boot_s: float = 90.0  # from power-on to the first job
+    boot_s: float = 90.0  # time from power-on to the first job
     boot_w: float = 3.0
 
 

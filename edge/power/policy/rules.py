@@ -37,7 +37,7 @@ class Rule(msgspec.Struct, frozen=True):
     only_claims: bool = False  # it can report surplus, and never makes power worse than normal
     claims_surplus: bool = True  # a surplus reading means that there is spare power, not only that the state is good
     vetoes_surplus: bool = False  # a normal reading forbids surplus, whichever quantity reports surplus
-    holds_s: float | None = None  # until this age a value counts as new
+    holds_s: float | None = None  # age up to which a value counts as new
 
 
 class Window(msgspec.Struct, frozen=True):

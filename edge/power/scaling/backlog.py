@@ -31,11 +31,11 @@ class KindBacklog(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str
     power: Power = Power.NORMAL
-    queued: int = 0  # in a queue, in the window of a worker, or due for another attempt
+    queued: int = 0  # jobs in a queue, fetched by a worker, or due for another attempt
     running: int = 0
-    seconds: float | None = None  # that one job takes
+    seconds: float | None = None  # time that one job takes
     peak_bytes: int | None = None  # memory of a worker that runs the job
-    watts: float | None = None  # of a worker that runs the job
+    watts: float | None = None  # power that a worker draws while it runs the job
 
     @property
     def jobs(self) -> int:

@@ -18,10 +18,10 @@ class ScaleState(msgspec.Struct, frozen=True, kw_only=True):
     wanted: int = 0
     asked: int = 0  # number that was needed and allowed at the last decision
     peaks: tuple[Peak, ...] = ()  # higher numbers that were needed before, the highest first
-    changed_s: float | None = None  # when `wanted` last changed
-    forced_s: float | None = None  # when a limit last lowered `wanted`
-    above_s: float | None = None  # since when `asked` is above `wanted`
-    urgent_s: float | None = None  # when class `always` last needed a worker
+    changed_s: float | None = None  # time of the last change of `wanted`
+    forced_s: float | None = None  # time at which a limit last lowered `wanted`
+    above_s: float | None = None  # time since which `asked` is above `wanted`
+    urgent_s: float | None = None  # time at which class `always` last needed a worker
 
 
 def remember(state: ScaleState, asked: int, *, now_s: float, window_s: float) -> tuple[Peak, ...]:

@@ -34,9 +34,9 @@ class Wanted(msgspec.Struct, frozen=True):
 
     window_s: float | None = None  # begin of the next window of `accept`
     fixed_s: float | None = None  # next time of day of `wake_at`
-    due_s: float | None = None  # when a job or slot is due that may run then
-    power_s: float | None = None  # when power is expected to be normal again, because the dwell time is over
-    plan_s: float | None = None  # when the forecast expects enough energy
+    due_s: float | None = None  # next job or slot that may run then
+    power_s: float | None = None  # expected return of normal power, at the end of the dwell time
+    plan_s: float | None = None  # time at which the forecast expects enough energy
 
 
 class Facts(msgspec.Struct, frozen=True):

@@ -100,7 +100,7 @@ class MqttSourceConfig(PowerSourceConfig, frozen=True, tag="mqtt"):
         quantity = found[self.tells]
         if quantity.criterion is None:
             return (quantity,)
-        return (quantity.decides(msgspec.structs.replace(quantity.criterion, holds_s=self.max_age_s)),)
+        return (quantity.with_criterion(msgspec.structs.replace(quantity.criterion, holds_s=self.max_age_s)),)
 
     def open(self, layout: Layout, notify: Callable[[], None]) -> MqttSource:
         """Open the source."""

@@ -46,7 +46,7 @@ class PinConfig(PowerSourceConfig, frozen=True, tag="pin"):
 
     def quantities(self, power: PowerConfig) -> tuple[Quantity, ...]:
         """Return supply and low battery. The line is debounced, so the first sample counts."""
-        return supply(power, at_once=True), LOW_BATTERY.decides(AT_ONCE)
+        return supply(power, at_once=True), LOW_BATTERY.with_criterion(AT_ONCE)
 
     def open(self, layout: Layout, notify: Callable[[], None]) -> PinSource:
         """Open the source."""

@@ -16,7 +16,7 @@ class PlainConfig(PowerSourceConfig, frozen=True, tag="plain"):
 
     def quantities(self, power: PowerConfig) -> tuple[Quantity, ...]:
         """Return the supply. It means surplus from the first sample on, because later samples are the same."""
-        return (supply(power).decides(Criterion(good_samples=1, claims_surplus=True, vetoes_surplus=True)),)
+        return (supply(power).with_criterion(Criterion(good_samples=1, claims_surplus=True, vetoes_surplus=True)),)
 
     def open(self, layout: Layout, notify: Callable[[], None]) -> Plain:
         """Open the source."""

@@ -45,7 +45,7 @@ class ShuntConfig(BatteryConfig, frozen=True, tag="shunt"):
     ] = None  # fmt: skip
     current: Annotated[
         Literal["discharge_positive", "charge_positive"],
-        about("discharge_positive or charge_positive: when the current is positive, as the shunt is wired"),
+        about("what a positive current means: the battery is discharged, or it is charged; it depends on the wiring"),
     ] = "discharge_positive"
     frozen_after_s: Annotated[
         float,
@@ -88,12 +88,12 @@ class ShuntConfig(BatteryConfig, frozen=True, tag="shunt"):
             alone = [other for _, other, _ in chips].count(name) == 1
             suffix = "" if alone or device is None else f"-{device.lower()}"
             note = (
-                f"{name}{f' at {device}' if device else ''}: set shunt_milliohm to what is printed on the board, "
-                "measures to board or battery, and cells or volts to let volts decide"
+                f"{name}{f' at {device}' if device else ''}: set `shunt_milliohm` to the value printed on the board, "
+                "`measures` to board or battery, and `cells` or `volts` if volts should decide"
             )
-            three = (folder / "shunt1_resistor").exists()
-            for channel in (1, 2, 3) if three else (1,):
-                label = (f"shunt{channel}" if three else name) + suffix
+            is_3221 = (folder / "shunt1_resistor").exists()
+            for channel in (1, 2, 3) if is_3221 else (1,):
+                label = (f"shunt{channel}" if is_3221 else name) + suffix
                 record = cls(name=_label(label), root=path, chip=name, device=device, channel=channel)
                 yield FoundSource(record, note=note)
 
@@ -101,8 +101,8 @@ class ShuntConfig(BatteryConfig, frozen=True, tag="shunt"):
 class Shunt:
     """Reads volts, amps and watts of one channel.
 
-    A shunt in the board's supply reports `amps` and `watts`, which are booked to the jobs that run. A shunt of the
-    battery reports `battery_amps` and `battery_watts`, which are positive while the battery discharges, and
+    A shunt in the board's supply reports `amps` and `watts`, and this energy is counted for the jobs that run. A shunt
+    of the battery reports `battery_amps` and `battery_watts`, which are positive while the battery discharges, and
     `discharging`.
 
     The driver assumes a shunt of 10 milliohm unless the device tree has another value. Many boards have 100 milliohm,
@@ -148,23 +148,25 @@ class Shunt:
         except Unreadable as err:
             return unknown(self.name, "volts", err, "V")
         if millivolts < 500:
-            return unknown(self.name, "volts", f"{folder}: {millivolts} mV is a bad bus or an open wire", "V")
+            return unknown(
+                self.name, "volts", f"{folder}: {millivolts} mV is too low; the bus is faulty or a wire is open", "V"
+            )
         return known(self.name, "volts", millivolts / 1000, "V")
 
     def _amps(self, folder: Path) -> Reading:
-        three, channel, wanted = self._is_3221(folder), self._record.channel, self._record.shunt_milliohm
+        is_3221, channel, wanted = self._is_3221(folder), self._record.channel, self._record.shunt_milliohm
         try:
-            resistor = sysfs.integer(folder / (f"shunt{channel}_resistor" if three else "shunt_resistor"), 1, 10**8)
+            resistor = sysfs.integer(folder / (f"shunt{channel}_resistor" if is_3221 else "shunt_resistor"), 1, 10**8)
             if wanted and abs(resistor / 1000 - wanted) > 0.02 * wanted:
                 raise Unreadable(
                     f"{folder}: the driver calculates with a shunt of {resistor / 1000:g} milliohm, "
-                    f"configured is {wanted:g}"
+                    f"but `shunt_milliohm` is {wanted:g}"
                 )
-            milliamps = sysfs.integer(folder / f"curr{channel if three else 1}_input", -200_000, 200_000)
+            milliamps = sysfs.integer(folder / f"curr{channel if is_3221 else 1}_input", -200_000, 200_000)
         except Unreadable as err:
             return unknown(self.name, self._amps_name, err, "A")
         sign = -1 if self._record.current == "charge_positive" else 1
-        note = "" if wanted else f"if the shunt is {resistor / 1000:g} milliohm"
+        note = "" if wanted else f"correct only if the shunt has {resistor / 1000:g} milliohm"
         return known(self.name, self._amps_name, sign * milliamps / 1000, "A", reason=note)
 
     def _watts(self, folder: Path, volts: Reading, amps: Reading) -> Reading:

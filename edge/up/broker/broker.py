@@ -18,7 +18,7 @@ from edge.up.broker.node import PrivateNode, Unwritable
 from edge.up.broker.ports import free_ports
 from edge.up.broker.restart_requests import RestartRequests
 from edge.up.lines import StackLog
-from edge.up.part import RESTART, STEADY_S, Part, PartMisconfigured, at_once
+from edge.up.part import RESTART, STEADY_S, Part, PartMisconfigured, ready_when
 from edge.up.settings import overrides
 
 BROKER_S = 90.0  # a Pi Zero boots RabbitMQ in about a minute
@@ -45,11 +45,11 @@ class Broker:
     ) -> None:
         self._node, self._lines, self._env, self._hurry = node, lines, env, hurry
         self._folder, self._answer = layout.complaints, layout.broker_restarted
-        self.epmd = Part("epmd", node.launch_epmd, at_once(lambda: node.epmd_answers), lines=lines, grace_s=2.0)
+        self.epmd = Part("epmd", node.launch_epmd, ready_when(lambda: node.epmd_answers), lines=lines, grace_s=2.0)
         self.part = Part(
             "broker",
             node.launch_broker,
-            at_once(lambda: node.answers),
+            ready_when(lambda: node.answers),
             lines=lines,
             grace_s=30.0,
             last_words=node.last_words,
@@ -119,7 +119,7 @@ class Broker:
 
     async def _reason(self, requests: RestartRequests) -> str:
         """Wait until the broker has ended or a restart is requested, and return the reason."""
-        ended = asyncio.create_task(self.part.end())
+        ended = asyncio.create_task(self.part.wait_ended())
         requested = asyncio.create_task(requests.wait())
         try:
             await asyncio.wait({ended, requested}, return_when=asyncio.FIRST_COMPLETED)
@@ -137,7 +137,7 @@ class Broker:
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self.part.end()
+                await self.part.wait_ended()
 
     async def _restart(self, requests: RestartRequests) -> None:
         """Restart the broker until every queue answers, with a new store if nothing else helps."""

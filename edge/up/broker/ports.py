@@ -14,7 +14,8 @@ from edge.core.errors import StackError
 
 LOOPBACK = "127.0.0.1"
 _OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
-_UNPRIVILEGED, _ROOM = 10_000, 12_000
+#: Free ports are chosen from this one up to the first outgoing port, if that is at least `_LEAST_OUTGOING`.
+_LOWEST_PORT, _LEAST_OUTGOING = 10_000, 12_001
 _GREETING = b"AMQP\x00\x00\x09\x01"
 _FRAME = struct.Struct(">BHI")
 _CONNECTION_START = struct.pack(">HH", 10, 10)
@@ -55,14 +56,15 @@ def check_free(host: str, port: int, *, key: str) -> None:
 def free_ports(count: int) -> list[int]:
     """Return `count` different free ports that the kernel does not use for outgoing connections.
 
-    With another port, a client that repeatedly tries to reach a stopped server could get the server's port for its own
-    end. It would connect to itself, and the server could not start.
+    If the range of outgoing ports leaves too little room below it, any free port may be returned. From the outgoing
+    range, the kernel could give a client that retries a stopped server this port as its source port. The client would
+    connect to itself, and the server could not start.
     """
     first = int(_OUTGOING.read_text().split()[0])
     with ExitStack() as servers:
         free: list[int] = []
         while len(free) < count:
-            port = secrets.choice(range(_UNPRIVILEGED, first)) if first > _ROOM else 0
+            port = secrets.choice(range(_LOWEST_PORT, first)) if first >= _LEAST_OUTGOING else 0
             with suppress(OSError):
                 free.append(servers.enter_context(socket.create_server((LOOPBACK, port))).getsockname()[1])
         return free

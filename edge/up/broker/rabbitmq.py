@@ -18,14 +18,17 @@ _YEAR_MS = 365 * 86_400_000
 
 
 def find_server(override: Path | None = None) -> Path:
-    """Return the script that starts RabbitMQ. Raises StackError, which tells how to install it, if there is none.
+    """Return the script that starts RabbitMQ.
 
     Args:
-        override: another script to use.
+        override: the script to use in place of the installed one.
+
+    Raises:
+        StackError: RabbitMQ is not installed, or `override` is not an executable file.
     """
     if override is not None:
         found = override if os.access(override, os.X_OK) else None
-        missing = f"rabbitmq-server: no program at {override}"
+        missing = f"{override}: expected an executable file, the start script of RabbitMQ"
     else:
         on_path = shutil.which("rabbitmq-server")
         found = DEBIAN_SERVER if os.access(DEBIAN_SERVER, os.X_OK) else Path(on_path) if on_path else None
@@ -75,13 +78,16 @@ def conf(*, port: int, user: str, password: str) -> str:
 
 
 def environment(base: Path, ports: NodePorts) -> dict[str, str]:
-    """Return the whole environment of the node. It has no variable of the system broker, and only the caller's PATH."""
+    """Return the whole environment of the node, without any variable of the system broker.
+
+    From the caller it takes only PATH, and adds folders to it.
+    """
     etc = base / "etc"
     return {
         "PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin:/usr/bin:/sbin:/bin",
         "LANG": "C.UTF-8",
         "HOME": str(base),
-        # Makes the script replace itself by Erlang, so its pid is that of the broker, and SIGTERM is a clean stop.
+        # Makes the script replace itself with Erlang. So its pid is the pid of the broker, and SIGTERM is a clean stop.
         "RUNNING_UNDER_SYSTEMD": "true",
         "RABBITMQ_NODENAME": NODE_NAME,
         "RABBITMQ_DIST_PORT": str(ports.distribution),
@@ -94,8 +100,8 @@ def environment(base: Path, ports: NodePorts) -> dict[str, str]:
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(etc / "enabled_plugins"),
         "RABBITMQ_GENERATED_CONFIG_DIR": str(base / "generated"),
         "RABBITMQ_SCHEMA_DIR": str(base / "generated" / "schema"),
-        # These settings save power and memory: one scheduler, no busy waiting, half of the distribution buffer. The
-        # scheduler is not bound, because two nodes with one scheduler each would share the first core.
+        # These settings save power and memory: one scheduler, no busy waiting, a quarter of the default distribution
+        # buffer. The scheduler is not bound, because two nodes with one scheduler each would share the first core.
         "RABBITMQ_DISTRIBUTION_BUFFER_SIZE": "32000",
         "RABBITMQ_SCHEDULER_BIND_TYPE": "u",
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (

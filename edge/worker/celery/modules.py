@@ -20,7 +20,7 @@ IMPORT_S = 30.0
 def load_tasks(loaded: Loaded, *, before: Callable[[str], None] = lambda _name: None) -> dict[str, str]:
     """Import every module of `tasks:`. Call it in the main thread.
 
-    A module is searched on Python's path, then in the folder of the configuration file, then in the working folder.
+    A module is looked up on Python's path, then in the folder of the configuration file, then in the working folder.
 
     Args:
         loaded: the configuration.

@@ -12,7 +12,7 @@ from edge.model import FailureCode
 from edge.results.staging import check_artifact_name
 from edge.worker.command.failure import ProgramFailed
 
-_MOST = 10_000
+_MOST_FILES = 10_000
 _SHOWN = 5
 
 
@@ -41,9 +41,9 @@ def take(folder: Path, patterns: Collection[str], file: Callable[[str], Path], *
             )
         for name in matching:
             chosen[name] = _checked(folder, name)
-    if len(chosen) > _MOST:
+    if len(chosen) > _MOST_FILES:
         raise ProgramFailed(
-            FailureCode.TOO_LARGE, f"the program left {len(chosen)} output files; at most {_MOST} are kept"
+            FailureCode.TOO_LARGE, f"the program left {len(chosen)} output files; at most {_MOST_FILES} are kept"
         )
     for name, path in chosen.items():
         if os.geteuid() == 0:  # the file belongs to the user of the program, see `sandbox.give`

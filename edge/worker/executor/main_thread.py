@@ -24,7 +24,7 @@ from edge.worker.attempt.delivery import Delivery
 from edge.worker.attempt.history import AttemptHistory
 from edge.worker.executor.execute import Outcome, execute
 from edge.worker.executor.job_maker import JobMaker
-from edge.worker.executor.spawners import settled
+from edge.worker.executor.spawners import settle
 from edge.worker.power.hold import Hold
 from edge.worker.power.meter import Usage
 from edge.worker.process.control import Control, JobCancelled, JobInterrupted
@@ -144,7 +144,7 @@ class MainThread:
                 )
                 if not self._snapshot.restore():
                     self._wrecked()
-                outcome = settled(attempt, outcome)
+                outcome = settle(attempt, outcome)
                 self._celery.ended(delivery, task, outcome)
         finally:
             self._hold.end()

@@ -31,11 +31,12 @@ class Spawners:
         return spawner
 
 
-def settled(attempt: Attempt, outcome: Outcome) -> Outcome:
+def settle(attempt: Attempt, outcome: Outcome) -> Outcome:
     """Write the spawned jobs of a body that has ended, and return its outcome.
 
-    If the disk refuses the jobs, they are written later together with the result. If the head refuses a job, because an
-    earlier attempt spawned another one in its place, the outcome becomes a failure.
+    If the disk refuses the jobs, they are written later together with the result. If the head refuses a
+    job, because an earlier attempt spawned a different job in the same call or with the same key, the outcome becomes a
+    failure, unless the body failed or was interrupted.
     """
     if attempt.spawner is None:
         return outcome

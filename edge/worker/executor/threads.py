@@ -34,7 +34,7 @@ from edge.worker.executor.body import Body
 from edge.worker.executor.execute import execute, failure_of
 from edge.worker.executor.job_maker import JobMaker
 from edge.worker.executor.main_thread import TaskContext
-from edge.worker.executor.spawners import settled
+from edge.worker.executor.spawners import settle
 from edge.worker.executor.thread_pool import ThreadPool
 from edge.worker.power.meter import Meter
 from edge.worker.process.control import Control, JobControl, JobInterrupted
@@ -89,7 +89,7 @@ class Threads:
         self._lost = 0  # threads whose bodies were abandoned and still run
         self._power = PowerStatus(PowerState.UNKNOWN, "no-governor", "the governor has not spoken yet")
         self._is_due = False  # another thread changed the time at which a body must end
-        self._look_at: float | None = None  # when something comes due for a body, in monotonic seconds
+        self._look_at: float | None = None  # monotonic time at which something comes due for a body
         self._snapshot: ProcessSnapshot | None = None
 
     @property
@@ -253,7 +253,7 @@ class Threads:
                 max_bytes=self._config.worker.max_result_bytes,
                 cpu_s=time.thread_time,
             )
-            outcome = settled(attempt, outcome)
+            outcome = settle(attempt, outcome)
             if body.finish(outcome):
                 self._celery.ended(delivery, task, outcome)
 
@@ -316,7 +316,7 @@ class Threads:
             cpu_seconds=cpu_s,
             abandoned=True,
         )
-        self._close(body, settled(attempt, outcome))
+        self._close(body, settle(attempt, outcome))
         if self.exhausted and not self._control.stopping:
             logger.critical(
                 "%d bodies would not end, of %d that may run at once: no further one begins. The worker ends when the "

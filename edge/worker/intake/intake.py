@@ -100,7 +100,7 @@ class Intake:
         self._expiry: Timer | None = None
         self._late = LateAcks()
         self._late_timer: Timer | None = None
-        self._due_at: float | None = None  # when the event loop calls `step` because something comes due for a body
+        self._due_at: float | None = None  # time of the next call of `step` for a body for which something comes due
 
     # --- the connection -----------------------------------------------------------------------------------
 

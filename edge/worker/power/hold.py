@@ -162,9 +162,9 @@ class Hold:
             return
         body.meter.note(report, held=self._held)
         if report.state is PowerState.CRITICAL:
-            self._control.leave(self._grace_s, f"power is critical ({report.reason}) and the worker leaves")
+            self._control.start_grace(self._grace_s, f"power is critical ({report.reason}) and the worker leaves")
         else:
-            self._control.stay()
+            self._control.end_grace()
 
     def _objection(self) -> WaitReason | None:
         """Return why the body may not continue, or None if it may."""

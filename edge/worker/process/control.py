@@ -1,8 +1,8 @@
 """Interrupts a running body: on a cancel, at its time limit, or when the worker stops.
 
 The time in which the body is held or frozen does not count for its limit. Signals arrive in the main thread, where the
-body runs. Their handler raises an exception only while the body itself runs, which is when the interrupted frame is
-below `enter`. So the worker's own code is never interrupted halfway.
+body runs. Their handler raises an exception only if the interrupted code was called from `enter`, so only in the body.
+The worker's own code is never interrupted halfway.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from typing import TypeVar
 
 #: A body that swallows the exception gets it again after this time.
 AGAIN_S = 2.0
-#: If a body swallows the exception more often than this, the worker gives up on the body.
-PATIENCE = 10
-_GIVEN_UP_S = AGAIN_S * PATIENCE * 2
+#: If a body swallows the exception more often than this number of times, the worker gives up on the body.
+MOST_SWALLOWED = 10
+#: A body that still runs this long after its time limit is overdue: twice the time of all repeated exceptions.
+_GIVEN_UP_S = AGAIN_S * MOST_SWALLOWED * 2
 
-_STOPS = "the worker stops"
+_STOP_REASON = "the worker stops"
 #: `signal.getsignal` without its costly conversion to an enum: it is called for eight signals before each body.
-_handler: Callable[[int], object] = import_module("_signal").getsignal
-_STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+_get_handler: Callable[[int], object] = import_module("_signal").getsignal
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 
 T = TypeVar("T")
 
@@ -50,8 +51,9 @@ class JobInterrupted(JobControl):
 class Control:
     """Interrupts the one body that runs. Belongs to the main thread, unless the docstring of a method says otherwise.
 
-    The callbacks are called in signal handlers: `on_stop` when the worker must stop, `on_stubborn` when a body does
-    not end, `on_lasting` when a body has run for a moment, and `on_power` at SIGIO: the power report may have changed.
+    The callbacks are called in the main thread, most of them in signal handlers: `on_stop` when the worker must stop
+    (also by `stop`), `on_stubborn` when a body does not end, `on_lasting` when a body has run for the requested time
+    (also by `check`), and `on_power` at SIGIO, because the power report may have changed.
     """
 
     def __init__(
@@ -93,7 +95,7 @@ class Control:
         self._raised: JobControl | None = None
         self._swallowed = 0
         self._handlers: dict[int, Callable[[int, FrameType | None], None]] = {
-            **dict.fromkeys(map(int, _STOP), self._on_stop_signal),
+            **dict.fromkeys(map(int, _STOP_SIGNALS), self._on_stop_signal),
             **dict.fromkeys(map(int, (signal.SIGUSR1, signal.SIGALRM, signal.SIGCONT)), self._on_signal),
             int(signal.SIGIO): self._on_power_signal,
         }
@@ -101,15 +103,18 @@ class Control:
     def install(self) -> None:
         """Install the signal handlers. Called before each body, because the one before may have replaced them."""
         for number, handler in self._handlers.items():
-            now = _handler(number)
+            now = _get_handler(number)
             # A stop signal that is ignored, as under nohup, stays ignored.
-            if now is not handler and not (number in _STOP and now == signal.SIG_IGN):
+            if now is not handler and not (number in _STOP_SIGNALS and now == signal.SIG_IGN):
                 signal.signal(number, handler)
 
     @staticmethod
     def uninstall() -> None:
-        """Reset the signals to their defaults. Without it, signals could not end a child that a body forks."""
-        for number in (*_STOP, signal.SIGUSR1, signal.SIGALRM, signal.SIGCONT):
+        """Reset the signals to their defaults. Without it, signals could not end a child that a body forks.
+
+        SIGIO is ignored, because its default would end the process.
+        """
+        for number in (*_STOP_SIGNALS, signal.SIGUSR1, signal.SIGALRM, signal.SIGCONT):
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGIO, signal.SIG_IGN)
 
@@ -128,13 +133,16 @@ class Control:
 
     @property
     def ending(self) -> bool:
-        """True when the body must save its state and end, because the worker stops or power is critical."""
+        """True when the worker stops or power is critical, so that the body must save its state and end.
+
+        A cancel and a time limit do not count here, see `due`.
+        """
         return self.stopping or self._leave_at is not None
 
     @property
     def due(self) -> bool:
-        """True when the body must end, at once or within its grace time."""
-        return self.ending or self._due(time.monotonic()) is not None
+        """True when the body must end for any reason, at once or within its grace time."""
+        return self.ending or self._exception_due(time.monotonic()) is not None
 
     def cancel(self, job_id: str) -> None:
         """Cancel `job_id` if it runs or is about to run. Callable from any thread."""
@@ -145,7 +153,7 @@ class Control:
         """Call `body` and return its value.
 
         If the body caught the exception of a cancel or of its time limit, that exception is raised after its return. So
-        a body cannot suppress it. A body that caught a stop has simply ended.
+        a body cannot suppress it. If the body caught JobInterrupted and returned, its value is used.
 
         Args:
             job_id: the job of the body, for `cancel`.
@@ -183,9 +191,9 @@ class Control:
             return
         now = time.monotonic()
         self._lasted(now)
-        why = self._due(now)
+        why = self._exception_due(now)
         if why is None and self.ending and saved:
-            why = JobInterrupted(_STOPS if self.stopping else self._why_leave)
+            why = JobInterrupted(_STOP_REASON if self.stopping else self._why_leave)
         if why is not None:
             self._raised = why
             raise why
@@ -221,19 +229,19 @@ class Control:
             self._wake = lambda: None
             self._arm(now)
 
-    def leave(self, grace_s: float, why: str) -> None:
+    def start_grace(self, grace_s: float, why: str) -> None:
         """Give the running body `grace_s` to end or to reach a checkpoint, then interrupt it."""
         if self._leave_at is None and self._job_id is not None:
             now = time.monotonic()
             self._leave_at, self._why_leave = now + grace_s, why
             self._arm(now)
 
-    def stay(self) -> None:
-        """Undo `leave`: power came back within the grace time."""
+    def end_grace(self) -> None:
+        """Undo `start_grace`: power came back within the grace time."""
         self._leave_at = None
 
     def stop(self) -> None:
-        """Stop the worker as a signal would. Call it only while no body runs."""
+        """Stop the worker at once, without grace time. Call it only while no body runs."""
         self.stopping = True
         self._on_stop()
 
@@ -263,13 +271,13 @@ class Control:
         if not self._shields and self._lasted(now):
             now = time.monotonic()
         self._wake()
-        why = self._due(now)
+        why = self._exception_due(now)
         self._arm(now)
         if why is None or self._shields or not _below_enter(frame):
             return
         if self._raised is not None:
             self._swallowed += 1
-            if self._swallowed > PATIENCE:
+            if self._swallowed > MOST_SWALLOWED:
                 self._on_stubborn(why)
         self._raised = why
         raise why
@@ -286,13 +294,14 @@ class Control:
             self._shields -= 1
         return True
 
-    def _due(self, now: float) -> JobControl | None:
+    def _exception_due(self, now: float) -> JobControl | None:
+        """Return the exception that must be raised in the body now, or None. A grace time delays it."""
         if self._cancelled_id is not None and self._cancelled_id == self._job_id:
             return JobCancelled("the job was cancelled while it ran")
         if self._deadline is not None and self._body_clock(now) >= self._deadline:
             return JobTimedOut(f"the job ran longer than its limit of {self._limit_s:g} s")
         if self.stopping and now >= self._stop_at:
-            return JobInterrupted(_STOPS)
+            return JobInterrupted(_STOP_REASON)
         if self._leave_at is not None and now >= self._leave_at:
             return JobInterrupted(self._why_leave)
         return None
@@ -308,7 +317,7 @@ class Control:
 
     def _arm(self, now: float) -> None:
         """Set the alarm for the next event, or for raising the exception again."""
-        if self._due(now) is not None:
+        if self._exception_due(now) is not None:
             delay = AGAIN_S
         else:
             stop_at = self._stop_at if self.stopping else None
@@ -321,7 +330,7 @@ class Control:
 
 
 def enter(body: Callable[[], T]) -> T:
-    """Call `body`. Exceptions of `Control` are raised only in frames below this one."""
+    """Call `body`. A signal handler raises only if the interrupted code was called from here."""
     return body()
 
 
@@ -336,5 +345,8 @@ def _below_enter(frame: FrameType | None) -> bool:
 
 
 def exit_fork() -> None:
-    """End a forked child that returned from the body: only its parent may handle the messages of the worker."""
+    """End a forked child that returned from the body.
+
+    Only its parent may handle the messages that the worker got from the broker.
+    """
     os._exit(0)

@@ -66,8 +66,8 @@ def test_nothing_is_amiss_where_each_kind_has_its_worker() -> None:
         (
             (WorkerEntry("other"), IO),
             (
-                "worker.name main is not in `workers`, so edge-worker.service would take all kinds of pool main; name "
-                "one of other, io there"
+                "worker.name main is not in `workers`, so edge-worker.service would take all kinds of pool main; set "
+                "worker.name to one of other, io"
             ),
         ),
     ],

@@ -159,7 +159,7 @@ def test_a_confirm_that_is_overdue_ends_the_session(
     assert session.patience() == pytest.approx(1.0)
     session.check_patience()
     now[0] += 1
-    with pytest.raises(QueueSilent, match="2 publishes not confirmed"):
+    with pytest.raises(QueueSilent, match="the oldest of 2 unconfirmed publishes has waited 30 s"):
         session.check_patience()
     session.start_patience()
     assert session.patience() == pytest.approx(sessions.CONFIRM_S)

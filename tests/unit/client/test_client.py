@@ -500,6 +500,15 @@ def test_a_token_comes_from_wherever_it_is_given(tmp_path: Path) -> None:
     assert Settings.find(env={"EDGE_CLIENT_CONFIG": str(config)}).token == "inside"
 
 
+def test_a_token_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    """A token file of more than 4096 bytes is refused. It is not cut."""
+    secret = tmp_path / "token"
+    secret.write_text("t" * 4097)
+    secret.chmod(0o600)
+    with pytest.raises(ConfigError, match="expected a file that holds just a token"):
+        Settings.find(token_file=secret, env={})
+
+
 @pytest.mark.parametrize("mode", [0o604, 0o644, 0o602, 0o666])
 def test_a_secret_that_everyone_can_read_is_refused(tmp_path: Path, mode: int) -> None:
     """The error has the command that repairs it."""

@@ -150,7 +150,9 @@ def test_a_parameter_cannot_be_called_as_an_option_of_edge_run(tmp_path: Path) -
     for name in RUN_OPTIONS:
         made = {"run": ["x", f"{{{name}}}"], "parameters": {name: {}}, "inputs": {}, "outputs": []}
         option = "--" + name.replace("_", "-")
-        assert f"commands[0].parameters.{name} = '{name}': another name: {option} is" in refused(tmp_path, made)
+        assert f"commands[0].parameters.{name} = '{name}': expected another name: {option} is" in refused(
+            tmp_path, made
+        )
 
 
 def identifier(option: str) -> str:
@@ -161,15 +163,15 @@ def identifier(option: str) -> str:
     ("parameter", "words"),
     [
         ({"when_false": "--x"}, ".when_false = '--x': only for bool"),
-        ({"choices": ["a", "b\0"]}, r".choices[1] = 'b\x00': text without NUL"),
-        ({"type": "bool", "when_true": "\0"}, r".when_true = '\x00': text without NUL"),
+        ({"choices": ["a", "b\0"]}, r".choices[1] = 'b\x00': expected text without NUL"),
+        ({"type": "bool", "when_true": "\0"}, r".when_true = '\x00': expected text without NUL"),
         (
             {"type": "int", "min": 0, "max": 3, "default": 9},
-            ".default = 9: a finite number and at least 0 and at most 3",
+            ".default = 9: expected a finite number and at least 0 and at most 3",
         ),
         (
             {"default": "../x"},
-            ".default = '../x': at most 200: letters, digits, space and ._+-, starting with a letter",
+            ".default = '../x': expected at most 200: letters, digits, space and ._+-, starting with a letter",
         ),
         (
             {"pattern": "[a-z]*", "default": "A"},
@@ -187,7 +189,7 @@ def test_an_error_of_a_parameter_names_what_is_wrong_and_what_is_allowed(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"env": {"A": "b\0"}}, r"env.A = 'b\x00': text without NUL"),
+        ({"env": {"A": "b\0"}}, r"env.A = 'b\x00': expected text without NUL"),
         ({"env": {"EDGE_A": "1"}}, "another name: EDGE_*"),
         ({"env": {"1A": "1"}}, "a name of letters, digits and _"),
         ({"reads": ["/a/../b"]}, "without .."),

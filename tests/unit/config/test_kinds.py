@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge.config import load
-from edge.config.kinds import Kinds, UnknownKind, own_kinds
+from edge.config.kinds import Kinds, UnknownKind, built_in_kinds
 from edge.core.errors import ConfigError
 from edge.core.layout import Layout
 from edge.power.probe import as_yaml, probe
@@ -66,7 +66,7 @@ def read(folder: Path, text: str) -> object:
     return load(folder / "edge.yaml", env={}).config.power.sources
 
 
-@pytest.mark.parametrize("kind", own_kinds())
+@pytest.mark.parametrize("kind", built_in_kinds())
 def test_each_file_of_the_product_declares_the_kind_of_its_name(kind: str) -> None:
     """Each module also explains its kind in a sentence, which the example shows."""
     record = Kinds().record(kind)
@@ -102,14 +102,14 @@ def test_an_unknown_kind_is_one_line_with_the_known_ones(elsewhere: Path, tmp_pa
         read(tmp_path, "power: {sources: [{kind: plain}, {kind: metre}]}")
     assert caught.value.key == "power.sources[1].kind"
     assert caught.value.value == "metre"
-    assert f"expected one of {', '.join(sorted([*own_kinds(), 'meter3']))}" in caught.value.allowed
+    assert f"expected one of {', '.join(sorted([*built_in_kinds(), 'meter3']))}" in caught.value.allowed
 
 
 @pytest.mark.parametrize(
     ("body", "says"),
     [
         ("raise RuntimeError('no\\nsuch board')", "RuntimeError: no such board"),
-        ("MeterConfig = 3", "no SourceConfig"),
+        ("MeterConfig = 3", "not a SourceConfig"),
         (RECORD.format(kind="other"), "is of kind 'other'"),
         ("import no_such_module", "No module named 'no_such_module'"),
     ],
@@ -155,8 +155,8 @@ def test_only_the_kinds_that_are_named_are_imported(tmp_path: Path) -> None:
     ("line", "why"),
     [
         ("raise SystemExit('bye')", "cannot be used: SystemExit: bye"),
-        ("class MeterConfig: pass", "meter_odd:MeterConfig is no SourceConfig"),
-        ("MeterConfig = None", "is no SourceConfig"),
+        ("class MeterConfig: pass", "meter_odd:MeterConfig is not a SourceConfig"),
+        ("MeterConfig = None", "is not a SourceConfig"),
     ],
 )
 def test_a_package_that_misbehaves_is_one_line(elsewhere: Path, tmp_path: Path, line: str, why: str) -> None:

@@ -81,5 +81,5 @@ def test_a_list_that_contradicts_the_rest_is_refused_by_its_key(tmp_path: Path, 
 
 def test_a_refusal_shows_classes_as_they_are_written(tmp_path: Path) -> None:
     """The error shows the classes as in the file, not as Python prints an enum."""
-    with pytest.raises(ConfigError, match=r"\['always', 'always'\]: each class once"):
+    with pytest.raises(ConfigError, match=r"\['always', 'always'\]: expected each class once"):
         load(written(tmp_path, "[{name: a, classes: [always, always]}]"), {})

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from edge.config.kinds import own_kinds
+from edge.config.kinds import built_in_kinds
 from edge.core.layout import Layout
 from tests.unit.power.rigs.rig import Rig
 
 #: Every kind of source must have a module with its rigs, so that the contract of all sources is tested on each kind.
 RIGS: dict[str, type[Rig]] = {
     name: rig
-    for kind in own_kinds()
+    for kind in built_in_kinds()
     for name, rig in importlib.import_module(f"tests.unit.power.rigs.{kind}").RIGS.items()
 }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge.config import load
-from edge.config.kinds import own_kinds
+from edge.config.kinds import built_in_kinds
 from edge.config.power import PowerConfig
 from edge.core.errors import ConfigError
 from edge.power.policy.rules import Band, Level, from_config
@@ -58,8 +58,8 @@ def test_boards_as_people_wire_them(tmp_path: Path, board: str) -> None:
 @pytest.mark.parametrize(
     ("power", "key", "words"),
     [
-        ("sources: [{kind: ups}]", "power.sources[0].kind", f"expected one of {', '.join(own_kinds())}"),
-        ("sources: [{pin: 6}]", "power.sources[0].kind", f"must be given: one of {own_kinds()[0]}"),
+        ("sources: [{kind: ups}]", "power.sources[0].kind", f"expected one of {', '.join(built_in_kinds())}"),
+        ("sources: [{pin: 6}]", "power.sources[0].kind", f"must be given: one of {built_in_kinds()[0]}"),
         ("sources: [{kind: pin}]", "power.sources[0].pin", "must be given: a whole number from 0 to 63"),
         ("sources: [{kind: pin, pin: 6, pol: high}]", "power.sources[0].pol", "allowed here: kind, pin, tells, active"),
         ("sources: [{kind: pin, pin: 6, active: up}]", "power.sources[0].active", "expected one of high, low"),

@@ -10,14 +10,14 @@ import pytest
 import yaml
 
 from edge.config import load
-from edge.config.kinds import own_kinds
+from edge.config.kinds import built_in_kinds
 from tests.docs.pages import marked
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "power-sources.md").read_text()
 SECTIONS = dict(re.findall(r"(?ms)^## (\w+)\n(.*?)(?=^## |\Z)", PAGE))
 
 
-@pytest.mark.parametrize("kind", own_kinds())
+@pytest.mark.parametrize("kind", built_in_kinds())
 def test_each_kind_has_a_section_with_an_example_that_loads(kind: str, tmp_path: Path) -> None:
     """A new kind needs its own section."""
     (example,) = re.findall(r"(?s)```yaml\n(.*?)```", SECTIONS[kind])

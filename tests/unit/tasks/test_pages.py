@@ -194,6 +194,13 @@ def test_links_are_addresses() -> None:
     assert links_of(Page("http://h/d/", "text/html", html)) == ["http://h/d/?q=1", "http://h/d/sub/"]
 
 
+def test_links_of_a_redirected_list_belong_to_its_final_address() -> None:
+    """Relative links are resolved against the address after redirects. Neither address of the list is a link."""
+    html = b'<a href="a">x</a><a href="/d/">x</a><a href="/old">x</a>'
+    listing = Page("http://h/old", "text/html", html, "http://h/d/")
+    assert links_of(listing) == ["http://h/d/a"]
+
+
 def test_threads_share_a_shelf(tmp_path: Path) -> None:
     """Each page is stored when `keep` returns, and the last page of an address stays."""
     shelf = Shelf(tmp_path)

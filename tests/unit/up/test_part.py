@@ -165,7 +165,7 @@ def test_a_part_that_misses_the_first_sigterm_gets_another(tmp_path: Path) -> No
         shell = Shell(tmp_path, script, grace_s=30.0, insist_s=0.1)
         await shell.part.start(timeout_s=10)
         await shell.part.stop(asyncio.Event())
-        assert "was ended by SIGTERM" in await shell.part.end()
+        assert "was ended by SIGTERM" in await shell.part.wait_ended()
         assert "killing" not in shell.log
 
     asyncio.run(body())

@@ -33,7 +33,7 @@ def test_check_refuses_a_command_with_the_name_of_a_task(tmp_path: Path, capsys:
     """A command with the name of a task is refused, because the catalogue would leave it out."""
     assert main([*written(tmp_path, "commands: [{name: mine, run: [echo]}, {name: fetch, run: [echo]}]"), "check"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "commands[1].name = 'fetch': another name: a task named 'fetch' is in kinds already" in line
+    assert "commands[1].name = 'fetch': expected another name: a task named 'fetch' is in kinds already" in line
 
 
 def test_check_refuses_to_freeze_threads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,8 +41,8 @@ def test_check_refuses_to_freeze_threads(tmp_path: Path, capsys: pytest.CaptureF
     text = "worker: {running_job: freeze}\nworkers: [{name: main}, {name: io, pool: threads}]"
     assert main([*written(tmp_path, text), "check"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "worker.running_job = 'freeze': worker 'io' of pool threads cannot be frozen" in line
-    assert line.endswith("hold or finish")
+    says = "expected hold or finish: worker 'io' of pool threads cannot be frozen"
+    assert f"worker.running_job = 'freeze': {says}" in line
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,14 @@ class TestReplay:
         samples += [Sample(n * 10.0, (charge(38),)) for n in range(4)]
         assert [c.state for c in replay(PowerConfig(), samples)][-1] is PowerState.LOW
 
+    def test_the_duration_of_a_state_counts_both_boots(self) -> None:
+        """A state that a new boot continues lasted for the time before the boot and the time after it."""
+        samples = [Sample(1000.0 + n * 10, (charge(50),)) for n in range(2)]
+        samples += [Sample(n * 10.0, (charge(50),)) for n in range(3)]
+        assert [(c.state, c.lasted_s) for c in replay(PowerConfig(), samples)] == [
+            (PowerState.UNKNOWN, 0.0), (PowerState.NORMAL, 30.0),
+        ]  # fmt: skip
+
     def test_a_source_that_was_renamed_that_day_does_not_pause_the_rest_of_it(self) -> None:
         """The old name is not a sensor that fell silent. A governor that is restarted with the new name agrees."""
         samples = [Sample(n * 10.0, (charge(50),)) for n in range(4)]

@@ -12,8 +12,8 @@ from tests.unit.power.readings import charge
 
 
 class TestWording:
-    def test_every_state_of_a_day_has_code_reason_and_end(self) -> None:
-        """In a whole simulated day each state has its words, and the codes are the expected ones."""
+    def test_every_state_of_a_discharge_and_recharge_has_code_reason_and_end(self) -> None:
+        """During a simulated discharge and recharge each state has its words, and the codes are the expected ones."""
         rules, state = from_config(PowerConfig()), policy.PolicyState()
         seen = set()
         percents = [60, 60, 60, 38, 29, 29, 29, 38, 46, *[46] * 31, 92, *[92] * 31, 9, 9]
@@ -29,8 +29,8 @@ class TestWording:
             "starting", "normal", "charge-low", "charge-settling", "surplus", "charge-critical", "charge-unknown",
         }  # fmt: skip
 
-    def test_all_that_is_low_has_to_end(self) -> None:
-        """A full battery does not start a job on a board that is too hot."""
+    def test_until_names_everything_that_keeps_power_low(self) -> None:
+        """If charge, temperature and a window keep power low, `until` names what must change for each of them."""
         night = PolicyConfig(windows=(WindowConfig(from_="00:00", to="06:00", at_most="low"),))
         config = PowerConfig(sources=(TemperatureConfig(),), policy=night)
         rules, state = from_config(config), policy.PolicyState()

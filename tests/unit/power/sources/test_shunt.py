@@ -25,13 +25,13 @@ def test_a_wrong_shunt_makes_the_current_unknown_and_leaves_the_volts(tmp_path: 
     seen = read(Shunt(ShuntConfig(root=tree(tmp_path, INA219), shunt_milliohm=100.0)))
     assert seen["volts"].value == 5.1
     assert (seen["amps"].value, seen["watts"].value) == (None, None)
-    assert "10 milliohm, configured is 100" in seen["watts"].reason
+    assert "10 milliohm, but `shunt_milliohm` is 100" in seen["watts"].reason
 
 
 def test_the_reason_names_the_value_of_an_unchecked_shunt(tmp_path: Path) -> None:
     """Without `shunt_milliohm`, the reason says for which value of the shunt the current is right."""
     seen = read(Shunt(ShuntConfig(root=tree(tmp_path, INA219))))
-    assert (seen["watts"].value, seen["watts"].reason) == (4.08, "if the shunt is 10 milliohm")
+    assert (seen["watts"].value, seen["watts"].reason) == (4.08, "correct only if the shunt has 10 milliohm")
 
 
 def test_a_channel_of_an_ina3221(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from edge.power.sources.undervoltage import Undervoltage, UndervoltageConfig
 from tests.source_inputs import program, read, tree
 
 
-def test_low_now_is_low(tmp_path: Path) -> None:
-    """A current alarm is low in all three ways of reading."""
+def test_an_active_alarm_reads_as_low(tmp_path: Path) -> None:
+    """An alarm that is active now reads as low by all three values of `via`."""
     tree(tmp_path, {"hwmon0/name": "rpi_volt", "hwmon0/in0_lcrit_alarm": "1", "throttled": "50005"})
     fake = program(tmp_path / "vcgencmd", "echo throttled=0x50005")
     for source in (
@@ -28,7 +28,7 @@ def test_a_board_without_a_detector_is_unknown(tmp_path: Path) -> None:
 
 
 def test_hwmon_renumbered_is_found_again(tmp_path: Path) -> None:
-    """Each read searches the chip by its name."""
+    """Each read looks up the chip by its name."""
     tree(tmp_path, {"hwmon1/name": "rpi_volt", "hwmon1/in0_lcrit_alarm": "0"})
     source = Undervoltage(UndervoltageConfig(hwmon_root=tmp_path))
     assert read(source)["undervoltage"].value == 0.0

@@ -1,4 +1,4 @@
-"""Tests of the roster: which processes of a scaled entry should run, and which are no capacity for jobs."""
+"""Tests of the roster: which processes of a scaled entry should run, and which do not count as capacity for jobs."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def test_the_start_of_a_missing_worker_is_requested_and_again_later() -> None:
     assert list(roster.to_start(lives("extra-1"), 60.0)) == []
 
 
-def test_a_worker_that_crashes_in_a_loop_is_no_capacity_until_it_has_stayed() -> None:
-    """In each step of the loop another process runs, although no worker was asked to end."""
+def test_a_worker_that_crashes_in_a_loop_does_not_count_as_capacity_until_it_has_run_for_a_while() -> None:
+    """Each status shows a new pid, although no worker was asked to end. So the worker crashes and is restarted."""
     roster = Roster(EXTRA, lives("extra-1"))
     for number, now_s in enumerate((0.0, 5.0, 10.0, 15.0)):
         assert roster.failing(now_s) == ()
@@ -70,7 +70,7 @@ def test_a_worker_that_crashes_in_a_loop_is_no_capacity_until_it_has_stayed() ->
     assert roster.failing(320.0) == ()
 
 
-def test_a_worker_that_does_not_start_is_no_capacity_and_is_seldom_requested() -> None:
+def test_a_worker_that_does_not_start_does_not_count_as_capacity_and_is_seldom_requested() -> None:
     roster = Roster(EXTRA, {})
     roster.resize(1, {}, 0.0)
     roster.see({}, 0.0)

@@ -115,9 +115,9 @@ def test_a_swallowed_limit_is_raised_again_and_counts_in_the_end(
 
 
 def test_a_body_that_never_gives_in_is_given_up(control: Control, seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After `PATIENCE` tries the worker is notified, and it ends its process."""
+    """After `MOST_SWALLOWED` tries the worker is notified, and it ends its process."""
     monkeypatch.setattr(module, "AGAIN_S", 0.01)
-    monkeypatch.setattr(module, "PATIENCE", 3)
+    monkeypatch.setattr(module, "MOST_SWALLOWED", 3)
 
     def body() -> None:
         while not seen.stubborn:
