@@ -25,6 +25,7 @@ class Ups:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._changed_at = time.time()
         driver = next((d / "dummy-ups" for d in DRIVERS if (d / "dummy-ups").exists()), None)
         # Debian's /usr/sbin/upsd is a wrapper that reads the system's nut.conf. The program itself is in this folder.
         inner = [str(d / "upsd") for d in DRIVERS if (d / "upsd").exists()]
@@ -65,9 +66,9 @@ class Ups:
         lines = [f"ups.status: {status}", *(f"battery.{name}: {value:g}" for name, value in battery.items())]
         temp = self.folder / "new.dev"
         temp.write_text("\n".join(lines) + "\n")
-        # The driver compares the time of change in whole seconds.
-        later = time.time() + 2
-        os.utime(temp, (later, later))
+        # The driver compares the time of change in whole seconds, so two changes in one second would look like one.
+        self._changed_at += 2.0
+        os.utime(temp, (self._changed_at, self._changed_at))
         temp.replace(self.folder / "test.dev")
 
     def answers(self) -> bool:
