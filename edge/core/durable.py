@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from edge.core import mounts
 from edge.core.host import process_alive
 
 
@@ -63,28 +64,11 @@ def check_writable(file: int | Path) -> None:
     try:
         os.removexattr(file, "user.edge")
     except OSError as err:
-        if err.errno in _STOPPED and not (err.errno == errno.EROFS and _is_read_only_mount(file)):
+        if err.errno in _STOPPED and not (err.errno == errno.EROFS and mounts.only_mount_is_read_only(file)):
             raise
 
 
 _STOPPED = frozenset({errno.EROFS, errno.EIO, errno.ESHUTDOWN})
-_MOUNTS = Path("/proc/self/mountinfo")
-#: Options of a file system that takes no writes; `emergency_ro` and `shutdown` are ext4's since Linux 6.15.
-_TAKES_NONE = frozenset({"ro", "emergency_ro", "shutdown"})
-
-
-def _is_read_only_mount(file: int | Path) -> bool:
-    """Return True if `file` is on a read-only mount of a file system that takes writes elsewhere."""
-    if not os.statvfs(file).f_flag & os.ST_RDONLY:
-        return False
-    device = (os.fstat(file) if isinstance(file, int) else file.stat()).st_dev
-    number = f"{os.major(device)}:{os.minor(device)}"
-    try:
-        mounts = [line.split() for line in _MOUNTS.read_text(errors="replace").splitlines()]
-    except OSError:
-        return True
-    # The third field is the device, the last one the options of the file system: see proc_pid_mountinfo(5).
-    return not any(fields[2] == number and not _TAKES_NONE.isdisjoint(fields[-1].split(",")) for fields in mounts)
 
 
 def check_written(fd: int) -> None:

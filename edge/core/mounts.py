@@ -13,11 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _MOUNTS = Path("/proc/self/mounts")
+_MOUNTINFO = Path("/proc/self/mountinfo")
 _COMMAND_LINE = Path("/proc/cmdline")
 _VOLATILE = {"tmpfs", "ramfs"}
 _MEMORY_DEVICE = re.compile(r"/dev/(zram|ram)\d+")
 #: Kernel options for an overlay in memory: of raspi-config until Debian 11, and of the package overlayroot since.
 _OVERLAY_IN_MEMORY = re.compile(r"(^|\s)(boot=overlay|overlayroot=tmpfs)\b")
+
+
+#: Options of a file system that takes no writes; `emergency_ro` and `shutdown` are ext4's since Linux 6.15.
+_TAKES_NONE = frozenset({"ro", "emergency_ro", "shutdown"})
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,23 @@ def nearest(place: str, mounts: list[Mount]) -> Mount | None:
         if f"{place}/".startswith(point) and (best is None or len(mount.point) >= len(best.point)):
             best = mount
     return best
+
+
+def only_mount_is_read_only(file: int | Path) -> bool:
+    """Return True if `file`, a path or a descriptor, is on a read-only mount of a file system that takes writes.
+
+    systemd mounts the state folder in this way for a unit, except for the folders that the unit writes.
+    """
+    if not os.statvfs(file).f_flag & os.ST_RDONLY:
+        return False
+    device = (os.fstat(file) if isinstance(file, int) else file.stat()).st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        lines = [line.split() for line in _MOUNTINFO.read_text(errors="replace").splitlines()]
+    except OSError:
+        return True
+    # The third field is the device, the last one the options of the file system: see proc_pid_mountinfo(5).
+    return not any(fields[2] == number and not _TAKES_NONE.isdisjoint(fields[-1].split(",")) for fields in lines)
 
 
 def file_system(place: Path, mounts: Path = _MOUNTS) -> str:

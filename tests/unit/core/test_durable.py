@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.core import durable
+from edge.core import durable, mounts
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -221,12 +221,12 @@ def test_a_folder_that_only_its_mount_makes_read_only_says_nothing(
 ) -> None:
     """systemd mounts the state read-only for a unit, except for the folders that the unit writes."""
     device = tmp_path.stat().st_dev
-    mounts = tmp_path / "mountinfo"
-    mounts.write_text(
+    mountinfo = tmp_path / "mountinfo"
+    mountinfo.write_text(
         "22 1 0:999 / /proc rw - proc proc ro\n"
         f"30 22 {os.major(device)}:{os.minor(device)} / /var/lib/edge ro,noatime shared:1 - ext4 /dev/x {options}\n"
     )
-    monkeypatch.setattr(durable, "_MOUNTS", mounts)
+    monkeypatch.setattr(mounts, "_MOUNTINFO", mountinfo)
     monkeypatch.setattr(os, "removexattr", _refusing(errno.EROFS))
     monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY))
     if stopped:
