@@ -6,7 +6,8 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256 as hash_of
 from typing import ParamSpec, TypeVar
 
@@ -28,6 +29,17 @@ T = TypeVar("T")
 #: card's speed.
 AT_ONCE = 8
 _BLOCK_BYTES = 1 << 18  # written and hashed in one call
+
+
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """Raise StorageError for an OSError of the disk inside the block. Errors of ours, as NoRoom, pass unchanged."""
+    try:
+        yield
+    except OSError as err:
+        if isinstance(err, EdgeError):
+            raise
+        raise StorageError("cannot use the input files of jobs", err) from err
 
 
 class NoRoom(StorageError):
@@ -66,10 +78,8 @@ class Files:
 
     def start(self) -> None:
         """Make the stored files durable, and remove uploads of which nothing was saved. Raises StorageError."""
-        try:
+        with disk_errors():
             self.incoming.start()
-        except OSError as err:
-            raise StorageError("cannot use the input files of jobs", err) from err
 
     # ---- jobs ----
 
@@ -94,10 +104,8 @@ class Files:
     def _use(self, sha256: str) -> int | None:
         """Return the size of a stored file in bytes, or None if it is not stored. Its use delays its removal."""
         with self._lock:
-            try:
+            with disk_errors():
                 size = None if sha256 in self._naming else self.inputs.size(sha256)
-            except OSError as err:
-                raise StorageError("cannot use the input files of jobs", err) from err
             if size is not None:
                 self._used[sha256] = time.monotonic()
             return size
@@ -130,20 +138,16 @@ class Files:
         """
         found = self._found(name, submitter)
         if found is not None and not found.stored:
-            try:
+            with disk_errors():
                 self.incoming.sync()
-            except OSError as err:
-                raise StorageError("cannot use the input files of jobs", err) from err
         return found
 
     def _found(self, name: str, submitter: str) -> FileView | None:
         """Return the same as `look`, but the state of an unfinished upload may not be durable. Raises StorageError."""
         if is_sha256(name) and (size := self._use(name)) is not None:
             return FileView(size, size, name, stored=True)
-        try:
+        with disk_errors():
             found = self.incoming.find(_key(name, submitter))
-        except OSError as err:
-            raise StorageError("cannot use the input files of jobs", err) from err
         return None if found is None else _view(found)
 
     def receiving(self, key: str) -> bool:
@@ -318,12 +322,8 @@ class Files:
 
     def check_room(self, needed: int) -> None:
         """Check that a file of `needed` bytes would be accepted now. Raises NoRoom, StorageError."""
-        try:
+        with disk_errors():
             self._check_room("", needed)
-        except OSError as err:
-            if isinstance(err, EdgeError):
-                raise
-            raise StorageError("cannot use the input files of jobs", err) from err
 
     def _reserve(self, key: str, needed: int) -> None:
         """Reserve `needed` bytes on the disk for the upload with this key. Raises NoRoom, OSError."""

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from edge.config.files import FilesConfig
 from edge.core import clock
 from edge.core.errors import StorageError
-from edge.gateway.files import Files
+from edge.gateway.files import Files, disk_errors
 
 log = logging.getLogger(__name__)
 
@@ -83,10 +83,8 @@ class OldFiles:
             StorageError: the ledger or the disk cannot be read.
         """
         wanted = await self._wanted()
-        try:
+        with disk_errors():
             return await asyncio.to_thread(self._remove, wanted)
-        except OSError as err:
-            raise StorageError("cannot use the input files of jobs", err) from err
 
     def _remove(self, wanted: set[str]) -> float | None:
         stored, uploads = self._files.inputs.stored(), list(self._files.incoming.all())
