@@ -9,7 +9,7 @@ import pytest
 from edge.access.tokens import Scope
 from edge.wire import About
 from tests.docs.fields import rows_of_record
-from tests.docs.generated import current, names, table
+from tests.docs.generated import MOST_COLUMNS, current, names, table, wrapped
 from tests.docs.pages import TOP, all_pages
 from tests.docs.reference import PARTS
 
@@ -65,3 +65,17 @@ def test_an_unknown_part_is_an_error() -> None:
     """A misspelt mark raises an error; otherwise its part would never be made."""
     with pytest.raises(LookupError, match="'nothing-such'"):
         current("<!-- generated: nothing-such -->\n<!-- end of nothing-such -->", PARTS)
+
+
+def test_long_prose_of_a_generated_part_is_filled() -> None:
+    """Tables, headings and code keep their lines, however long they are."""
+    long, kept = (
+        "word " * 30,
+        ["| " + "cell " * 30 + "|", "# " + "title " * 30, "```\n" + "code " * 30 + "\n\nmore\n```"],
+    )
+    text = wrapped("\n\n".join([long, f"- {long}\n- short", *kept]))
+    assert all(each in text for each in kept)
+    lines = text.partition("| cell")[0].splitlines()
+    assert max(map(len, lines)) <= MOST_COLUMNS
+    assert [line for line in lines if line.startswith("- ")][1:] == ["- short"]
+    assert any(line.startswith("  word") for line in lines)
