@@ -61,10 +61,10 @@ Exit codes:
   0  all went well
   1  the job failed or was cancelled, a check failed, or the command could not do its work
   2  bad usage, input or configuration
-  3  gateway or broker cannot be reached
-  4  no such job or file
-  5  not allowed: token missing, unknown or too narrow
-  6  no result within the time to wait
+  3  gateway or broker cannot be reached or started
+  4  no such job, file, schedule or pairing request
+  5  not allowed: the token is missing, unknown, or lacks the scope
+  6  no result in time, or the job would end too late
 130  interrupted by Ctrl-C
 
 \b
