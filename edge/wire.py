@@ -388,7 +388,6 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
 
     about: About
     at: float = 0.0  # the board's clock
-
     job: JobChange | None = None  # of an event about a job
     power: PowerStatus | None = None  # of an event about power; without its readings
     worker: WorkerChange | None = None  # of an event about a worker

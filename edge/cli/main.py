@@ -179,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse_undecodable(arguments: Sequence[str]) -> None:
-    """Raise click's UsageError for an argument that is not UTF-8 and is no file name. JSON and HTTP cannot send it."""
+    """Raise click's UsageError for an argument that is neither UTF-8 nor a file name. JSON and HTTP cannot send it."""
     command = _command(arguments)
     if (command[:1] and command[0] in _FILE_COMMANDS) or " ".join(command) in _FILE_COMMANDS:
         return
@@ -193,7 +193,7 @@ def _refuse_undecodable(arguments: Sequence[str]) -> None:
 
 
 def _command(arguments: Sequence[str]) -> list[str]:
-    """Return the first two words that are no options: the command, and its sub-command if it has one."""
+    """Return the first two words that are not options: the command, and its sub-command if it has one."""
     words = [
         word
         for before, word in pairwise(("", *arguments))

@@ -56,7 +56,7 @@ def _findings(session: Session) -> Iterator[Finding]:
         yield from machine.clock()
         return
     if loaded.path is None:
-        yield ok("config", "no edge.yaml here: this is no board, so only the client is checked")
+        yield ok("config", "no edge.yaml here: this is not a board, so only the client is checked")
         yield from machine.clock()
         yield from parts.gateway(client)
         return
