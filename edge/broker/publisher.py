@@ -33,10 +33,12 @@ from edge.ledger.rows import Edition, JobRow
 log = logging.getLogger(__name__)
 
 _RETRY = Backoff(first_s=0.2, most_s=5.0)
-_BOOT_S, _BOOT_RETRY = 120.0, Backoff(first_s=0.2, most_s=0.5)  # gateway and broker boot at the same time
+#: After a boot the broker may start later than the gateway: retry faster in this time.
+_BOOT_S, _BOOT_RETRY = 120.0, Backoff(first_s=0.2, most_s=0.5)
 #: Jobs that arrive within this time are read and published together. The first job after a pause is published at once.
 _GATHER_S = 0.01
-_WORTH_S = 10.0  # a connection that breaks sooner counts as failed: a damaged broker accepts it and refuses all jobs
+#: A connection that breaks sooner counts as failed: a damaged broker accepts connections but refuses all jobs.
+_WORTH_S = 10.0
 
 
 class BrokerLinkState(StrEnum):
@@ -77,8 +79,8 @@ class Publisher:
             fetch: `fetch(after_seq, limit)` returns unconfirmed jobs, oldest first. Raises StorageError.
             confirmed: called with the jobs that the broker has confirmed. The future that it returns is done when the
                 ledger has recorded the confirms.
-            reborn: called if the broker's store is new or may have lost jobs. When it returns, it must be durable that
-                every open job is fetched again.
+            reborn: called if the broker's store is new or may have lost jobs. Before it returns, it must record durably
+                that every open job is to be fetched again.
             claimed: called if the broker's store is marked, which means that a gateway has used it before.
             changed: called with each change of the connection.
             complaint: requests a restart of the broker.
@@ -189,7 +191,7 @@ class Publisher:
             self._hush()
 
     def _hush(self) -> None:
-        """Clear all rings so far. The ledger must be read after this call, or a job may be missed."""
+        """Clear all wake-ups so far. The ledger must be read after this call, or a job may be missed."""
         self._wakeup.hush()
         self._rung = False
 
@@ -262,8 +264,8 @@ class _Feed:
         try:
             jobs = self._fetch(after_seq, limit)
         except StorageError as err:
-            if not self._failures:  # log the first error only; submitters get theirs from the writer of the ledger
-                log.error("%s; the broker gets no more jobs until it can be read", err)
+            if not self._failures:  # log the first error only; submitters see the error of their own write
+                log.error("%s; no more jobs are published until the ledger can be read", err)
             self._failures += 1
             self._again_at = time.monotonic() + _RETRY.pause_s(self._failures)
             return None

@@ -1,9 +1,9 @@
 """Connects to the broker, declares its queues and checks them. Gateway and workers use it.
 
-Every board has one quorum queue for each power class, for kinds of the pool `main`, and one dead-letter queue. Kinds of
-the pool `io`, and kinds that only one worker takes, have separate queues, one for each power class, if the board uses
-such kinds. Every process must declare a queue with the same arguments, because RabbitMQ refuses other ones. The
-arguments are valid on 3.10 and 4.x, so that a board survives the upgrade.
+Every board has a quorum queue for each power class, and a dead-letter queue. Kinds of the pool `io` have their own
+queues, one for each power class. The same is true for the kinds that only one worker takes. Every process must declare
+a queue with the same arguments, because RabbitMQ refuses other ones. The arguments are valid on 3.10 and 4.x, so that a
+board survives the upgrade.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def all_queues(workers: Iterable[WorkerEntry]) -> tuple[str, ...]:
 
 
 def queue(name: str) -> Queue:
-    """Return the queue of that name with our arguments."""
+    """Return the queue of that name with the arguments that edge declares."""
     return _queue(name, _QUORUM if name == DEAD_NAME else _QUORUM | _TO_DEAD)
 
 
@@ -97,7 +97,7 @@ def _queue(name: str, arguments: Mapping[str, object]) -> Queue:
 
 
 _CLASSES = frozenset(power.value for power in Power)
-#: The queues that every board has. Its configuration and its tasks may need additional ones.
+#: The queues that every board has. Its configuration and its tasks may need others in addition.
 QUEUES: dict[Power, Queue] = {power: queue(queue_name(power)) for power in Power}
 DEAD: Queue = queue(DEAD_NAME)
 
@@ -200,13 +200,13 @@ def check_queues(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: f
 
     Args:
         config: the settings of the broker.
-        more: names of queues in addition to those of every board.
+        more: names of queues in addition to `QUEUES`, which every board has.
         timeout_s: limit of each read and write.
 
     Raises:
         QueueSilent: a queue does not answer.
-        BrokerError: an error that tells nothing about the store: there is no broker, it refuses the login, or a queue
-            has other arguments.
+        BrokerError: an error that does not mean that the store is damaged: there is no broker, it refuses the login, or
+            a queue has other arguments.
     """
     name = ""
     try:
@@ -231,7 +231,7 @@ def silent(err: BaseException | None) -> bool:
 
 
 def vhost_down(err: BaseException | None) -> bool:
-    """Return True if an error of the connect means that the broker could not open its queues.
+    """Return True if an error while connecting means that the broker could not open its queues.
 
     Such a broker runs, but refuses all connections. A common cause is a power cut that damaged the log of the queues.
     Waiting does not help, because RabbitMQ listens only after it has tried to open them.

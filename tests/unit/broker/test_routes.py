@@ -67,7 +67,7 @@ def test_a_list_of_workers_is_complete() -> None:
             (WorkerEntry("main"), SUN),
             "primes",
             Power.NORMAL,
-            "no worker takes primes at power class normal: `classes` of worker sun does not have it",
+            "no worker takes primes at power class normal: worker sun does not list it in `classes`",
         ),
         (
             (WorkerEntry("main", classes=(Power.ALWAYS,)),),
