@@ -355,9 +355,11 @@ class Release:
                 found = reader.unpublished(after_seq=self._head, limit=wanted)
             for job in found:
                 lane = self._lane(job.task, job.power)
+                if job.id in self._out:
+                    continue
                 if job.priority != USUAL_PRIORITY:
                     self._set_behind(lane, job)
-                elif job.id in self._out or USUAL_PRIORITY in self._behind.get(lane, ()):
+                elif USUAL_PRIORITY in self._behind.get(lane, ()):
                     continue
                 elif self._room(lane, now, eager=True) > 0:
                     taken += self._take([job], lane)

@@ -145,6 +145,13 @@ def test_higher_ones_first_then_the_usual_then_the_lower_ones(board: Board) -> N
     assert board.publish() == [usual[2], *low]
 
 
+def test_all_priorities_go_out_at_the_start_if_there_is_room(board: Board) -> None:
+    """After a start jobs of low priority need no further event: those before them are out already."""
+    low, usual, high = (board.accept(1, priority=each) for each in (2, 5, 9))
+    board.release = board.fresh()
+    assert board.publish(anew=True, noted=False) == [*high, *usual, *low]
+
+
 def test_another_class_is_not_held_up_by_a_full_one(board: Board) -> None:
     """A large backlog of class surplus does not delay jobs of other classes."""
     board.accept(500, power=Power.SURPLUS)
