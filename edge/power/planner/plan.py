@@ -63,7 +63,7 @@ def plan(
             reason = "a job of class `always` is waiting"
     else:
         action = Action.IDLE
-        reason = f"{battery.percent:.0f} % is no more than the floor of {floor:.0f} %" if known else "no job waits"
+        reason = f"{battery.percent:.0f} % is not above the floor of {floor:.0f} %" if known else "no job waits"
         wanted = bool(known) or settings.sleep is SleepWhen.IDLE
         if sleeps and jobs is not None and wanted and not _free(now, battery, outlook, board, settings):
             wake_at = _wake_at(now, battery, outlook, floor, board, settings, short=bool(known))
