@@ -177,8 +177,9 @@ class Job:
 
         The named arguments may include options that decide when the job starts, and what happens if a job with the same
         key is open: `delay_s` or `not_before`, `priority`, `unique_key`, `after` (ids of jobs, also of jobs that were
-        spawned before) and `after_failure`. They mean the same as in a submission. If the kind has an argument with the
-        name of an option, the name means the argument.
+        spawned before) and `after_failure`. They mean the same as in a submission. The option `files` hands input files
+        on: a dict of the names of inputs and files, each `job.input(NAME)` or the SHA-256 of a file that the board
+        stores. If the kind has an argument with the name of an option, the name means the argument.
 
         Args:
             task: a function decorated with `@task`, or the name of a kind of job.
@@ -188,9 +189,10 @@ class Job:
 
         Raises:
             UnknownTask: no kind of job has this name.
-            BadArguments: the kind does not take these arguments.
+            BadArguments: the kind does not take these arguments or files.
             KeyReused: another job was spawned with this key, or at this place in the order.
-            UsageError: the key or an option is not usable, too many jobs were spawned, or this job cannot spawn.
+            UsageError: the key, a file or an option is not usable, too many jobs were spawned, or this job cannot
+                spawn.
             OSError: the jobs of earlier attempts cannot be read, or the disk or the head refuses jobs and no more can
                 wait in memory.
         """
