@@ -50,7 +50,7 @@ def _kind(worker: WorkerEntry, kind: str, catalogue: Catalogue) -> str:
 
 
 def _of_kinds(routes: Routes, catalogue: Catalogue) -> Iterator[str]:
-    """Yield a sentence for each group of jobs that would wait for ever, because no worker takes them."""
+    """Yield a sentence for each group of jobs that would wait forever, because no worker takes them."""
     for kind, info in sorted(catalogue.tasks.items()):
         if gap := routes.wanting(kind, info.power):
             yield f"{gap}; {_remedy(gap)}"

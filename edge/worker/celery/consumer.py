@@ -29,7 +29,7 @@ from edge.worker.context import WorkerContext
 
 logger = get_logger(__name__)
 
-#: Time limit for each answer of the broker. A queue without a leader would otherwise block the worker for ever.
+#: Time limit for each answer of the broker. A queue without a leader would otherwise block the worker forever.
 ANSWER_S = 30.0
 #: Pauses between two tries to connect.
 RETRY = Backoff(first_s=0.5, most_s=5.0)

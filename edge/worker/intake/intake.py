@@ -422,7 +422,7 @@ class Intake:
             self._window.give_back(lambda each: each.delivery.queue in closed and each is not attempt, parked=False)
 
     def _reopen(self) -> None:
-        """Close and open all queues. After a full disk a queue may be dead, and its consumer would wait for ever."""
+        """Close and open all queues. After a full disk a queue may be dead, and its consumer would wait forever."""
         if self._opened:
             self._subscriptions.close_all()
             self._commit()

@@ -13,7 +13,7 @@ from edge.worker.process.control import Control
 class Watchdog:
     """Pings while the idle loop answers its wakeup, or while the running job is within its time limit.
 
-    A job without a limit may run for ever. `start` and `stop` belong to the main thread, `healthy` to the thread that
+    A job without a limit may run forever. `start` and `stop` belong to the main thread, `healthy` to the thread that
     pings.
     """
 
