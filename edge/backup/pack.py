@@ -20,7 +20,7 @@ import msgspec
 from edge import __version__
 from edge.backup.archive import Advance, Manifest, Packer, packing
 from edge.config import Loaded
-from edge.core.errors import EdgeError, UsageError, given
+from edge.core.errors import EdgeError, UsageError, not_none
 from edge.core.layout import Layout
 from edge.ledger.reader import LedgerReader
 from edge.ledger.recovery import copies
@@ -52,7 +52,7 @@ def backup(loaded: Loaded, target: Path, *, advance: Advance, replace: bool = Fa
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as spare:
         copied = Path(spare) / layout.ledger.name
         copies.copy(layout.ledger, copied)
-        mark = given(copies.mark(copied), "the mark of the ledger's copy")
+        mark = not_none(copies.mark(copied), "the mark of the ledger's copy")
         _copy_metadata(copied, layout.ledger)
         manifest = Manifest(__version__, time.time(), platform.node(), mark.jobs, mark.open_jobs)
         with packing(target, advance=advance, replace=replace) as packer:

@@ -20,7 +20,7 @@ from edge.broker.routes import Routes
 from edge.config import Config
 from edge.core import clock
 from edge.core.backoff import Backoff
-from edge.core.errors import EdgeError, JobGone, StorageError, TooManyJobs, given
+from edge.core.errors import EdgeError, JobGone, StorageError, TooManyJobs, not_none
 from edge.gateway.background.backlog import KindBacklog
 from edge.gateway.background.dependents import Check, Dependents
 from edge.gateway.background.due import DueTimer
@@ -168,7 +168,7 @@ class Outbox:
     @property
     def _running(self) -> asyncio.AbstractEventLoop:
         """The loop that `start` was called on."""
-        return given(self._loop, "the loop of the outbox")
+        return not_none(self._loop, "the loop of the outbox")
 
     @property
     def totals(self) -> Totals:

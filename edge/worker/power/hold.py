@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from edge.config import Config
-from edge.core.errors import given
+from edge.core.errors import not_none
 from edge.core.wakeup import Wakeup
 from edge.model import ALLOWED, Power, PowerState, PowerStatus, WaitReason
 from edge.power import status as power
@@ -184,7 +184,7 @@ class Hold:
 
     def _wait(self) -> None:
         """Sleep until power allows the body to continue, or until it must end."""
-        began, since, job_id = time.monotonic(), time.time(), given(self._body, "the body that is held").id
+        began, since, job_id = time.monotonic(), time.time(), not_none(self._body, "the body that is held").id
         with self._control.holding(self._wakeup.ring):
             self._watcher.signals(False)  # its handler would consume the event that `_sleep` waits for
             self._held = True
