@@ -1,6 +1,6 @@
 """Publishes accepted jobs from the ledger to the broker: many at once, and each one is confirmed.
 
-It is a thread of the gateway. When idle, it sleeps in `select` without a timer until `ring` is called or the broker
+It is a thread of the gateway. When idle, it sleeps in `select` without a timer until `wake` is called or the broker
 sends something. A job counts as published when RabbitMQ has confirmed it *and* had a queue for it. In every other case
 (connection lost, refused, returned, no answer) the job is published again. So a job may be in the broker twice. That is
 harmless, because a worker looks for a result before it runs the job.
@@ -93,7 +93,7 @@ class Publisher:
         self._reborn, self._claimed = reborn, claimed
         self.link = BrokerLink(BrokerLinkState.DOWN, "not connected yet", time.monotonic())
         self._wakeup = Wakeup()
-        self._rung = False  # `ring` was called, and this thread has not seen it yet
+        self._woken = False  # `wake` was called, and this thread has not seen it yet
         self._stopping = False
         self._rewind = False
         self._unrecorded: set[Edition] = set()  # confirmed editions that the ledger has not recorded yet
@@ -110,13 +110,13 @@ class Publisher:
         Unconfirmed jobs stay in the ledger, and are published at the next start.
         """
         self._stopping = True
-        self.ring()
+        self.wake()
         if self._thread.ident is not None:
             self._thread.join(timeout=10)
         if not self._thread.is_alive():
             self._wakeup.close()
 
-    def ring(self, *, rewind: bool = False) -> None:
+    def wake(self, *, rewind: bool = False) -> None:
         """Wake the thread, because the ledger has jobs to publish.
 
         Args:
@@ -124,14 +124,14 @@ class Publisher:
         """
         if rewind:
             self._rewind = True
-        if not self._rung:
-            self._rung = True
-            self._wakeup.ring()
+        if not self._woken:
+            self._woken = True
+            self._wakeup.wake()
 
     def route(self, routes: Routes) -> None:
         """Use these routes from now on. The thread declares their queues at once, because nodes consume them."""
         self._routes = routes
-        self.ring()
+        self.wake()
 
     def _run(self) -> None:
         failures = 0
@@ -188,12 +188,12 @@ class Publisher:
         deadline = time.monotonic() + seconds
         while not self._stopping and (left := deadline - time.monotonic()) > 0:
             self._wakeup.wait(left)
-            self._hush()
+            self._clear_wakeups()
 
-    def _hush(self) -> None:
+    def _clear_wakeups(self) -> None:
         """Clear all wake-ups so far. The ledger must be read after this call, or a job may be missed."""
-        self._wakeup.hush()
-        self._rung = False
+        self._wakeup.clear()
+        self._woken = False
 
     def _serve(self, session: PublishSession) -> None:
         cursor, more, look_at = 0, True, 0.0
@@ -202,8 +202,8 @@ class Publisher:
             both.register(session.socket, selectors.EVENT_READ)
             replies.register(session.socket, selectors.EVENT_READ)
             while True:
-                if self._rung:
-                    self._hush()
+                if self._woken:
+                    self._clear_wakeups()
                     more = True
                 if self._stopping:
                     return

@@ -277,5 +277,5 @@ def not_none(value: T | None, what: str) -> T:
 def expect_type(value: object, kind: type[T], what: str) -> T:
     """Return `value`, narrowed to the type `kind`. Raises BrokenInvariant, naming `what`, if it has another type."""
     if not isinstance(value, kind):
-        raise BrokenInvariant(f"{what} is a {type(value).__name__} and no {kind.__name__}")
+        raise BrokenInvariant(f"{what} is a {type(value).__name__}, not a {kind.__name__}")
     return value

@@ -311,7 +311,7 @@ def test_a_stopped_outbox_leaves_no_descriptor_open(broker: BrokerConfig, make_c
         before = {path.name for path in Path("/proc/self/fd").iterdir()}
         async with running(config) as outbox:
             await until(lambda: outbox.link.state is BrokerLinkState.UP)
-        outbox._publisher.ring()
+        outbox._publisher.wake()
         outbox._publisher.stop()
         assert {path.name for path in Path("/proc/self/fd").iterdir()} == before
         assert not config.layout.ledger.with_name("ledger.sqlite-wal").exists()

@@ -97,7 +97,7 @@ class Timekeeper:
                 clock_set.close()
 
     def _on_clock_set(self, clock_set: ClockSet) -> None:
-        clock_set.hush()
+        clock_set.rearm()
         self.clock_was_set()
 
     def clock_was_set(self) -> None:

@@ -91,7 +91,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
 
     def register_with_event_loop(self, hub: Hub) -> None:
         """Register the steps, and the wakeup by which signal handlers and threads wake the loop."""
-        hub.add_reader(self.context.wakeup.fileno(), self._rung)
+        hub.add_reader(self.context.wakeup.fileno(), self._woken)
         super().register_with_event_loop(hub)  # opens the consumers
         self._restart_request.withdraw()
         if self._refused and self.context.status.status.reason == self._refused:
@@ -122,8 +122,8 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
             connection.collect()
             self.context.intake.connection_lost()
 
-    def _rung(self) -> None:
-        self.context.wakeup.hush()
+    def _woken(self) -> None:
+        self.context.wakeup.clear()
         self.context.intake.step()
 
     def ensure_connected(self, conn: Connection) -> Connection:
@@ -157,7 +157,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
         self.context.wait(pause_s)
         self._tries += 1
         maybe_shutdown()
-        self.context.wakeup.hush()
+        self.context.wakeup.clear()
 
     def on_connection_error_before_connected(self, exc: BaseException) -> None:
         """Handle a connection that broke during its set-up."""

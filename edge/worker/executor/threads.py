@@ -238,7 +238,7 @@ class Threads:
         finally:
             thread.name = "idle"
             self._done.append(body)
-            self._wakeup.ring()
+            self._wakeup.wake()
 
     def _run_in(
         self, body: Body, call: Callable[[], object], attempt: Attempt, task: TaskKind, limit_s: float | None
@@ -260,12 +260,12 @@ class Threads:
     def _look_now(self) -> None:
         """Make the main thread check which bodies must end. Callable from any thread."""
         self._is_due = True
-        self._wakeup.ring()
+        self._wakeup.wake()
 
     def _interrupt_due(self) -> None:
         """Interrupt the bodies that must end now."""
         now = time.monotonic()
-        due, self._is_due = self._is_due, False  # before the check: a thread that sets it later rings afterwards
+        due, self._is_due = self._is_due, False  # before the check: a thread that sets it later wakes afterwards
         stop_at = self._control.stop_at
         if stop_at is not None:
             for body in self._bodies:

@@ -153,7 +153,7 @@ def main(argv: list[str]) -> int:
             while True:
                 ready = _sleep(freezer, [0, stops.fileno(), watch.fileno(), orders_watch.fileno()], ping_s)
                 watch.read(), orders_watch.read()
-                if stops.hush():
+                if stops.clear():
                     freezer.end_job()
                 if 0 in ready:
                     lines, rest = _lines(0, rest)

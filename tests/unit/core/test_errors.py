@@ -25,7 +25,7 @@ def test_what_is_missing_is_named() -> None:
 def test_what_is_of_another_kind_is_named_with_both_kinds() -> None:
     """The error names both types in one line."""
     assert expect_type(b"x", bytes, "the body") == b"x"
-    with pytest.raises(BrokenInvariant, match="the body is a str and no bytes"):
+    with pytest.raises(BrokenInvariant, match="the body is a str, not a bytes"):
         expect_type("x", bytes, "the body")
 
 
