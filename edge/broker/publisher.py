@@ -28,7 +28,7 @@ from edge.core.backoff import Backoff
 from edge.core.errors import ConfigError, StorageError
 from edge.core.wakeup import Wakeup
 from edge.ledger.reader import READ_BYTES
-from edge.ledger.rows import Edition, JobRow
+from edge.ledger.rows import JobRow, MessageKey
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class Publisher:
         self._woken = False  # `wake` was called, and this thread has not seen it yet
         self._stopping = False
         self._rewind = False
-        self._unrecorded: set[Edition] = set()  # confirmed editions that the ledger has not recorded yet
+        self._unrecorded: set[MessageKey] = set()  # keys of confirmed messages that the ledger has not recorded yet
         self._routes = routes or Routes()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
 
@@ -222,7 +222,7 @@ class Publisher:
                         or sum(len(job.arguments) for job in jobs) >= READ_BYTES
                     )
                     if jobs:
-                        session.publish(job for job in jobs if job.edition not in self._unrecorded)
+                        session.publish(job for job in jobs if job.message_key not in self._unrecorded)
                         cursor = jobs[-1].seq
                     if jobs and not more:
                         look_at = time.monotonic() + _GATHER_S
@@ -243,10 +243,10 @@ class Publisher:
                     session.check_patience()
 
     def _record(self, done: list[JobRow]) -> None:
-        editions = {job.edition for job in done}
-        self._unrecorded |= editions
+        message_keys = {job.message_key for job in done}
+        self._unrecorded |= message_keys
         try:
-            self._confirmed(done).add_done_callback(lambda _: self._unrecorded.difference_update(editions))
+            self._confirmed(done).add_done_callback(lambda _: self._unrecorded.difference_update(message_keys))
         except StorageError as err:  # the gateway is shutting down: these jobs are published again at the next start
             log.info("%s", err)
 

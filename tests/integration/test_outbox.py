@@ -224,7 +224,7 @@ def test_a_retry_that_the_disk_refused_to_note_comes_all_the_same(
             (job_id,) = await accept(outbox, new())
             await until(all_queued(outbox, 1))
             await outbox.retry(job_id, failures=1, message="boom")
-            await until(lambda: outbox.reader.get(job_id).edition[1] == 1 and all_queued(outbox, 1)())
+            await until(lambda: outbox.reader.get(job_id).message_key[1] == 1 and all_queued(outbox, 1)())
         assert len(await asyncio.to_thread(take, broker, Power.NORMAL)) == 2
 
     run(main())

@@ -450,11 +450,11 @@ class Outbox:
 
     def _on_confirmed(self, jobs: list[JobRow]) -> Future[None]:
         """Record that the broker has these jobs. Called in the publisher's thread."""
-        editions = [job.edition for job in jobs]
+        message_keys = [job.message_key for job in jobs]
         self.release.confirmed(jobs)
         if self._journal.on:
             self._journal.confirmed(jobs)
-        return self._writer.write(lambda ledger: ledger.mark_queued(editions), durable=False, late=True)
+        return self._writer.write(lambda ledger: ledger.mark_queued(message_keys), durable=False, late=True)
 
     def _on_reborn(self) -> None:
         """Let every open job be published again; durable on return. Called in the publisher's thread."""

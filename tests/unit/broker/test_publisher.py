@@ -21,7 +21,7 @@ from edge.config import BrokerConfig
 from edge.core.backoff import Backoff
 from edge.core.errors import StorageError
 from edge.core.layout import Layout
-from edge.ledger.rows import Edition, JobRow
+from edge.ledger.rows import JobRow, MessageKey
 from edge.model import JobState, Power
 from tests.running_worker import until
 from tests.unit.broker.played_link import PlayedLink, played_link
@@ -38,7 +38,7 @@ class Gateway:
         self.layout = Layout(folder, folder / "run")
         self.complaint = self.layout.complaints / "gateway"
         self.jobs: list[JobRow] = []
-        self.queued: set[Edition] = set()
+        self.queued: set[MessageKey] = set()
         self.store_calls: list[str] = []  # callbacks about the broker's store, in order
         self.confirmed: list[str] = []
         self.violations: list[str] = []  # things that the publisher must not do, but did
@@ -83,7 +83,7 @@ class Gateway:
             self.violations.append("read jobs while the broker accepts none")
         if len(self.links[-1].published) - len(self.confirmed) + limit > WINDOW:
             self.violations.append("more unconfirmed jobs than the window holds")
-        return [job for job in self.jobs if job.seq > after_seq and job.edition not in self.queued][:limit]
+        return [job for job in self.jobs if job.seq > after_seq and job.message_key not in self.queued][:limit]
 
     def confirm(self, jobs: list[JobRow]) -> Future[None]:
         """Record the confirm of these jobs at once, or when the test sets the result of the future."""
@@ -94,7 +94,7 @@ class Gateway:
         if self.late is not None:
             self.late.append(recorded)
             return recorded
-        self.queued |= {job.edition for job in jobs}
+        self.queued |= {job.message_key for job in jobs}
         recorded.set_result(None)
         return recorded
 
