@@ -51,7 +51,7 @@ class Routes(msgspec.Struct, frozen=True):
         consumed = self.workers.get(worker)
         return queue in consumed if consumed is not None else queue in _MAIN
 
-    def wanting(self, task: str, power: Power) -> str:
+    def missing_worker_reason(self, task: str, power: Power) -> str:
         """Return a sentence on which worker is missing for such a job, or "" if one is configured."""
         queue = self.queue(task, power)
         if any(queue in queues for queues in self.workers.values()):
@@ -65,7 +65,7 @@ class Routes(msgspec.Struct, frozen=True):
         pool = "threads" if task in self.io else "main"
         return f"no worker of pool {pool} takes power class {power}"
 
-    def absent(self, task: str, power: Power) -> str:
+    def stopped_worker_reason(self, task: str, power: Power) -> str:
         """Return a sentence that names the workers for such a job, to be used if none of them runs."""
         queue = self.queue(task, power)
         names = sorted(name for name, queues in self.workers.items() if queue in queues)

@@ -81,7 +81,7 @@ def test_a_job_that_no_configured_worker_takes_is_named(
     workers: tuple[WorkerEntry, ...], kind: str, power: Power, sentence: str
 ) -> None:
     """If a configured worker takes the job, the sentence is empty."""
-    assert Routes.of(config(*workers), POOLS).wanting(kind, power) == sentence
+    assert Routes.of(config(*workers), POOLS).missing_worker_reason(kind, power) == sentence
 
 
 def test_a_worker_that_is_not_listed_takes_what_main_workers_take() -> None:
