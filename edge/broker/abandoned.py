@@ -31,7 +31,7 @@ def move(config: BrokerConfig, queues: Iterable[str], routes: Routes, *, timeout
         BrokerError: the broker cannot be reached, or refuses.
     """
     count = 0
-    with topology.reached(config, timeout_s=timeout_s) as channel:
+    with topology.open_channel(config, timeout_s=timeout_s) as channel:
         topology.declare(channel, more=routes.queues)
         for name in queues:
             topology.queue(name)(channel).queue_declare()

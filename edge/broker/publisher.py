@@ -149,9 +149,9 @@ class Publisher:
                     session = PublishSession(self._config, connection.connection, self._routes)
                     # A broker that was restarted after a full disk may have lost confirmed messages without an error.
                     answer = self._complaint.answer()
-                    if topology.newborn(connection.connection):
+                    if topology.store_is_new(connection.connection):
                         self._reborn()
-                        topology.mark(connection.connection)
+                        topology.mark_store(connection.connection)
                     else:
                         self._claimed()
                         if answer != self._answer:
@@ -168,7 +168,7 @@ class Publisher:
                     expected = isinstance(err, OSError | AMQPError | ConfigError)
                     address = f"{self._config.host}:{self._config.port}"
                     log.warning("broker at %s: %s", address, reason, exc_info=not expected)
-                needs_restart = topology.silent if connected else topology.vhost_down
+                needs_restart = topology.is_queue_failure if connected else topology.vhost_down
                 if needs_restart(err):
                     self._complaint.make(reason)
                 self._set(BrokerLinkState.DOWN, reason)

@@ -174,7 +174,7 @@ def _with(more: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((DEAD_NAME, *(each.name for each in QUEUES.values()), *more)))
 
 
-def newborn(link: Link) -> bool:
+def store_is_new(link: Link) -> bool:
     """Return True if the store of the broker has no mark: it is new, or it replaced a lost one."""
     channel = link.channel()
     try:
@@ -185,7 +185,7 @@ def newborn(link: Link) -> bool:
     return False
 
 
-def mark(link: Link) -> None:
+def mark_store(link: Link) -> None:
     """Mark the store. Call it only after it is durable that all open jobs will be published again."""
     channel = link.channel()
     channel.exchange_declare(_MARK, type="fanout", durable=True, auto_delete=False)
@@ -210,7 +210,7 @@ def check_queues(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: f
     """
     name = ""
     try:
-        with reached(config, timeout_s=timeout_s) as channel:
+        with open_channel(config, timeout_s=timeout_s) as channel:
             for name in _with(more):
                 queue(name)(channel).declare()
                 if channel.queue_declare(queue=name, passive=True).message_count:
@@ -218,14 +218,14 @@ def check_queues(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: f
                 if (message := channel.basic_get(name, no_ack=False)) is not None:
                     channel.basic_reject(message.delivery_tag, requeue=True)
     except BrokerError as err:
-        if name and silent(err.__cause__):
+        if name and is_queue_failure(err.__cause__):
             raise QueueSilent(f"queue {name} does not answer: {explain(err.__cause__ or err)}") from err
         if vhost_down(err.__cause__):
             raise QueueSilent(explain(err.__cause__ or err)) from err
         raise
 
 
-def silent(err: BaseException | None) -> bool:
+def is_queue_failure(err: BaseException | None) -> bool:
     """Return True if an error of an established connection means that a queue does not work."""
     return isinstance(err, QueueSilent | TimeoutError | InternalError | NotFound)
 
@@ -240,7 +240,7 @@ def vhost_down(err: BaseException | None) -> bool:
 
 
 @contextmanager
-def reached(config: BrokerConfig, *, timeout_s: float = 10.0) -> Iterator[Channel]:
+def open_channel(config: BrokerConfig, *, timeout_s: float = 10.0) -> Iterator[Channel]:
     """Yield a channel of a new connection, which is closed at the end of the block. Raises BrokerError.
 
     Each read and write is limited to `timeout_s`.
@@ -260,7 +260,7 @@ def depths(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: float =
     Raises BrokerError.
     """
     names = _with(more)
-    with reached(config, timeout_s=timeout_s) as channel:
+    with open_channel(config, timeout_s=timeout_s) as channel:
         declare(channel, more=names)
         return {name: channel.queue_declare(queue=name, passive=True).message_count for name in names}
 

@@ -42,7 +42,9 @@ class Views:
         """Return why no worker takes such a job."""
         if not self._workers:
             return self._routes.missing_worker_reason(job.task, job.power) or "no worker is running"
-        return self._routes.missing_worker_reason(job.task, job.power) or self._routes.stopped_worker_reason(job.task, job.power)
+        return self._routes.missing_worker_reason(job.task, job.power) or self._routes.stopped_worker_reason(
+            job.task, job.power
+        )
 
     def of(
         self,

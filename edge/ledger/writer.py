@@ -368,7 +368,7 @@ class LedgerWriter:
             self.link(result.id, result.children)
 
     def mark_queued(self, message_keys: Iterable[MessageKey]) -> None:
-        """Record that the broker has confirmed the messages with these keys. A confirm of an older message is ignored."""
+        """Record that the broker has confirmed the messages with these keys. A confirm of an older one is ignored."""
         self.connection.execute_many(
             "UPDATE job SET state = 'queued' WHERE seq = ? AND failures = ? AND power = ? AND state = 'accepted'",
             message_keys,

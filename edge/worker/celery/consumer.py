@@ -21,7 +21,7 @@ from kombu.common import ignore_errors
 
 from edge.broker.refusal import cure
 from edge.broker.restart_request import RestartRequest
-from edge.broker.topology import explain, silent, vhost_down
+from edge.broker.topology import explain, is_queue_failure, vhost_down
 from edge.core.backoff import Backoff
 from edge.core.errors import BrokerError
 from edge.model import WorkerState
@@ -179,7 +179,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
                 os.close(connection.connection.transport.sock.detach())
 
     def _drop(self, exc: BaseException) -> None:
-        if silent(exc):
+        if is_queue_failure(exc):
             self._restart_request.make(explain(exc))
         self._tries = 0 if time.monotonic() - self._connected_at > WORTH_S else self._tries + 1
         self.context.intake.connection_lost()

@@ -35,11 +35,11 @@ def broker(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: float =
     """
     from edge.broker import topology  # needs kombu of the device extra
     from edge.broker.refusal import cure
-    from edge.broker.topology import reached
+    from edge.broker.topology import open_channel
 
     address = f"{config.host}:{config.port}"
     try:
-        with reached(config, timeout_s=timeout_s) as channel:
+        with open_channel(config, timeout_s=timeout_s) as channel:
             properties = channel.connection.server_properties
     except EdgeError as err:
         down = (
@@ -58,7 +58,7 @@ def broker(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: float =
     for name in (*(queue.name for queue in topology.QUEUES.values()), *more, topology.DEAD_NAME):
         try:
             # A connection for each queue: asking for a queue that does not exist makes the broker close the channel.
-            with reached(config, timeout_s=timeout_s) as channel:
+            with open_channel(config, timeout_s=timeout_s) as channel:
                 count = channel.queue_declare(queue=name, passive=True).message_count
         except EdgeError as err:
             if "NOT_FOUND" in str(err) or "no queue" in str(err):
@@ -87,10 +87,10 @@ def broker(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: float =
 def _declared_otherwise(config: BrokerConfig, name: str, *, timeout_s: float) -> Finding | None:
     """Return a finding if the queue exists with other arguments: gateway and worker refuse to work with it."""
     from edge.broker.refusal import cure
-    from edge.broker.topology import queue, reached
+    from edge.broker.topology import open_channel, queue
 
     try:
-        with reached(config, timeout_s=timeout_s) as channel:
+        with open_channel(config, timeout_s=timeout_s) as channel:
             queue(name)(channel).queue_declare()
     except EdgeError as err:
         # A node's user has no right to declare queues. That error is expected.
