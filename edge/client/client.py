@@ -436,14 +436,16 @@ class Client:
         stream: str = "stdout",
         offset: int = 0,
         follow: bool = False,
-        on_cut: Callable[[int], None] = lambda _bytes: None,
+        on_gap: Callable[[int], None] | None = None,
+        on_cut: Callable[[int], None] | None = None,
     ) -> Iterator[bytes]:
         """Yield the output of a job's program from the byte `offset` on. With `follow`, until the job has ended.
 
-        `stream` is `stdout` or `stderr`. The board keeps the beginning and the end of a long output. `on_cut` is called
-        with the number of bytes that are missing between them.
+        `stream` is `stdout` or `stderr`. The board keeps the beginning and the end of a long output. `on_gap` is called
+        with the number of bytes that are missing between them. `on_cut` is its earlier name, which still works.
         """
-        return output(self._http, job_id, stream=stream, offset=offset, follow=follow, on_missing=on_cut)
+        on_missing = on_gap or on_cut or (lambda _bytes: None)
+        return output(self._http, job_id, stream=stream, offset=offset, follow=follow, on_missing=on_missing)
 
     def tasks(self) -> TaskList:
         """Return the kinds of job that the board knows, and the modules that it could not read."""

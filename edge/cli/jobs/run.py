@@ -218,7 +218,7 @@ def _printer(client: Client, job_id: str, stream: str) -> threading.Thread:
 
     def copy() -> None:
         try:
-            for chunk in client.output(job_id, stream=stream, follow=True, on_cut=cut):
+            for chunk in client.output(job_id, stream=stream, follow=True, on_gap=cut):
                 # A terminal gets no control characters, because the program must not control it. A pipe gets all bytes.
                 if is_terminal:
                     target.write(output.shown(chunk.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")))
