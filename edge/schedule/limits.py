@@ -14,7 +14,7 @@ from edge.config import LimitConfig
 MINUTE_S = 60.0
 
 
-class Room(msgspec.Struct, frozen=True):
+class Capacity(msgspec.Struct, frozen=True):
     """The number of further jobs that the broker may get now."""
 
     jobs: int
@@ -22,7 +22,7 @@ class Room(msgspec.Struct, frozen=True):
     again_s: float | None = None
 
 
-def room(limit: LimitConfig, *, out: int, may_begin: int, begun: Iterable[float], now: float) -> Room:
+def capacity(limit: LimitConfig, *, out: int, may_begin: int, begun: Iterable[float], now: float) -> Capacity:
     """Return the room that `limit` leaves.
 
     Args:
@@ -42,4 +42,4 @@ def room(limit: LimitConfig, *, out: int, may_begin: int, begun: Iterable[float]
             # Now `-left` starts are over the limit. There is room for one when `1 - left` starts are older than a
             # minute.
             again_s = lately[min(-left, len(lately) - 1)] + MINUTE_S - now
-    return Room(max(0, jobs), again_s)
+    return Capacity(max(0, jobs), again_s)

@@ -25,7 +25,7 @@ from edge.model import Pool, Power, Result
 from edge.schedule import limits
 from edge.schedule.lane import Lane
 from edge.schedule.later import USUAL_PRIORITY
-from edge.schedule.limits import Room
+from edge.schedule.limits import Capacity
 from edge.schedule.release import MOST, Overtaken, Pace, refill, window
 
 _HIGH, _LOW = range(9, USUAL_PRIORITY, -1), range(USUAL_PRIORITY - 1, -1, -1)
@@ -285,7 +285,7 @@ class Release:
     def _usual_of(self, queue: str) -> int:
         return self._usual_io if queue.startswith("edge.io.") else self._usual
 
-    def _limit_room(self, kind: str, now: float) -> Room:
+    def _limit_room(self, kind: str, now: float) -> Capacity:
         limit, starts = self._limits[kind], self._starts[kind]
         while starts and now - starts[0] > limits.MINUTE_S and len(starts) > 1:
             starts.popleft()
@@ -295,20 +295,20 @@ class Release:
             old = sum(
                 begun.get(job_id, 0.0) > limits.MINUTE_S for job_id, each in self._out.items() if each.task == kind
             )
-        room = limits.room(limit, out=out, may_begin=out - old, begun=starts, now=now)
+        room = limits.capacity(limit, out=out, may_begin=out - old, begun=starts, now=now)
         if limit.per_minute is not None and out and room.again_s is None and room.jobs <= 0:
             # No event reports that a body has run for a minute. So look again after a minute.
-            return Room(room.jobs, limits.MINUTE_S)
+            return Capacity(room.jobs, limits.MINUTE_S)
         return room
 
-    def _limit_reason(self, kind: str, room: Room) -> str:
+    def _limit_reason(self, kind: str, room: Capacity) -> str:
         limit, out = self._limits[kind], self._out_by_kind[kind]
         if limit.at_once is not None and out >= limit.at_once:
             return f"waits for the limit of {kind}, {limit.at_once} at once: the next one starts when one ends"
         when = f"in {room.again_s:.0f} s" if room.again_s is not None else "when one has begun and a minute is over"
         return f"waits for the limit of {kind}, {limit.per_minute} a minute: the next one may start {when}"
 
-    def _wait(self, room: Room) -> None:
+    def _wait(self, room: Capacity) -> None:
         if room.jobs <= 0 and room.again_s is not None:
             self._again_s = room.again_s if self._again_s is None else min(self._again_s, room.again_s)
 
