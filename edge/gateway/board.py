@@ -80,7 +80,7 @@ class Board:
 
         If no report is valid, the state is `unknown`, and its reason says why.
         """
-        return status.aged(self.verdict())
+        return status.with_current_ages(self.verdict())
 
     def verdict(self) -> PowerStatus:
         """Return the same report as `power`, but with the ages that the readings had when the governor wrote it.

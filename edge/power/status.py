@@ -46,7 +46,7 @@ def pause_percent(status: PowerStatus, limits: ThresholdConfig) -> float:
     return min(limits.pause_percent, plan.floor_percent)
 
 
-def aged(status: PowerStatus) -> PowerStatus:
+def with_current_ages(status: PowerStatus) -> PowerStatus:
     """Return `status` with the age of each reading as of now. In the file it is the age at the time of writing."""
     since_s = max(0.0, time.monotonic() - status.monotonic)
     readings = tuple(msgspec.structs.replace(each, age_s=round(each.age_s + since_s, 1)) for each in status.readings)
@@ -87,7 +87,7 @@ class Reader:
         return _judged(self._written)
 
 
-def died(pid: int) -> PowerStatus:
+def governor_ended(pid: int) -> PowerStatus:
     """Return the status that is valid once the governor's process has ended: `unknown`."""
     return _unknown("governor-died", f"the governor (process {pid}) has ended", "`edge power` runs again")
 
@@ -142,7 +142,7 @@ def _judged(status: PowerStatus) -> PowerStatus:
     if status.boot_id != boot_id():
         return _unknown("other-boot", "the governor has not written a report since this boot", "`edge power` runs")
     if status.state is not PowerState.UNKNOWN and not process_alive(status.pid):
-        return died(status.pid)
+        return governor_ended(status.pid)
     age_s = time.monotonic() - status.monotonic
     if status.valid_s and age_s > status.valid_s:
         reason = (

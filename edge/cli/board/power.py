@@ -63,7 +63,7 @@ def show(session: Session) -> int:
     """Show the power state, its reason and all readings, with the rule that ends it and the age of each reading."""
     from edge.power import status  # loaded on a board only
 
-    found = status.aged(status.read(session.board().config.layout.power))
+    found = status.with_current_ages(status.read(session.board().config.layout.power))
     if session.as_json:
         output.document(found)
         return 0

@@ -107,7 +107,7 @@ class PowerWatcher:
 
     def _take(self, status: PowerStatus, gone: int) -> None:
         if gone and status.pid == gone and status.state is not PowerState.UNKNOWN:
-            status = power.died(gone)  # its parent has not reaped it yet, so the process id still seems alive
+            status = power.governor_ended(gone)  # its parent has not reaped it yet, so the process id still seems alive
         pid = status.pid if status.state is not PowerState.UNKNOWN else 0
         if self._governor is None or self._governor[0] != pid:
             self._forget_governor()
@@ -116,7 +116,7 @@ class PowerWatcher:
                     self._governor = (pid, os.pidfd_open(pid))
                     self._epoll.register(self._governor[1], select.EPOLLIN)
                 except ProcessLookupError:  # it has ended since the read
-                    status = power.died(pid)
+                    status = power.governor_ended(pid)
                 except OSError:  # no free descriptor: only a report that is too old, or a new one, is noticed then
                     pass
         left_s = power.expires_in(status)

@@ -131,7 +131,7 @@ def test_ages_are_those_of_now(layout: Layout) -> None:
     board.turn()
     found = status.read(layout.power)
     found = msgspec.structs.replace(found, monotonic=time.monotonic() - 20.0)
-    assert [round(each.age_s) for each in status.aged(found).readings] == [20]
+    assert [round(each.age_s) for each in status.with_current_ages(found).readings] == [20]
 
 
 def test_steady_power_is_reported_again_on_a_timer(layout: Layout, tmp_path: Path) -> None:
