@@ -112,6 +112,6 @@ class Endings:
 
     def _order(self, order: Order, job_id: str) -> None:
         try:
-            self._orders.give(order, job_id)
+            self._orders.place(order, job_id)
         except OSError as err:
             raise StorageError("cannot write orders", err) from err

@@ -35,7 +35,7 @@ class Orders:
     def __init__(self, layout: Layout) -> None:
         self.folder = layout.orders
 
-    def give(self, order: Order, job_id: str) -> None:
+    def place(self, order: Order, job_id: str) -> None:
         """Write an order. Writing it a second time changes nothing."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / f"{check_job_id(job_id)}.{order}").touch()
@@ -54,11 +54,11 @@ class Orders:
         except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
             return None
 
-    def ended(self, job_ids: Iterable[str]) -> None:
+    def withdraw_fulfilled(self, job_ids: Iterable[str]) -> None:
         """Remove the orders that have no effect after the result: cancel, fail and take."""
         self._withdraw(job_ids, (Order.CANCEL, Order.FAIL, Order.TAKE))
 
-    def removed(self, job_ids: Iterable[str]) -> None:
+    def withdraw_all(self, job_ids: Iterable[str]) -> None:
         """Remove all orders on jobs whose results were removed."""
         self._withdraw(job_ids, tuple(Order))
 
@@ -75,7 +75,7 @@ class Orders:
                 if (name := f"{job_id}.{order}") in names:
                     (self.folder / name).unlink(missing_ok=True)
 
-    def standing(self) -> Iterator[tuple[Order, str]]:
+    def pending(self) -> Iterator[tuple[Order, str]]:
         """Yield the orders that exist now. Yields nothing if the folder is missing."""
         with suppress(FileNotFoundError):
             yield from filter(None, map(parse, os.listdir(self.folder)))  # noqa: PTH208 - strings suffice

@@ -88,7 +88,7 @@ class OrderWatch:
         # Signals must go to the main thread, where they interrupt the system call in which a body waits.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         with closing(self._watch) as watch:
-            wanted = set(self._orders.standing())
+            wanted = set(self._orders.pending())
             while not self._stopped:
                 self._again.clear()
                 for order, job_id in sorted(wanted):
@@ -114,7 +114,7 @@ class OrderWatch:
                     err,
                 )
         if changes.lost:  # the kernel queues at most 16,384 events, and retention may order more removals at once
-            return set(self._orders.standing())
+            return set(self._orders.pending())
         return {order for name in changes.names if (order := parse(name)) is not None}
 
     def _made_folder(self) -> Path:

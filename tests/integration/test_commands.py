@@ -146,7 +146,7 @@ def test_a_copy_at_another_worker_waits_for_the_first_run(
 
 def test_a_cancel_ends_all_of_it(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
     job_id, beat = beating(worker, broker)
-    Orders(odd.layout).give(Order.CANCEL, job_id)
+    Orders(odd.layout).place(Order.CANCEL, job_id)
     assert worker.result(job_id).state is JobState.CANCELLED
     assert stands_still(beat)
 
@@ -227,7 +227,7 @@ class TestThreads:
     def test_two_at_once_and_a_cancel_of_one(self, worker: RunningWorker, broker: BrokerConfig) -> None:
         first, first_beat = self.beating(worker, broker)
         second, second_beat = self.beating(worker, broker)
-        Orders(worker.config.layout).give(Order.CANCEL, first)
+        Orders(worker.config.layout).place(Order.CANCEL, first)
         assert worker.result(first).state is JobState.CANCELLED
         assert stands_still(first_beat)
         assert not stands_still(second_beat)

@@ -336,10 +336,10 @@ def test_a_cancel_writes_an_order_that_stays_until_the_result(gateway: RunningGa
     assert (answer.status, answer.json["cancelling"]) == (202, True)
     assert answer.json["waiting"] == "asked to stop; it ends when a worker runs"
     orders = Orders(gateway.layout)
-    assert list(orders.standing()) == [(Order.CANCEL, job_id)]
+    assert list(orders.pending()) == [(Order.CANCEL, job_id)]
     gateway.finish(job_id)
     gateway.becomes(job_id, "succeeded")
-    until(lambda: list(orders.standing()) == [])
+    until(lambda: list(orders.pending()) == [])
 
 
 def test_a_removal_writes_an_order_that_stays_until_the_tombstone(gateway: RunningGateway) -> None:
@@ -349,10 +349,10 @@ def test_a_removal_writes_an_order_that_stays_until_the_tombstone(gateway: Runni
     gateway.becomes(job_id, "succeeded")
     assert gateway.ask("DELETE", f"/jobs/{job_id}").status == 202
     orders = Orders(gateway.layout)
-    assert list(orders.standing()) == [(Order.DELETE, job_id)]
+    assert list(orders.pending()) == [(Order.DELETE, job_id)]
     Results(gateway.layout).remove(job_id)
     until(lambda: gateway.ask("GET", f"/jobs/{job_id}").status == 410)
-    until(lambda: list(orders.standing()) == [])
+    until(lambda: list(orders.pending()) == [])
     assert gateway.ask("GET", f"/jobs/{job_id}/result").status == 410
     assert gateway.ask("DELETE", f"/jobs/{job_id}").status == 410
     assert gateway.ask("GET", "/jobs").json["jobs"] == []
@@ -367,7 +367,7 @@ def test_a_removal_that_a_worker_does_at_once_is_answered_as_done(gateway: Runni
     orders = Orders(gateway.layout)
 
     def work() -> None:
-        until(lambda: (Order.DELETE, job_id) in orders.standing())
+        until(lambda: (Order.DELETE, job_id) in orders.pending())
         Results(gateway.layout).remove(job_id)
 
     worker = threading.Thread(target=work)
@@ -386,12 +386,12 @@ def test_a_result_that_is_announced_again_ends_no_removal(gateway: RunningGatewa
     order = (Order.DELETE, job_id)
     with ThreadPoolExecutor(1) as pool:
         removing = pool.submit(gateway.ask, "DELETE", f"/jobs/{job_id}")
-        until(lambda: order in orders.standing())
+        until(lambda: order in orders.pending())
         settled = gateway.gateway.appliance.settled
         results.announce(job_id)
         until(lambda: gateway.gateway.appliance.settled > settled)
         gateway.becomes(job_id, "succeeded")  # the loop has handled the announcement
-        assert order in orders.standing()
+        assert order in orders.pending()
         results.remove(job_id)
         assert removing.result(10).status == 204
 
@@ -504,14 +504,14 @@ def test_a_start_finds_all_that_happened_meanwhile(gateway: RunningGateway, star
     gateway.finish(foreign)
     Results(gateway.layout).remove(removed)
     AttemptsStore(gateway.layout).write(Attempts(retried, failures=1, last_error="it rained"))
-    Orders(gateway.layout).removed([cancelled])  # as a boot clears /run
+    Orders(gateway.layout).withdraw_all([cancelled])  # as a boot clears /run
 
     again = start_gateway(gateway.config)
     again.becomes(ended, "succeeded")
     until(lambda: again.ask("GET", f"/jobs/{removed}").status == 410)
     assert again.becomes(retried, "retrying")["waiting"].startswith("retry 1 of 3 due in")
     until(lambda: again.ask("GET", f"/jobs/{foreign}").status == 200)
-    assert list(Orders(again.layout).standing()) == [(Order.CANCEL, cancelled)]
+    assert list(Orders(again.layout).pending()) == [(Order.CANCEL, cancelled)]
 
 
 def test_a_failed_attempt_gets_a_due_time(gateway: RunningGateway) -> None:
@@ -532,9 +532,9 @@ def test_a_cancel_that_came_as_the_body_failed_ends_the_wait_for_another_attempt
     job_id = gateway.ask("POST", "/jobs", {"task": "nothing", "retries": 2}).json["id"]
     gateway.ask("DELETE", f"/jobs/{job_id}")
     orders = Orders(gateway.layout)
-    orders.removed([job_id])  # as if the worker had carried it out
+    orders.withdraw_all([job_id])  # as if the worker had carried it out
     AttemptsStore(gateway.layout).write(Attempts(job_id, failures=1, last_error="ValueError: no"))
-    until(lambda: list(orders.standing()) == [(Order.CANCEL, job_id)])
+    until(lambda: list(orders.pending()) == [(Order.CANCEL, job_id)])
 
 
 def test_more_results_at_once_than_the_kernel_remembers_are_all_seen(gateway: RunningGateway) -> None:
@@ -571,7 +571,7 @@ def test_old_jobs_go_when_they_take_too_much_room(
         gateway.finish(job_id, files={"big": bytes(500_000)})
         gateway.becomes(job_id, "succeeded")
     orders = Orders(gateway.layout)
-    until(lambda: list(orders.standing()) == [(Order.DELETE, ids[0])])
+    until(lambda: list(orders.pending()) == [(Order.DELETE, ids[0])])
     assert gateway.ask("GET", f"/jobs/{open_id}").json["state"] == "accepted"
 
 

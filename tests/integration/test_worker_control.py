@@ -34,7 +34,7 @@ def test_a_running_job_is_cancelled(worker: RunningWorker, broker: BrokerConfig,
     job_id = publish(broker, "nap", 60)
     worker.until_running(job_id)
     began = time.monotonic()
-    Orders(odd.layout).give(Order.CANCEL, job_id)
+    Orders(odd.layout).place(Order.CANCEL, job_id)
     result = worker.result(job_id)
     assert time.monotonic() - began < 2
     assert result.state is JobState.CANCELLED
@@ -50,7 +50,7 @@ def test_a_waiting_job_is_cancelled_while_power_is_low(
     report_power(odd, PowerState.CRITICAL)
     worker.until_state(WorkerState.PAUSED)
     job_id = publish(broker, "nap", 0)
-    Orders(odd.layout).give(Order.CANCEL, job_id)
+    Orders(odd.layout).place(Order.CANCEL, job_id)
     assert worker.result(job_id).state is JobState.CANCELLED
     report_power(odd, PowerState.NORMAL)
     assert worker.result(publish(broker, "echo", "x")).value == "x"
@@ -63,7 +63,7 @@ def test_orders_that_lay_there_before_are_carried_out(
 ) -> None:
     """An order given while no worker ran is carried out."""
     job_id = publish(broker, "nap", 0)
-    Orders(odd.layout).give(Order.CANCEL, job_id)
+    Orders(odd.layout).place(Order.CANCEL, job_id)
     assert start_worker(odd).result(job_id).state is JobState.CANCELLED
 
 
@@ -71,7 +71,7 @@ def test_a_result_is_removed_and_stays_removed(worker: RunningWorker, broker: Br
     """After a removal a late copy of the message does not run the job again."""
     job_id = publish(broker, "echo", "x")
     worker.result(job_id)
-    Orders(odd.layout).give(Order.DELETE, job_id)
+    Orders(odd.layout).place(Order.DELETE, job_id)
     until(lambda: worker.results.removed(job_id), "the tombstone")
     publish(broker, "echo", "x", job_id=job_id)
     worker.result(publish(broker, "echo", "y"))

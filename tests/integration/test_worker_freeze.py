@@ -106,7 +106,7 @@ def test_a_frozen_job_is_cancelled_and_a_frozen_worker_stopped(
     job_id = publish(broker, "nap", 60)
     worker.until_running(job_id)
     freeze(worker, odd)
-    Orders(odd.layout).give(Order.CANCEL, job_id)
+    Orders(odd.layout).place(Order.CANCEL, job_id)
     assert worker.result(job_id).state is JobState.CANCELLED
     report_power(odd, PowerState.NORMAL)
     worker.until_running(publish(broker, "nap", 60))

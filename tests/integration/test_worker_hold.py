@@ -105,7 +105,7 @@ def test_a_held_job_is_cancelled_at_once(worker: RunningWorker, broker: BrokerCo
     job_id = stepping(worker, broker)
     report_power(odd, PowerState.LOW)
     held(worker)
-    Orders(odd.layout).give(Order.CANCEL, job_id)
+    Orders(odd.layout).place(Order.CANCEL, job_id)
     assert worker.result(job_id, patience_s=5).state is JobState.CANCELLED
     until(lambda: (s := worker.status) and s.job is None and s.queues == ("edge.always", "edge.dead"), "low")
 
@@ -166,7 +166,7 @@ def test_a_governor_that_dies_holds_the_job(worker: RunningWorker, broker: Broke
     assert "unknown" in status.job.held.reason
     report_power(odd, PowerState.NORMAL)
     worker.until_state(WorkerState.RUNNING)
-    Orders(odd.layout).give(Order.CANCEL, job_id)
+    Orders(odd.layout).place(Order.CANCEL, job_id)
     worker.result(job_id)
 
 

@@ -336,7 +336,7 @@ def test_a_job_too_hot_to_begin_is_parked_and_blocks_its_class_only(
     report_power(stamping, PowerState.NORMAL, readings=hot)
     second = publish(broker, "stamp", "normal", 0, edge={"max_temp_c": 70})
     until(lambda: (s := play.worker.status) and s.parked, "a parked job")
-    Orders(stamping.layout).give(Order.CANCEL, second)
+    Orders(stamping.layout).place(Order.CANCEL, second)
     until(lambda: (s := play.worker.status) and not s.parked, "the cancelled job gone")
     third = publish(broker, "stamp", "normal", 0, edge={"max_temp_c": 70})
     until(lambda: (s := play.worker.status) and s.parked, "a parked job")

@@ -184,7 +184,7 @@ def test_one_of_many_is_cancelled(threads: RunningWorker, broker: BrokerConfig, 
     """The cancelled body ends at once, and the others continue."""
     ids = [put(broker, "wait", 2.0) for _ in range(5)]
     until_runs(threads, *ids)
-    Orders(io.layout).give(Order.CANCEL, ids[2])
+    Orders(io.layout).place(Order.CANCEL, ids[2])
     assert threads.result(ids[2]).state is JobState.CANCELLED
     for job_id in (*ids[:2], *ids[3:]):
         assert threads.result(job_id).value == 1
@@ -215,7 +215,7 @@ def test_a_body_in_a_c_call_is_let_go(threads: RunningWorker, broker: BrokerConf
     """The job of a body in a C call ends without it, others continue, and a stop of the worker does not wait."""
     deaf = put(broker, "deaf", 300.0)
     until_runs(threads, deaf)
-    Orders(io.layout).give(Order.CANCEL, deaf)
+    Orders(io.layout).place(Order.CANCEL, deaf)
     result = threads.result(deaf)
     assert result.state is JobState.CANCELLED
     assert result.failure is not None

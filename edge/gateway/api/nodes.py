@@ -126,7 +126,7 @@ class NodeRoutes:
         if not results.has(result.id):
             await asyncio.to_thread(self._uploads.lay, result, attempt)
             with waiters.expecting(result.id) as ended:
-                self._orders.give(Order.TAKE, result.id)
+                self._orders.place(Order.TAKE, result.id)
                 await asyncio.wait([ended], timeout=_TAKEN_S)
         if not results.has(result.id):
             raise Busy(f"no worker of this board took the result over within {_TAKEN_S:g} s", retry_after_s=10)

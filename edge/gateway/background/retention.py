@@ -63,7 +63,7 @@ class Retention:
             await self._outbox.write(lambda ledger: ledger.ask_remove(ids))
             try:
                 for job_id in ids:
-                    self._orders.give(Order.DELETE, job_id)
+                    self._orders.place(Order.DELETE, job_id)
             except OSError as err:
                 raise StorageError("cannot write orders", err) from err
             log.info("asked for the removal of %d old jobs", len(ids))

@@ -150,7 +150,7 @@ class Settler:
                 self._journal.ended((result for result, _ in found), self._outbox.reader.find)
         if unread:
             asyncio.get_running_loop().call_later(_AGAIN_S, self._events.add, Announced(results=unread))
-        self._orders.ended(job_id for job_id in job_ids if job_id not in unread)
+        self._orders.withdraw_fulfilled(job_id for job_id in job_ids if job_id not in unread)
         for job_id in job_ids:
             self._waiters.wake(job_id)
 
@@ -162,7 +162,7 @@ class Settler:
         going = [self._outbox.reader.find(job_id) for job_id in job_ids] if self._journal.on else []
         await self._outbox.write(work)
         self._journal.removed(job for job in going if job is not None)
-        self._orders.removed(job_ids)
+        self._orders.withdraw_all(job_ids)
         for job_id in job_ids:
             self._waiters.wake(job_id)
             self._removals.wake(job_id)
@@ -174,7 +174,7 @@ class Settler:
             job = self._outbox.reader.find(job_id)
             if job is not None and job.cancel and not job.state.final:
                 # The cancel came while the body failed, so it had nothing to interrupt. Cancel during the back-off.
-                self._orders.give(Order.CANCEL, job_id)
+                self._orders.place(Order.CANCEL, job_id)
 
     def _read(self, job_ids: Iterable[str]) -> tuple[list[tuple[Result, int]], set[str]]:
         """Return the results with their sizes in bytes, and the ids of results that cannot be read now.
@@ -212,7 +212,7 @@ class Settler:
         announced, orders = await asyncio.to_thread(self._survey)
         for order, job_id in orders:
             try:
-                self._orders.give(order, job_id)
+                self._orders.place(order, job_id)
             except OSError as err:
                 raise StorageError("cannot write orders", err) from err
         await self._settle(announced)

@@ -13,31 +13,31 @@ from edge.results.orders import Order, Orders, parse
 def test_orders_stand_until_done(config: Config) -> None:
     """Orders are written, listed and withdrawn."""
     orders = Orders(config.layout)
-    assert list(orders.standing()) == []
-    orders.give(Order.CANCEL, "a.b")
-    orders.give(Order.CANCEL, "a.b")
-    orders.give(Order.DELETE, "c")
-    assert sorted(orders.standing()) == [(Order.CANCEL, "a.b"), (Order.DELETE, "c")]
-    orders.ended(["a.b", "never"])
-    assert list(orders.standing()) == [(Order.DELETE, "c")]
-    orders.removed(["c"])
-    assert list(orders.standing()) == []
+    assert list(orders.pending()) == []
+    orders.place(Order.CANCEL, "a.b")
+    orders.place(Order.CANCEL, "a.b")
+    orders.place(Order.DELETE, "c")
+    assert sorted(orders.pending()) == [(Order.CANCEL, "a.b"), (Order.DELETE, "c")]
+    orders.withdraw_fulfilled(["a.b", "never"])
+    assert list(orders.pending()) == [(Order.DELETE, "c")]
+    orders.withdraw_all(["c"])
+    assert list(orders.pending()) == []
 
 
 def test_a_result_leaves_the_order_to_remove_it(config: Config) -> None:
     """A result fulfils a cancel and a node's upload. Only the tombstone fulfils a removal."""
     orders = Orders(config.layout)
     for order in Order:
-        orders.give(order, "a")
-    orders.ended(["a"])
-    assert list(orders.standing()) == [(Order.DELETE, "a")]
+        orders.place(order, "a")
+    orders.withdraw_fulfilled(["a"])
+    assert list(orders.pending()) == [(Order.DELETE, "a")]
 
 
 def test_a_folder_that_goes_away_while_it_is_read_holds_no_orders(config: Config) -> None:
     """A person may empty the run folder, and the worker's thread must continue."""
     orders = Orders(config.layout)
-    orders.give(Order.DELETE, "a")
-    standing = orders.standing()
+    orders.place(Order.DELETE, "a")
+    standing = orders.pending()
     shutil.rmtree(orders.folder)
     assert list(standing) == []
 

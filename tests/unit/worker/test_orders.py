@@ -56,12 +56,12 @@ def test_orders_that_the_kernel_forgot_are_carried_out(config: Config, monkeypat
 
     monkeypatch.setattr(watch, "_carry_out", carry_out)
     orders = Orders(config.layout)
-    orders.give(Order.DELETE, "a")
+    orders.place(Order.DELETE, "a")
     watch.start()
     try:
         assert first.wait(10)
         for name in "bc":
-            orders.give(Order.DELETE, name)
+            orders.place(Order.DELETE, name)
         assert done.wait(10)
     finally:
         watch.stop()
@@ -96,12 +96,12 @@ def test_a_new_order_comes_once(config: Config) -> None:
     orders = Orders(config.layout)
     watch.start()
     try:
-        orders.give(Order.CANCEL, first)
+        orders.place(Order.CANCEL, first)
         until(lambda: results.has(first), "the thread does not wait for events yet")
         with (orders.folder / f"{runs}.{Order.CANCEL}").open("w"):  # it is made, and given a moment later
-            orders.give(Order.CANCEL, before)
+            orders.place(Order.CANCEL, before)
             until(lambda: results.has(before), "the first order is not carried out")
-        orders.give(Order.CANCEL, after)
+        orders.place(Order.CANCEL, after)
         assert interrupted.wait(10)
         until(lambda: results.has(after), "the last order is not carried out")
     finally:
@@ -117,13 +117,13 @@ def test_orders_are_seen_in_a_folder_that_went_away_and_came_again(
     carried = threading.Event()
     monkeypatch.setattr(watch, "_carry_out", lambda *_: carried.set())
     orders = Orders(config.layout)
-    orders.give(Order.DELETE, "first")
+    orders.place(Order.DELETE, "first")
     watch.start()
     try:
         assert carried.wait(10)  # it looks
         carried.clear()
         shutil.rmtree(orders.folder)
-        orders.give(Order.DELETE, "a")
+        orders.place(Order.DELETE, "a")
         assert carried.wait(10)
     finally:
         watch.stop()
