@@ -110,11 +110,11 @@ def test_a_removal_is_noted_before_it_is_asked_for(
     """The ledger notes a removal before it is ordered: orders are in memory, and after a cut the note repeats them."""
     asked: list[tuple[str, bool]] = []
 
-    def give(_self: Orders, order: Order, job_id: str) -> None:
+    def place(_self: Orders, order: Order, job_id: str) -> None:
         assert order is Order.DELETE
         asked.append((job_id, ledger.reader.get(job_id).remove))
 
-    monkeypatch.setattr(Orders, "give", give)
+    monkeypatch.setattr(Orders, "place", place)
     monkeypatch.setattr(clock, "vouched_now", lambda: None)
     small = msgspec.structs.replace(config, retention=RetentionConfig(keep_bytes=1 << 20))
     with ledger.transaction(durable=False):
