@@ -259,7 +259,7 @@ class Layout:
 
     @property
     def orders(self) -> Path:
-        """`ID.cancel`, `ID.delete` and `ID.take`: orders to the workers; the gateway writes."""
+        """`ID.cancel`, `ID.delete`, `ID.fail` and `ID.take`: orders to the workers; the gateway writes."""
         return self.run / "orders"
 
     @property

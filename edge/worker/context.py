@@ -194,7 +194,8 @@ class WorkerContext:
             os.register_at_fork(after_in_child=lines.forget)
         if self._head_backlog is not None:
             self._head_backlog.start()
-        # Ready before there is a connection: the broker may be away for hours, and a restart of the worker is no help.
+        # Ready before there is a connection: the broker may be away for hours, and a restart of the worker does not
+        # help.
         notify.ready()
 
     def close(self) -> None:

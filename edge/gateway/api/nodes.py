@@ -183,7 +183,7 @@ class NodeRoutes:
         try:
             found = msgspec.json.decode(content, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
-            raise BadRequest(f"the body is no {kind.__name__}: {err}") from err
+            raise BadRequest(f"the body is not a valid {kind.__name__}: {err}") from err
         given: str = found.id  # type: ignore[attr-defined]
         if given != job_id:
             raise BadRequest(f"id: {given[:80]!r} is not the job of this address")

@@ -312,7 +312,7 @@ def task_name(task: object) -> str:
     """Return the name of `task`, which is a decorated function or a name already. Raises UsageError otherwise."""
     name = task if isinstance(task, str) else getattr(task, "name", None)
     if not isinstance(name, str):
-        raise UsageError(f"spawn: {type(task).__name__} is no task; pass a task, or its name")
+        raise UsageError(f"spawn: {type(task).__name__} is not a task; pass a task, or its name")
     return name
 
 

@@ -7,6 +7,7 @@
 - `sandbox`: makes the bubblewrap command line, which decides what the program sees of the machine
 - `cgroup`: a cgroup for one run: sets limits, freezes, counts and ends all processes
 - `cgroup_files`: the files of cgroup versions 1 and 2 by which each limit is set
+- `disk_weight`: finds out whether the disk is shared by the weights of cgroups
 - `group`: freezes and ends all processes of a run, with or without a cgroup
 - `child`: the started program with its pipes, its exit code and the resources that it used
 - `inputs`: places the input files where the program finds them

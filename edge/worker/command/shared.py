@@ -39,7 +39,7 @@ class Commands:
     @cached_property
     def cgroups(self) -> Cgroups:
         """The cgroups of this worker. They are looked up at the first run that needs one."""
-        return Cgroups(_group_name(self.config))
+        return Cgroups(_group_name(self.config), disk=self.layout.root)
 
     @cached_property
     def bubblewrap(self) -> str | None:
