@@ -11,7 +11,7 @@
 - `group`: freezes and ends all processes of a run, with or without a cgroup
 - `child`: the started program with its pipes, its exit code and the resources that it used
 - `inputs`: places the input files where the program finds them
-- `output`: keeps the text that the program prints, up to a size
+- `live`: sends the output of programs on a node to the head while they run
 - `progress`: reads the progress from the lines that the program prints
 - `outputs`: moves the output files of the program into the result
 - `saved`: the folder in which the program saves its progress, which survives power cuts
