@@ -389,11 +389,11 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
 
     about: About
     at: float = 0.0  # the board's clock
-    job: JobChange | None = None
-    power: PowerStatus | None = None  # without its readings
-    worker: WorkerChange | None = None
-    broker: BrokerView | None = None
-    schedule: ScheduleChange | None = None
+    job: JobChange | None = None  # of an event about a job
+    power: PowerStatus | None = None  # of an event about power; without its readings
+    worker: WorkerChange | None = None  # of an event about a worker
+    broker: BrokerView | None = None  # of an event about the broker
+    schedule: ScheduleChange | None = None  # of an event about a schedule
     output: OutputChange | None = None  # of an event about the output of a program
     reason: str = ""  # reason of an event `reset` or `dropped`
     id: str = ""  # set by the client; a later request with this id resumes after this event

@@ -33,8 +33,8 @@ from edge.model.pairing import ButtonHeld, Code, Digest, TokenName
 
 #: How long a code can be confirmed, in seconds.
 LIFE_S = 300.0
-#: Largest number of requests within that time, in total and from one address. These limits also bound the memory, and
-#: the chance to guess a code that somebody else shows.
+#: Largest number of requests within that time, in total and from one network (see `network_of`). These limits also
+#: bound the memory, and the chance to guess a code that somebody else shows.
 MOST = 30
 MOST_OF_ONE = 6
 
@@ -58,7 +58,7 @@ class TooManyPairings(EdgeError, RuntimeError):
 
 
 class UnknownPairing(EdgeError, LookupError):
-    """No request with this id or code is waiting. It was never made, is too old, or was withdrawn."""
+    """No waiting request has this id, or not exactly one has this code."""
 
     exit_code = 4
 
@@ -179,7 +179,7 @@ class PairingBook:
     def _count(self, address: str, now: float) -> None:
         network = network_of(address)
         for reason, times, most in (
-            (f"{MOST_OF_ONE} pairing requests came from {address}", self._times(network), MOST_OF_ONE),
+            (f"{MOST_OF_ONE} pairing requests came from the network of {address}", self._times(network), MOST_OF_ONE),
             (f"{MOST} pairing requests came", self._times(None), MOST),
         ):
             if len(times) >= most:
@@ -307,7 +307,7 @@ def held_at(path: Path) -> float | None:
 def _only(found: list[T], code: Code) -> T:
     if len(found) != 1:
         raise UnknownPairing(
-            f"no request has the code {code}; it may be older than {LIFE_S / 60:g} min. If a screen shows it now, "
-            "something between that machine and this board has another certificate: do not go on"
+            f"no request, or more than one, has the code {code}; it may be older than {LIFE_S / 60:g} min. If a screen "
+            "shows it now, something between that machine and this board has another certificate: do not continue"
         )
     return found[0]

@@ -41,7 +41,7 @@ def backup(loaded: Loaded, target: Path, *, advance: Advance, replace: bool = Fa
         replace: allow to replace an existing file.
 
     Raises:
-        UsageError: there is no state to back up, or `target` exists and `replace` is not set.
+        UsageError: the board is a node, there is no ledger, or `target` exists and `replace` is not set.
         StorageError, OSError: the disk cannot be read or written.
     """
     layout = loaded.config.layout

@@ -66,6 +66,7 @@ def restore(
         BadArchive: the archive is damaged. Nothing has changed.
         UsageError: there is no archive, or there is state and `set_aside` is not set. Nothing has changed.
         StackError: the state is in use. Nothing has changed.
+        OSError, StorageError, CalledProcessError: the disk failed. Call `restore` again.
     """
     if not archive.is_file():
         raise UsageError(f"there is no file {archive}")

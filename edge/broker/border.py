@@ -1,4 +1,4 @@
-"""Types for the parts of py-amqp and kombu that we use. Neither ships types, so `Any` ends here.
+"""Types for the parts of py-amqp and kombu that we use. These types replace `Any` in `edge.broker`.
 
 The stubs of `celery-types` cover Celery's documented interface. They lack or contradict much of the internals that this
 worker uses (a channel's events, the hub, the steps). So they would need more exemptions than they would give types.

@@ -103,7 +103,10 @@ class Publisher:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread. Unconfirmed jobs stay in the ledger, and are published at the next start."""
+        """Ask the thread to end, and wait up to 10 s for it.
+
+        Unconfirmed jobs stay in the ledger, and are published at the next start.
+        """
         self._stopping = True
         self.ring()
         if self._thread.ident is not None:

@@ -66,7 +66,10 @@ def queue_name(power: Power, *, pool: Pool = Pool.MAIN, owner: str = "") -> str:
 
 
 def class_of(queue: str) -> Power:
-    """Return the power class of a queue. It is `normal` for `edge.dead`, which holds jobs of all classes."""
+    """Return the power class of a queue.
+
+    It is `normal` for a name without a power class, such as `edge.dead`, which holds jobs of all classes.
+    """
     name = queue.rpartition(".")[2]
     return Power(name) if name in _CLASSES else Power.NORMAL
 
@@ -190,7 +193,7 @@ def mark(link: Link) -> None:
 
 
 def check_queues(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: float) -> None:
-    """Check that every queue answers. Call it before any consumer is started.
+    """Declare every queue, and check that it answers. Call it before any consumer is started.
 
     A queue without a leader exists but never answers. A message count above zero proves that the queue has a leader. An
     empty queue is asked for a message; if one has arrived meanwhile, it is returned to the queue.
@@ -252,7 +255,10 @@ def reached(config: BrokerConfig, *, timeout_s: float = 10.0) -> Iterator[Channe
 
 
 def depths(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: float = 10.0) -> dict[str, int]:
-    """Return the number of ready messages in each queue of every board and in those of `more`. Raises BrokerError."""
+    """Declare all queues of the board and those in `more`, and return the number of ready messages in each.
+
+    Raises BrokerError.
+    """
     names = _with(more)
     with reached(config, timeout_s=timeout_s) as channel:
         declare(channel, more=names)

@@ -16,6 +16,7 @@ from typing import IO
 import msgspec
 
 from edge.catalog import quick
+from edge.catalog.inputs import check_files
 from edge.catalog.signature import named, short, takes
 from edge.core.errors import BadArguments, CatalogueError, UnknownTask
 from edge.core.values import JsonObject
@@ -49,23 +50,7 @@ class TaskInfo(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def check_files(self, files: Mapping[str, InputFile]) -> None:
         """Check that a job of this kind may have these files. Raises BadArguments if it may not."""
-        if self.one_folder:
-            names = [file.name or name for name, file in files.items()]
-            twice = next((name for name in names if names.count(name) > 1), None)
-            if twice is not None:
-                raise BadArguments(self.name, f"two inputs have the file name {twice!r}: give them different names")
-        if self.inputs is None:
-            return
-        known = ", ".join(self.inputs) or "none"
-        for name, most in self.inputs.items():
-            if name not in files:
-                raise BadArguments(self.name, f"input {name!r} is missing; the files it takes: {known}")
-            size = files[name].bytes
-            if size is not None and size > most:
-                raise BadArguments(self.name, f"input {name!r} has {size} bytes; at most {most} are taken")
-        for name in files:
-            if name not in self.inputs:
-                raise BadArguments(self.name, f"unknown input {name!r}; the files it takes: {known}")
+        check_files(self.name, files, inputs=self.inputs, one_folder=self.one_folder)
 
 
 class Listing(msgspec.Struct, frozen=True):

@@ -41,6 +41,11 @@ def is_any(command: CommandConfig) -> bool:
     return command.run == ("{argv}",)
 
 
+def inputs_of(command: CommandConfig) -> dict[str, int] | None:
+    """Return the largest size in bytes of each input file by its name, or None if the command takes any files."""
+    return None if is_any(command) else {name: each.max_bytes for name, each in command.inputs.items()}
+
+
 def signature_of(command: CommandConfig) -> Signature:
     """Return the signature of a command: the arguments that a submitter passes."""
     if is_any(command):

@@ -43,7 +43,7 @@ class WindowConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
 
     from_: Annotated[TimeOfDay, about("Begins at this time of the board's zone.", example="22:00")]
     to: Annotated[TimeOfDay, about("Ends at this time; a window may go over midnight.", example="06:00")]
-    at_most: Annotated[Literal["normal", "low"] | None, about("The state is no better than this.", example="low")] = (
+    at_most: Annotated[Literal["normal", "low"] | None, about("The state is not better than this.", example="low")] = (
         None
     )
     unknown_as: Annotated[Literal["normal"] | None, about("In place of at_most: what an unknown source counts as.")] = (

@@ -124,5 +124,5 @@ def _fault(tree: object, most_values: int, most_depth: int) -> str:
             try:
                 node.encode()
             except UnicodeEncodeError:
-                return "holds half of a UTF-16 pair, which is no text"
+                return "holds half of a UTF-16 pair, which is not text"
     return ""

@@ -34,7 +34,7 @@ class On(IntFlag):
     DELETED = 0x200
 
 
-#: A file has new content, appeared or disappeared.
+#: A file was closed after writing, moved in or out, or deleted. New folders and links are not reported.
 CHANGED = On.WRITTEN | On.MOVED_FROM | On.MOVED_TO | On.DELETED
 
 

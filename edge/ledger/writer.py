@@ -298,10 +298,11 @@ class LedgerWriter:
             seq
             for seq in seqs
             if self.connection.execute(
-                f"UPDATE job SET state = 'accepted' WHERE seq = ? AND state = '{WAITING}' AND due_at IS NULL"
+                "UPDATE job SET state = 'accepted', released_seq = ?"
+                f" WHERE seq = ? AND state = '{WAITING}' AND due_at IS NULL"
                 " AND NOT EXISTS (SELECT 1 FROM after WHERE child = job.id "
                 " AND (outcome IS NULL OR outcome = 'gone' OR (outcome <> 'succeeded' AND NOT anyway)))",
-                (seq,),
+                (self._last_seq, seq),
             )
         ]
         return self.reader.rows(free)

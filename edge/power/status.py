@@ -26,8 +26,9 @@ _LATE_S = 0.05
 def write(path: Path, status: PowerStatus) -> None:
     """Write `status` to `path`, whose folder must exist. Raises OSError.
 
-    The file is replaced atomically. If there is no room for the old and the new file together, the old one is removed
-    first, because it is no longer valid. So if the new status cannot be written at all, no status remains.
+    The file is replaced atomically. If the first write fails, for example because there is no room for both files, the
+    old file is removed before a second try, because it is no longer valid. So if the new status cannot be written at
+    all, no status remains.
     """
     try:
         durable.replace_volatile(path, _encode(status))
@@ -100,7 +101,8 @@ def expires_in(status: PowerStatus) -> float | None:
 def wait(status: PowerStatus, fds: Iterable[int], timeout_s: float | None = None) -> set[int]:
     """Block until one of `fds` can be read, or until `status` may be invalid because it expired or the governor died.
 
-    Returns the `fds` that can be read. The set is empty if the status may be invalid, or after `timeout_s`.
+    Returns the `fds` that can be read. The set is empty if none can be read: the status may be invalid, or `timeout_s`
+    is over.
     """
     poll, governor = select.poll(), None
     for fd in fds:

@@ -121,12 +121,12 @@ def _content(path: Path) -> bytes:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as err:
         if err.errno in (errno.ELOOP, errno.ENXIO):  # a symbolic link, a socket
-            raise Unreadable(f"{path.name}: it is no plain file") from err
+            raise Unreadable(f"{path.name}: it is not a plain file") from err
         raise
     try:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
-            raise Unreadable(f"{path.name}: it is no plain file")
+            raise Unreadable(f"{path.name}: it is not a plain file")
         if found.st_size > _MOST_BYTES:
             raise Unreadable(f"{path.name}: it has {found.st_size} bytes, more than {_MOST_BYTES}")
         with os.fdopen(fd, "rb", closefd=False) as file:

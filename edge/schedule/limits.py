@@ -18,7 +18,8 @@ class Room(msgspec.Struct, frozen=True):
     """The number of further jobs that the broker may get now."""
 
     jobs: int
-    again_s: float | None = None  # seconds until there may be more room; None if only the end of a job makes room
+    #: Seconds until a start leaves the last minute; None if there is room now, or if only the end of a job makes room.
+    again_s: float | None = None
 
 
 def room(limit: LimitConfig, *, out: int, may_begin: int, begun: Iterable[float], now: float) -> Room:

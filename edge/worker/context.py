@@ -17,6 +17,7 @@ from edge.core.errors import EdgeError, UsageError
 from edge.core.layout import Layout
 from edge.core.wakeup import Wakeup
 from edge.model import RETIRED_EXIT, WorkerPool, WorkerState, WorkerStatus
+from edge.results.inputs import Inputs
 from edge.worker.attempt.admission import Kinds
 from edge.worker.attempt.head import Head, hand_over, stores
 from edge.worker.attempt.history import AttemptHistory
@@ -123,7 +124,13 @@ class WorkerContext:
         )
         self._averages = KindAverages(config.layout.kinds(name))
         gateway = hand_over(config)
-        spawners = Spawners(gateway, kinds=app.edge_tasks, max_bytes=config.gateway.max_body_bytes)
+        spawners = Spawners(
+            gateway,
+            kinds=app.edge_tasks,
+            max_bytes=config.gateway.max_body_bytes,
+            inputs=Inputs(config.layout.files),
+            node=config.node.head_url is not None,
+        )
         self._executor = self._make_executor(JobMaker(config, spawners))
         running = RunningJobs()
         # A frozen process commits nothing, so in this mode no ended job and no message may wait in this process.
@@ -187,7 +194,8 @@ class WorkerContext:
             os.register_at_fork(after_in_child=lines.forget)
         if self._head_backlog is not None:
             self._head_backlog.start()
-        # Ready before there is a connection: the broker may be away for hours, and a restart of the worker is no help.
+        # Ready before there is a connection: the broker may be away for hours, and a restart of the worker does not
+        # help.
         notify.ready()
 
     def close(self) -> None:

@@ -18,6 +18,14 @@ _COUNT = f"""count() {{
 }}"""
 
 
+def healthy(board: Emulated) -> bool:
+    """Return True if every service is active, the governor reports power and the worker is connected."""
+    states = board.run(f"systemctl is-active {' '.join(UNITS)}").stdout.split()
+    said = board.run("sudo cat /run/edge/worker-main.json /run/edge/power.json").stdout
+    working = any(f'"state":"{state}"' in said for state in ("idle", "paused", "running"))
+    return states == ["active"] * len(UNITS) and working and '"unknown"' not in said
+
+
 @dataclass(frozen=True)
 class Memory:
     """Memory in MB as free(1) counts it, and the proportional share (PSS) of each service."""

@@ -651,8 +651,13 @@ def test_a_second_board_works_for_the_first(
 
 
 def test_remove_leaves_the_data(controller: Controller, board: Machine) -> None:
-    """remove.yml removes the appliance and keeps its data."""
+    """remove.yml removes the appliance and keeps its data; of a worker that had failed, systemd keeps nothing."""
     assert board.active("edge-worker@io")
+    once = "/run/systemd/system/edge-worker@io.service.d"
+    board.sh(f"mkdir {once}; printf '[Service]\nRestart=no\n' >{once}/once.conf; systemctl daemon-reload")
+    board.sh("systemctl kill --signal=KILL edge-worker@io")
+    board.until(lambda: board.active("edge-again@edge-worker@io.timer"))
+    board.sh(f"rm -r {once}")
     controller.play("remove.yml")
     assert not (board.root / "opt/edge").exists()
     assert not [*board.root.glob("etc/systemd/system/edge.target.wants/*")]

@@ -30,7 +30,7 @@ def night(gateway: RunningGateway) -> RunningGateway:
     outlook_file.write(
         layout.outlook, outlook_file.OutlookReport(boot_id(), view, BoardModel(), 37.0, scores, sleeps=True)
     )
-    plan = Plan(Action.SLEEP, "14 % is no more than the floor", now + 900, 14.0, now + 4 * 3600, 0.0, hour + 5 * 3600)
+    plan = Plan(Action.SLEEP, "14 % is not above the floor", now + 900, 14.0, now + 4 * 3600, 0.0, hour + 5 * 3600)
     readings = (Reading("charger", "charge", 14.0, "%", verdict=Verdict.OK),)
     report = PowerStatus(
         PowerState.LOW,

@@ -26,8 +26,8 @@ _COLOURS = {"ok": "green", "warn": "yellow", "FAIL": "red"}
 def doctor(session: Session) -> int:
     """Check everything that the board needs; say what is wrong and what to do.
 
-    Without an edge.yaml, only the things that a client needs are checked: the clock and the gateway. The exit code is
-    1 if a line says FAIL.
+    Without an edge.yaml, only the clock and the gateway are checked. If edge.yaml is invalid, only the clock is
+    checked. The exit code is 1 if a line says FAIL.
     """
     code = 0
     for finding in _findings(session):
@@ -56,7 +56,7 @@ def _findings(session: Session) -> Iterator[Finding]:
         yield from machine.clock()
         return
     if loaded.path is None:
-        yield ok("config", "no edge.yaml here: this is no board, so only the client is checked")
+        yield ok("config", "no edge.yaml here: this is not a board, so only the client is checked")
         yield from machine.clock()
         yield from parts.gateway(client)
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -70,6 +71,11 @@ class Picture:
         """Note that the board does not answer."""
         self._outage = f"{err}; still watching"
 
+    @property
+    def lost(self) -> bool:
+        """True if the board did not answer and `look` was not called since."""
+        return bool(self._outage)
+
     def drawn(self) -> RenderableType:
         """Return the picture in a form that rich can draw."""
         board, now = self._board, time.time() - self._behind_s
@@ -119,26 +125,35 @@ class Picture:
 
 
 def live(client: Client) -> None:
-    """Draw until Ctrl-C. Raises the client's errors, but only before the first picture is drawn."""
-    with client.event_stream() as stream:
+    """Draw until Ctrl-C. Raises the client's errors. After the first picture, an outage is shown and is not raised."""
+    views = pictures(client)
+    with Live(next(views).drawn(), console=Console(), screen=True, auto_refresh=False) as screen:
+        for picture in views:
+            screen.update(picture.drawn(), refresh=True)
+
+
+def pictures(client: Client) -> Iterator[Picture]:
+    """Yield the picture each time it must be drawn, without end. Raises the client's errors, as `live` does."""
+    with client.event_stream(on_outage=lambda err: picture.outage(err)) as stream:  # noqa: PLW0108 - `picture` is set below
         stream.open()
         picture = Picture(client.status(), _waiting(client))
-        with Live(picture.drawn(), console=Console(), screen=True, auto_refresh=False) as screen:
-            looked_at, stale = time.monotonic(), False
-            while True:
-                event = stream.next(_TICK_S)
-                until = time.monotonic() + _DRAW_S
-                while event is not None:
-                    stale = picture.note(event) or stale
-                    event = stream.next(max(0.0, until - time.monotonic())) if time.monotonic() < until else None
-                if stale and time.monotonic() - looked_at >= _LOOK_S:
-                    try:
-                        picture.look(client.status(), _waiting(client))
-                        stale = False
-                    except EdgeError as err:  # show it and try again: the board may come back
-                        picture.outage(err)
-                    looked_at = time.monotonic()
-                screen.update(picture.drawn(), refresh=True)
+        yield picture
+        looked_at, stale = time.monotonic(), False
+        while True:
+            event = stream.next(_TICK_S)
+            until = time.monotonic() + _DRAW_S
+            while event is not None:
+                stale = picture.note(event) or stale
+                event = stream.next(max(0.0, until - time.monotonic())) if time.monotonic() < until else None
+            # Without a connection, a request would only delay the picture that shows the outage.
+            if (stale or picture.lost) and stream.connected and time.monotonic() - looked_at >= _LOOK_S:
+                try:
+                    picture.look(client.status(), _waiting(client))
+                    stale = False
+                except EdgeError as err:  # show it and try again: the board may come back
+                    picture.outage(err)
+                looked_at = time.monotonic()
+            yield picture
 
 
 def _waiting(client: Client) -> list[JobView]:

@@ -30,7 +30,8 @@ def result(
 ) -> int:
     """Print the value that the job ID returned: text as it is, anything else as JSON.
 
-    Exits 1 if the job failed (the reason goes to stderr), 6 if it has not ended.
+    Exits 1 if the job failed or was cancelled; the reason goes to stderr, or with --json into the document. Exits 6 if
+    the job has not ended.
     """
     with session.client() as client:
         if wait_for_it or timeout is not None:

@@ -25,7 +25,7 @@ _ANY = "run"
 
 
 class RunCommand(click.Command):
-    """Keeps all words that are no options of `edge run` itself, because only the board knows the options of a kind."""
+    """Keeps all words that are not options of `edge run` itself, because only the board knows the options of a kind."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Let click read only the options of `edge run`, and keep the other words. After `--` all words are kept."""

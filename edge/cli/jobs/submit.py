@@ -292,9 +292,9 @@ def _json(text: str) -> object:
 
 
 def _value(text: str, schema: object, *, strict: bool) -> object:
-    """Return the value of a word: JSON, or text if it is no JSON or the schema wants text. Raises UsageError.
+    """Return the value of a word: JSON, or text if it is not JSON or the schema wants text. Raises UsageError.
 
-    With `strict`, a word that is no JSON is refused, and the schema does not matter.
+    With `strict`, a word that is not JSON is refused, and the schema does not matter.
     """
     value = _json(text)
     if value is _NOT_JSON:

@@ -43,7 +43,7 @@ class _State(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics, made from the present state."""
         appliance, board = self._appliance, self._appliance.board
-        yield InfoMetricFamily("edge", "The gateway.", value={"version": __version__})
+        yield InfoMetricFamily("edge", "Version of the gateway.", value={"version": __version__})
         counts = appliance.outbox.totals.jobs
         yield _gauges("edge_jobs", "Jobs in the ledger.", "state", {state: counts.get(state, 0) for state in _STORED})
         backlog = {klass.value: count for klass, count in appliance.outbox.totals.backlog.items()}

@@ -32,7 +32,10 @@ class _Document(msgspec.Struct):
 
 
 def parse(text: str | bytes) -> Hours:
-    """Return the mean watts of each hour of a document. Raises ValueError with one line that says what is wrong."""
+    """Return the mean watts of each hour that the document covers for at least 90 %.
+
+    Values after the first 16 days are ignored. Raises ValueError with one line that says what is wrong.
+    """
     try:
         found = msgspec.json.decode(text, type=_Document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
@@ -68,7 +71,10 @@ def better(memory: PanelMemory) -> bool:
 
 
 def instead(ours: Outlook, hours: Hours, memory: PanelMemory) -> Outlook:
-    """Return `ours` with the watts from outside for each hour that they cover. The bounds keep their relative width."""
+    """Return `ours` with the watts from outside for each hour that they cover. The bounds keep their relative width.
+
+    But the upper bound is at most twice the peak of the panel, if the forecast itself is not above that.
+    """
     steps = list[Step]()
     for number, step in enumerate(ours.steps):
         watts = hours.get(int((ours.start + number * ours.step_s) // _HOUR_S))

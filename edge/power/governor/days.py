@@ -176,7 +176,7 @@ class Days:
 
 
 def _day_number(date: str) -> int:
-    """Return the days from 1970 to a date. A file name that is no date counts as the oldest."""
+    """Return the days from 1970 to a date. A file name that is not a date counts as the oldest."""
     try:
         return calendar.timegm(time.strptime(date, "%Y-%m-%d")) // 86_400
     except ValueError:

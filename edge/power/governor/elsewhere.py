@@ -29,7 +29,7 @@ _LONGEST_SHOWN = 200
 
 
 class NoForecast(ValueError):
-    """The document that came is no valid forecast. The text names its origin and the error, in one line."""
+    """The document that came is not a valid forecast. The text names its origin and the error, in one line."""
 
 
 class Elsewhere(Protocol):

@@ -25,8 +25,8 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
 class ReadingHistory:
     """Writes samples to two files in turn. When the newer file is full, it replaces the older one.
 
-    Each file holds up to `hours` of samples and half of `max_bytes`. The history is no reason to stop the governor, so
-    `append` ignores errors such as a full tmpfs. Belongs to the governor's thread.
+    Each file holds up to `hours` of samples and half of `max_bytes`. The history is not a reason to stop the governor,
+    so `append` ignores errors such as a full tmpfs. Belongs to the governor's thread.
     """
 
     def __init__(self, path: Path, *, hours: float = 24.0, max_bytes: int = 4 << 20) -> None:
@@ -62,7 +62,7 @@ def read(path: Path) -> Iterator[Sample]:
     An incomplete last line is left out: a history that is being written may have one.
 
     Raises:
-        UsageError: the file cannot be read, or a line is no sample; the text names the first such line.
+        UsageError: the file cannot be read, or a line is not a sample; the text names the first such line.
     """
     decode = msgspec.json.Decoder(Sample).decode
     try:

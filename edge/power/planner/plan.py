@@ -65,7 +65,7 @@ def plan(
         action, short = Action.IDLE, bool(known) and not enough
         reason = "no job waits"
         if short:
-            reason = f"{battery.percent:.0f} % is no more than the floor of {floor:.0f} %"
+            reason = f"{battery.percent:.0f} % is not above the floor of {floor:.0f} %"
         elif known:
             reason = f"only jobs for surplus power wait, from {settings.surplus_percent:.0f} % on"
         wanted = short or settings.sleep is SleepWhen.IDLE

@@ -1,8 +1,9 @@
 """Decides from the previous state, the backlog, the free resources and the time how many workers run, and why.
 
-For any backlog, the count changes at most `(N + 1) * (3600 / down_after_s + 1)` times an hour, where N is `max - min`.
-The reason: a count falls only `down_after_s` after the last change, and between two falls it can only rise. After a
-limit such as memory or power has lowered the count, it does not rise for `down_after_s`, except for class `always`.
+While the limits do not change and no count is set by hand, the count changes at most
+`(N + 1) * (3600 / down_after_s + 1)` times an hour, for any backlog, where N is `max - min`. The reason: a count falls
+only `down_after_s` after the last change, and between two falls it can only rise. After a limit such as memory or power
+has lowered the count, it does not rise for `down_after_s`, except up to `min` and for jobs of class `always`.
 """
 
 from __future__ import annotations

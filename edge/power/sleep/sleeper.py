@@ -160,7 +160,7 @@ class Sleeper:
         return self._sleep.wake == "light" or bool(means.obstacle(self._config.power))
 
     def _node_busy(self, now_s: float) -> str:
-        """Return why a node counts as busy, or "" if it is idle or the board is no node.
+        """Return why a node counts as busy, or "" if it is idle or the board is not a node.
 
         A node has no gateway to ask. It counts as idle once its workers have had no job for `quiet_s`.
         """

@@ -103,6 +103,16 @@ class Head:
         finally:
             answer.close()
 
+    def output(self, job_id: str, data: bytes, *, attempt: str, stream: str, offset: int) -> float:
+        """Send a part of what a running program has printed. Return the seconds until the next part may be sent."""
+        query = {"attempt": attempt, "stream": stream, "offset": offset}
+        headers = {"Content-Type": "application/octet-stream"}
+        try:
+            answer = self._http.send("PUT", path_of("jobs", job_id, "output"), query=query, body=data, headers=headers)
+            return max(1.0, float(answer.headers.get("edge-pause", "10")))
+        except (GatewayError, ValueError) as err:
+            raise Unreachable(f"the head: {err}") from err
+
     def put(self, *path: str, body: bytes | BinaryIO, media: str = "application/json", attempt: str = "") -> None:
         """Upload `body` to `/v1/PATH`. On return the head has it. Raises the errors that the class names.
 

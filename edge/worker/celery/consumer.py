@@ -107,6 +107,21 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
             self._refused = f"the broker refuses this worker: {explain(err)}"
             self.context.status.update(reason=self._refused)
 
+    def release(self) -> None:
+        """Give all messages back, because the worker ends. A broker that does not answer gets no second question.
+
+        The broker takes back the messages of a connection that is closed without a word.
+        """
+        connection = self.connection
+        if connection is None:
+            return
+        try:
+            self.context.intake.release()
+        except (*self.connection_errors, *self.channel_errors) as err:
+            logger.warning("the broker did not take the messages back: %s; its connection is closed", explain(err))
+            connection.collect()
+            self.context.intake.connection_lost()
+
     def _rung(self) -> None:
         self.context.wakeup.hush()
         self.context.intake.step()

@@ -38,6 +38,9 @@ logger = get_logger(__name__)
 
 #: Time for which the message of a later retry is parked while the attempt before it still runs here.
 _COPY_S = 1.0
+#: Time limit for each answer of the broker while this worker ends. systemd kills a worker that needs longer than its
+#: grace time and 60 s, and the broker takes back the messages of a closed connection without any question.
+_PARTING_S = 5.0
 #: Fewest waiting messages that count as a backlog.
 _BACKLOG = 2
 
@@ -140,7 +143,7 @@ class Intake:
         """
         if not self._subscriptions.attached:
             return
-        self._subscriptions.close_all()
+        self._subscriptions.close_all(answer_s=_PARTING_S)
         self._commit()
         self._settlement.give_back_all()
         self.connection_lost()
@@ -429,7 +432,7 @@ class Intake:
         """Give all messages back and wait for the bodies in threads, because the worker stops."""
         if not self._executor.in_threads:
             return
-        self._subscriptions.close_all()
+        self._subscriptions.close_all(answer_s=_PARTING_S)
         self._window.give_back(lambda _: True, parked=True)
         if not self._executor.busy:
             self._on_empty()
@@ -439,7 +442,7 @@ class Intake:
 
     def _retire(self) -> None:
         """Give all messages back, and end the worker once no body runs and no attempt is blocked."""
-        self._subscriptions.close_all()
+        self._subscriptions.close_all(answer_s=_PARTING_S)
         self._commit()
         self._window.give_back(lambda _: True, parked=True)
         self._window.report_parked()

@@ -53,7 +53,7 @@ class Control:
 
     The callbacks are called in the main thread, most of them in signal handlers: `on_stop` when the worker must stop
     (also by `stop`), `on_stubborn` when a body does not end, `on_lasting` when a body has run for the requested time
-    (also by `check`), and `on_power` at SIGIO, because the power report may have changed.
+    (also by `check`), and `on_power` at SIGIO while a body runs, because the power report may have changed.
     """
 
     def __init__(

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.core.clock import EARLIEST
 from edge.core.errors import KeyReused, StorageError, UnknownJob
 from edge.ledger.reader import IS_OPEN
 from edge.ledger.recovery.damage import damage, rot
@@ -377,6 +378,7 @@ def test_a_ledger_of_the_second_version_is_taken_over(tmp_path: Path) -> None:
         "DROP TABLE spawned; DROP INDEX job_state; DROP TABLE after; DROP TABLE schedule; DROP TABLE slot;"
         "DROP TABLE zone_rules; DROP INDEX job_not_before; DROP INDEX job_delayed; DROP INDEX job_ranked;"
         "DROP INDEX job_unique; DROP INDEX job_files; ALTER TABLE job DROP COLUMN files;"
+        "ALTER TABLE job DROP COLUMN released_seq;"
         "ALTER TABLE job DROP COLUMN priority; ALTER TABLE job DROP COLUMN delay_s;"
         "ALTER TABLE job DROP COLUMN clock; ALTER TABLE job DROP COLUMN unique_key;"
         "CREATE INDEX job_state ON job (state, seq, power); PRAGMA user_version = 2;"
@@ -389,6 +391,27 @@ def test_a_ledger_of_the_second_version_is_taken_over(tmp_path: Path) -> None:
     put(ledger, new("next"))
     assert ledger.reader.get("next").seq > ledger.reader.get(ids[-1]).seq
     ledger.close()
+
+
+@given(
+    times=st.lists(st.integers(0, 40), max_size=30).map(sorted),
+    dropped=st.sets(st.integers(0, 29)),
+    asked=st.lists(st.integers(-5, 45), max_size=8).map(sorted),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_newest_job_of_a_time_is_found(times: list[int], dropped: set[int], asked: list[int]) -> None:
+    """The search finds the same as a look at all rows, also if rows are missing."""
+    with TemporaryDirectory() as folder, LedgerWriter.open(Path(folder) / "l") as ledger:
+        rows = list[tuple[int, float]]()
+        with ledger.transaction(durable=False):
+            for place, at in enumerate(times):
+                job = ledger.add(new(), now=EARLIEST + at).job
+                if place in dropped:
+                    ledger.drop(job.id)
+                else:
+                    rows.append((job.seq, job.accepted_at))
+        expected = [max((seq for seq, at in rows if at <= EARLIEST + until), default=0) for until in asked]
+        assert ledger.reader.accepted_by([EARLIEST + until for until in asked]) == expected
 
 
 def test_no_number_is_given_twice(ledger: LedgerWriter) -> None:

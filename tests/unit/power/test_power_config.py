@@ -135,7 +135,7 @@ def test_cells_and_chemistry_mean_volts(tmp_path: Path) -> None:
 
 
 def test_volts_decide_nothing_without_cells_or_limits(tmp_path: Path) -> None:
-    """The shunt may be in the board's 5 V supply, which is no battery."""
+    """The shunt may be in the board's 5 V supply, which is not a battery."""
     assert from_config(read(tmp_path, "sources: [{kind: shunt}]")).rule("shunt", "volts") is None
 
 

@@ -195,7 +195,7 @@ def test_what_has_no_end_is_rounded_and_says_so(message: str, figures: str) -> N
 REFUSED = {
     "division by zero": ["10 / 0", "10 / 0 * 2", "1 / 0 * 20000000", "0 / 0", "1 / (2 - 2)", "5 mod 0", "0 ^ -1"],
     "no value": ["0 ^ 0", "zero to the power of zero"],
-    "no real number": ["square root of minus 4", "(-8) ^ (1/3)", "(-4) ^ 0.5"],
+    "not a real number": ["square root of minus 4", "(-8) ^ (1/3)", "(-4) ^ 0.5"],
     "more than one way": ["1,5 + 1", "1,10,0 + 1", "1.000,5 + 1", "1.100.000 + 1", "1.100 + 1", "1'000 + 1", "007 + 1"],
     "within the sum": [
         "what is ,5 + 1",

@@ -104,7 +104,7 @@ class _Try:
 
 
 def _refusal(wanted: MqttBroker, patience_s: float) -> str:
-    """Return the reason why the broker refuses the login, or an empty text if it accepts it."""
+    """Return why the login did not succeed, or "" if the broker accepted it."""
     from edge.mqtt.connection import Connection  # loads paho, so only if MQTT is configured
 
     attempt = _Try()

@@ -118,7 +118,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def power(layout: Layout) -> Iterator[Finding]:
-    """Check that the governor runs and its report is recent. Without a report no job is run."""
+    """Check that the governor runs, its report is recent, and the power state is known."""
     from edge.power.status import read  # loaded on a board only
 
     report = read(layout.power)
