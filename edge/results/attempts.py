@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from edge.core import durable
+from edge.core import durable, stored
 from edge.core.layout import Layout
 from edge.model import Attempts, check_job_id
 
@@ -23,8 +23,8 @@ class AttemptsStore:
     def read(self, job_id: str) -> Attempts | None:
         """Return the record of `job_id`, or None if it does not exist or cannot be decoded."""
         try:
-            return msgspec.json.decode((self.folder / f"{check_job_id(job_id)}.json").read_bytes(), type=Attempts)
-        except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
+            return stored.read(self.folder / f"{check_job_id(job_id)}.json", Attempts)
+        except (FileNotFoundError, stored.BadContent):
             return None
 
     def write(self, attempts: Attempts) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from edge.core import durable
+from edge.core import durable, stored
 from edge.core.errors import NotInTime
 from edge.core.layout import Layout
 from edge.core.text import moment
@@ -68,8 +68,8 @@ class StartTimes:
         self._latest: tuple[float, Interval | None] = (-math.inf, None)  # the last prediction and when it was made
         self._changed, self._saved_s = False, time.monotonic()
         try:
-            self._memory = msgspec.json.decode(layout.start_times.read_bytes(), type=StartMemory)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            self._memory = stored.read(layout.start_times, StartMemory)
+        except (OSError, stored.BadContent):
             self._memory = StartMemory()
         if not self._memory.whole:
             self._memory = StartMemory()

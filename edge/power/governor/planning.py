@@ -10,7 +10,7 @@ import msgspec
 
 from edge.config import Config
 from edge.config.power import PowerConfig
-from edge.core import clock, durable
+from edge.core import clock, durable, stored
 from edge.core.host import boot_id, process_alive
 from edge.model import Backlog, Plan, Reading
 from edge.power.energy import calibration
@@ -122,8 +122,8 @@ class Planning:
         The gateway writes them. On a node a worker does, if the workers of the node are scaled.
         """
         try:
-            backlog = msgspec.json.decode(self._whole.backlog.read_bytes(), type=Backlog)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            backlog = stored.read(self._whole.backlog, Backlog)
+        except (OSError, stored.BadContent):
             return None
         if backlog.boot_id != boot_id() or not process_alive(backlog.pid):
             return None
@@ -202,7 +202,7 @@ def settings_of(power: PowerConfig) -> PlanSettings:
 
 def _read(path: Path) -> PanelMemory:
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=PanelMemory)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = stored.read(path, PanelMemory)
+    except (OSError, stored.BadContent):
         return PanelMemory()
     return found if found.whole else PanelMemory()

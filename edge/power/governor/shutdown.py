@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 
-import msgspec
-
 from edge.config.power import CriticalConfig
+from edge.core import stored
 from edge.core.host import process_alive
 from edge.core.layout import Layout
 from edge.model import WorkerState, WorkerStatus
@@ -88,8 +87,8 @@ class ShutdownSequence:
         """Yield the workers that still have a job."""
         for path in sorted(self._layout.run.glob("worker-*.json")):
             try:
-                status = msgspec.json.decode(path.read_bytes(), type=WorkerStatus)
-            except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+                status = stored.read(path, WorkerStatus)
+            except (OSError, stored.BadContent):
                 continue
             if status.state not in _WITHOUT_JOB and process_alive(status.pid):
                 yield f"worker {status.name}"

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from edge.config import Config
-from edge.core import durable
+from edge.core import durable, stored
 from edge.model import LastSleep
 from edge.power.energy import calibration
 
@@ -76,8 +76,8 @@ def learned(before: float | None, took_s: float) -> float:
 def read(path: Path) -> LastSleep | None:
     """Return the record of the last sleep, or None if the file is missing or damaged."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=LastSleep)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return stored.read(path, LastSleep)
+    except (OSError, stored.BadContent):
         return None
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from edge.config.power import PowerConfig
-from edge.core import durable
+from edge.core import durable, stored
 from edge.model import Energy, PowerState, PowerStatus, WaitReason
 from edge.power import status
 
@@ -45,8 +45,8 @@ class KindAverages:
         self._path = path
         self._saved_at = time.monotonic()
         try:
-            self._averages = msgspec.json.decode(path.read_bytes(), type=dict[str, KindAverage])
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            self._averages = stored.read(path, dict[str, KindAverage])
+        except (OSError, stored.BadContent):
             self._averages = {}
 
     def note(self, task: str, energy: Energy) -> None:
