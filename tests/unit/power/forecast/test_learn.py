@@ -112,7 +112,11 @@ def test_a_better_forecast_from_outside_is_used_after_a_week(days: int, used: bo
     ("text", "message"),
     [
         ('{"start": -5, "watts": []}', "start is -5: expected seconds since 1970, 0 to 1e11"),
-        ('{"start": 1, "step_s": 0, "watts": []}', "step_s is 0: expected more than 0 and at most 86400"),
+        ('{"start": 1, "step_s": 0, "watts": []}', "step_s is 0: expected 60 to 86400"),
+        ('{"start": 0, "step_s": 5e-324, "watts": [1]}', "step_s is 4.94066e-324: expected 60 to 86400"),
+        ('{"start": 0, "step_s": 59.9, "watts": [1]}', "step_s is 59.9: expected 60 to 86400"),
+        ('{"start": 0, "watts": []}', "watts covers no whole hour"),
+        ('{"start": 0, "step_s": 60, "watts": [1, 1]}', "watts covers no whole hour"),
     ],
 )
 def test_a_wrong_forecast_from_outside_is_named(text: str, message: str) -> None:
