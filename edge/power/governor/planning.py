@@ -12,6 +12,7 @@ from edge.config import Config
 from edge.config.power import PowerConfig
 from edge.core import clock, durable, stored
 from edge.core.host import boot_id, process_alive
+from edge.core.text import when
 from edge.model import Backlog, Plan, Reading
 from edge.power.energy import calibration
 from edge.power.forecast.memory import PanelMemory, Place
@@ -70,7 +71,7 @@ class Planning:
         now, wall = clock.trusted_now(), time.time()
         percent = values.get("charge")
         if now is not None:
-            self._use_outside_forecast()
+            self._use_outside_forecast(now)
             if self._ahead.see(now, max(0.0, values["solar_watts"]), percent):
                 self._save_if_due()
         battery = None
@@ -131,7 +132,7 @@ class Planning:
         self._had_jobs = bool(rows)
         return rows
 
-    def _use_outside_forecast(self) -> None:
+    def _use_outside_forecast(self, now: float) -> None:
         """Pass a new forecast from outside to the planner. A bad one is logged, and the last one no longer counts."""
         if self._elsewhere is None:
             return
@@ -142,6 +143,8 @@ class Planning:
             hours, complaint = {}, str(err)
         if hours is None:
             return
+        if hours and (last := max(hours)) < now // 3600:
+            complaint = f"the forecast from outside ends at {when((last + 1) * 3600.0)}: no hour of it is ahead"
         if complaint and complaint != self._complaint:
             self._log(complaint)
         self._complaint = complaint

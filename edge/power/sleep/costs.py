@@ -19,6 +19,8 @@ _BOOT_S = 90.0
 _IDLE_WATTS = 1.2
 #: Duration of boot loader and memory test. They run before the kernel, and its clock does not count them.
 _FIRMWARE_S = 10.0
+#: Longest time of a boot that is believed; `power.sleep.boot_s` has the same limit.
+_LONGEST_BOOT_S = 3600.0
 
 
 class Costs(msgspec.Struct, frozen=True):
@@ -74,11 +76,17 @@ def learned(before: float | None, took_s: float) -> float:
 
 
 def read(path: Path) -> LastSleep | None:
-    """Return the record of the last sleep, or None if the file is missing or damaged."""
+    """Return the record of the last sleep, or None if the file is missing or damaged.
+
+    A boot time that cannot be true is left out. The alarm would be set too early or too late by it.
+    """
     try:
-        return stored.read(path, LastSleep)
+        last = stored.read(path, LastSleep)
     except (OSError, stored.BadContent):
         return None
+    if last.boot_s is not None and not 0 < last.boot_s <= _LONGEST_BOOT_S:
+        return msgspec.structs.replace(last, boot_s=None)
+    return last
 
 
 def write(path: Path, last: LastSleep) -> None:
