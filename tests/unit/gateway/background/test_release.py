@@ -107,7 +107,7 @@ class Board:
     def note(self, jobs: list[JobRow]) -> None:
         """Record in the ledger that the broker has these jobs."""
         with self.ledger.transaction(durable=False):
-            self.ledger.mark_queued([job.edition for job in jobs])
+            self.ledger.mark_queued([job.message_key for job in jobs])
 
     def end(self, count: int = 1, *, seconds: float = 0.0) -> bool:
         """End the oldest jobs of the broker. Return True if others may be published in their place."""
