@@ -179,6 +179,7 @@ class BatchAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     line: int  # counted from 1
     id: str = ""
     state: JobState | None = None
+    starts: StartInterval | None = None  # when it will probably start; left out if soon, or without a forecast
     problem: Problem | None = None
 
 

@@ -25,7 +25,7 @@ import msgspec
 
 from edge.access.address import network_of
 from edge.access.tokens import Scope, Token, Tokens
-from edge.core import durable
+from edge.core import durable, stored
 from edge.core.errors import EdgeError, StorageError, UsageError, WrongState
 from edge.core.host import boot_id
 from edge.model import pairing
@@ -173,10 +173,6 @@ class PairingBook:
         """Remove a request. An unknown id is ignored."""
         self._pairings.pop(request_id, None)
 
-    def next_end(self) -> float | None:
-        """Return when the life of the oldest request ends, by the monotonic clock, or None if there is no request."""
-        return min((each.until for each in self._pairings.values()), default=None)
-
     def _count(self, address: str, now: float) -> None:
         network = network_of(address)
         for reason, times, most in (
@@ -240,13 +236,13 @@ def encode(pairings: Sequence[Pairing]) -> bytes:
 def read(path: Path) -> tuple[OpenRequest, ...]:
     """Return the waiting requests in the gateway's file. Raises UsageError if the file cannot be read."""
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=OpenRequests)
+        found = stored.read(path, OpenRequests)
     except FileNotFoundError:
         return ()
     except OSError as err:
         why = f"{path}: {err.strerror or err}"
         raise UsageError(f"{why}; run this as a user who may write the board's state (sudo)") from err
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
+    except stored.BadContent as err:
         raise UsageError(f"{path}: not a list of pairing requests: {err}") from err
     now = time.monotonic()
     return tuple(each for each in found.requests if found.boot_id == boot_id() and each.until > now)
@@ -288,8 +284,8 @@ def approve(
 def taken_approval(path: Path) -> Approval | None:
     """Return the approval in an `ID.approved`, or None if the file has none. Remove the file."""
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=Approval)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = stored.read(path, Approval)
+    except (OSError, stored.BadContent):
         found = None
     with suppress(OSError):
         path.unlink()
@@ -299,8 +295,8 @@ def taken_approval(path: Path) -> Approval | None:
 def held_at(path: Path) -> float | None:
     """Return when the button was last held in this boot, by the monotonic clock, or None if it was not."""
     try:
-        held = msgspec.json.decode(path.read_bytes(), type=ButtonHeld)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        held = stored.read(path, ButtonHeld)
+    except (OSError, stored.BadContent):
         return None
     return held.at if held.boot_id == boot_id() else None
 

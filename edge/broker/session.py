@@ -82,7 +82,7 @@ class PublishSession:
                 continue
             try:
                 body, headers, properties = message(job, origin=self._origin)
-            except (msgspec.DecodeError, ValueError, TypeError) as err:
+            except (ValueError, TypeError, RecursionError) as err:
                 log.error("job %s cannot be published, its arguments in the ledger are damaged: %s", job.id, err)
                 continue
             queue = self.routes.queue(job.task, job.power)

@@ -166,7 +166,7 @@ def load(config_path: Path | None = None, *, timeout_s: float = TIMEOUT_S) -> Ca
         raise CatalogueError(f"{culprit}its import ended the process")
     try:
         listing = msgspec.json.decode(answer, type=Listing)
-    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+    except (ValueError, RecursionError) as fault:
         raise CatalogueError(f"the list of tasks cannot be read: {fault}") from fault
     return Catalogue({info.name: info for info in listing.tasks}, listing.errors)
 

@@ -11,11 +11,10 @@ from pathlib import Path
 import msgspec
 
 from edge.config.power import ThresholdConfig
-from edge.core import durable
+from edge.core import durable, stored
 from edge.core.host import boot_id, process_alive
 from edge.model import PowerState, PowerStatus
 
-_decode = msgspec.json.Decoder(PowerStatus).decode
 _encode = msgspec.json.Encoder().encode
 _TICK_S = 0.1
 #: A reader looks at a status again a little after it expires, so that it has surely expired. It also waits for this
@@ -130,10 +129,10 @@ def wait(status: PowerStatus, fds: Iterable[int], timeout_s: float | None = None
 def _written(path: Path) -> PowerStatus:
     """Return the status in the file, or `unknown` if there is no readable one."""
     try:
-        return _decode(path.read_bytes())
+        return stored.read(path, PowerStatus)
     except FileNotFoundError:
         return _unknown("no-governor", "the governor has not written a report yet", "`edge power` runs")
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as err:
+    except (OSError, stored.BadContent) as err:
         return _unknown("unreadable", f"{path} cannot be read: {err}", "the governor writes it again")
 
 

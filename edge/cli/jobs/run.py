@@ -150,7 +150,7 @@ def _value(text: str, wanted: object) -> JsonValue:
 
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

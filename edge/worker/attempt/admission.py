@@ -98,7 +98,9 @@ def first_look(
     """
     if job_ended:
         return JobEnded()
-    why = too_hot(delivery.max_temp_c, power, held=parked) or too_much(expected, power, config)
+    why = too_hot(delivery.max_temp_c, power, held=parked)
+    if why is None:
+        why = too_much(expected, power, config, power=class_of(delivery.queue))
     return Park(why) if why is not None else None
 
 

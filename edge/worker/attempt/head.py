@@ -5,7 +5,6 @@ Every network fault is an OSError, like a fault of the disk: the worker keeps th
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 import shutil
@@ -188,11 +187,11 @@ class HeadResults(Results):
             logger.error("the head refuses the result of job %s: %s", written.result.id, err)
             refused = _refused(written.result, str(err))
         try:
-            self._send(dataclasses.replace(written, result=refused))
+            self._send(msgspec.structs.replace(written, result=refused))
         except OSError:
             raise
         except EdgeError:  # the head refuses the failure too, because the arguments are too large for it
-            self._send(dataclasses.replace(written, result=msgspec.structs.replace(refused, args=[], kwargs={})))
+            self._send(msgspec.structs.replace(written, result=msgspec.structs.replace(refused, args=[], kwargs={})))
 
     def _send(self, written: Written) -> None:
         result, staging = written.result, not_none(written.staging, "the staging of a written result")

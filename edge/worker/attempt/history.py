@@ -27,7 +27,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge.core import durable
+from edge.core import durable, stored
 from edge.core.errors import not_none
 from edge.core.host import boot_id, process_alive
 from edge.core.layout import Layout
@@ -309,8 +309,8 @@ def parallel_limit_of(ran_at_crash: int) -> int:
 
 
 def _read_mark(path: Path) -> RunningMark | None:
-    with suppress(OSError, msgspec.DecodeError):
-        return msgspec.json.decode(path.read_bytes(), type=RunningMark)
+    with suppress(OSError, stored.BadContent):
+        return stored.read(path, RunningMark)
     return None
 
 

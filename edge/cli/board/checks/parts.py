@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from edge.cli.board.checks.finding import Finding, fail, ok, warn
 from edge.config import BrokerConfig, WorkerEntry
 from edge.config.power import PowerConfig
 from edge.config.records import NodeConfig
+from edge.core import stored
 from edge.core.errors import EdgeError, NotAllowed
 from edge.core.host import boot_id, process_alive, process_stopped
 from edge.core.layout import Layout
@@ -158,7 +157,7 @@ def workers(layout: Layout, wanted: Iterable[WorkerEntry] = ()) -> Iterator[Find
     living = set[str]()
     for path in sorted(layout.run.glob("worker-*.json")):
         try:
-            status = msgspec.json.decode(path.read_bytes(), type=WorkerStatus)
+            status = stored.read(path, WorkerStatus)
         except (OSError, ValueError) as err:
             yield warn("worker", f"{path} cannot be read: {err}", "a worker writes it again when it starts")
             continue
