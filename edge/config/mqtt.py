@@ -39,12 +39,12 @@ _LOOPBACK = re.compile(r"localhost|127(\.[0-9]+){3}|::1")
 class MqttBroker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """How to reach an MQTT broker. The password is in a separate file."""
 
-    host: Annotated[str, Meta(min_length=1, max_length=255)]
-    port: Port | None = None
-    user: str | None = None
-    password_file: Path | None = None
-    tls_ca: Path | None = None
-    keepalive_s: Annotated[int, Meta(ge=10, le=3600)] = 300
+    host: Annotated[str, Meta(min_length=1, max_length=255), about("name or address of the MQTT broker")]
+    port: Annotated[Port | None, about("null: 1883, or 8883 with tls_ca")] = None
+    user: Annotated[str | None, about("user of the login; null: none")] = None
+    password_file: Annotated[Path | None, about("file that holds the password; null: none")] = None
+    tls_ca: Annotated[Path | None, about("PEM file of the CA of the broker's certificate; null: no TLS")] = None
+    keepalive_s: Annotated[int, Meta(ge=10, le=3600), about("the board pings the MQTT broker this often")] = 300
 
     @property
     def address(self) -> str:
@@ -103,7 +103,7 @@ class MqttConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     host: Annotated[str | None, about("The MQTT broker's name or address. null: no MQTT.")] = None
     port: Annotated[Port | None, about("null: 1883, or 8883 with tls_ca.")] = None
-    user: str | None = None
+    user: Annotated[str | None, about("User of the login. null: none.")] = None
     password_file: Annotated[
         Path | None, about("File that holds the password, readable by the edge users only. null: none.")
     ] = None

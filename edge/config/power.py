@@ -68,10 +68,10 @@ class WindowConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
 class PolicyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How readings become a state."""
 
-    low_samples: Annotated[Samples, about("Samples in a row before the state changes, 1 to 100.")] = 3
-    critical_samples: Samples = 2
-    unknown_samples: Samples = 3
-    good_samples: Samples = 3
+    low_samples: Annotated[Samples, about("Samples in a row before the state falls, 1 to 100.")] = 3
+    critical_samples: Annotated[Samples, about("Samples in a row before the state falls to critical.")] = 2
+    unknown_samples: Annotated[Samples, about("Failed reads in a row before a source counts as unknown.")] = 3
+    good_samples: Annotated[Samples, about("Samples in a row before the state rises.")] = 3
     resume_after_s: Annotated[Span, about("How long power must be good before work continues.")] = 300.0
     undervoltage_clear_s: Annotated[Span, about("How long the board's supply must be without undervoltage.")] = 60.0
     max_rises_per_hour: Annotated[
@@ -102,10 +102,10 @@ class PolicyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SamplingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How often the sources are read. A change of a GPIO pin takes effect at once, without these intervals."""
 
-    sample_s: Period = 10.0
-    fast_s: Period = 2.0
-    slow_s: Period = 30.0
-    stable_after_s: Span = 600.0
+    sample_s: Annotated[Period, about("Usual interval of the reads, in seconds.")] = 10.0
+    fast_s: Annotated[Period, about("Interval while the state may change soon.")] = 2.0
+    slow_s: Annotated[Period, about("Interval while power is good, far from each limit, and has been stable.")] = 30.0
+    stable_after_s: Annotated[Span, about("The state counts as stable after this time without a change.")] = 600.0
 
 
 class CriticalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -132,37 +132,45 @@ class CriticalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "never."
         ),
     ] = 3600.0
-    wakealarm: Path = Path("/sys/class/rtc/rtc0/wakealarm")
-    systemctl: str = "systemctl"
+    wakealarm: Annotated[Path, about("File of the clock's alarm.")] = Path("/sys/class/rtc/rtc0/wakealarm")
+    systemctl: Annotated[str, about("The program systemctl: a name or a path.")] = "systemctl"
 
 
 class LedConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """An LED that shows the state."""
 
     pin: Annotated[Pin, about("the GPIO", example=17)]
-    active: Literal["high", "low"] = "high"
-    pwm: bool = False
+    active: Annotated[Literal["high", "low"], about("level of the pin that lights the LED")] = "high"
+    pwm: Annotated[bool, about("true: it fades in and out in place of flashing")] = False
 
 
 class ButtonConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A button: a short press pauses and resumes; a long press shuts the board down or approves a pairing request."""
 
     pin: Annotated[Pin, about("the GPIO", example=27)]
-    pull: Literal["up", "down"] = "up"
-    via: Literal["gpiozero", "kernel"] = "gpiozero"
-    bounce_s: Annotated[float, Meta(ge=0, le=5)] = 0.05
-    hold_s: Annotated[float, Meta(gt=0, le=60)] = 5.0
-    pause_s: Annotated[float, Meta(gt=0)] | None = None
-    long_press: Literal["shutdown", "pair"] = "shutdown"
-    pair_scopes: Annotated[tuple[Literal["submit", "read", "admin"], ...], Meta(min_length=1)] = ("submit",)
+    pull: Annotated[Literal["up", "down"], about("pull resistor of the pin")] = "up"
+    via: Annotated[Literal["gpiozero", "kernel"], about("as for a source of kind `pin`")] = "gpiozero"
+    bounce_s: Annotated[float, Meta(ge=0, le=5), about("debounce time in seconds")] = 0.05
+    hold_s: Annotated[float, Meta(gt=0, le=60), about("a press of this many seconds is a long one")] = 5.0
+    pause_s: Annotated[
+        Annotated[float, Meta(gt=0)] | None, about("a short press pauses for this long; null: until the next press")
+    ] = None
+    long_press: Annotated[
+        Literal["shutdown", "pair"], about("what a long press does: shut down, or approve a pairing request")
+    ] = "shutdown"
+    pair_scopes: Annotated[
+        tuple[Literal["submit", "read", "admin"], ...],
+        Meta(min_length=1),
+        about("scopes of the token that a long press approves"),
+    ] = ("submit",)
 
 
 class HistoryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much of the readings is kept."""
 
-    hours: Annotated[float, Meta(gt=0, le=168)] = 24.0
-    max_bytes: Annotated[int, Meta(ge=65_536)] = 12 << 20
-    keep_days: Annotated[int, Meta(ge=0, le=3660)] = 400
+    hours: Annotated[float, Meta(gt=0, le=168), about("Hours of readings that are kept in memory.")] = 24.0
+    max_bytes: Annotated[int, Meta(ge=65_536), about("Largest size of these readings.")] = 12 << 20
+    keep_days: Annotated[int, Meta(ge=0, le=3660), about("Days whose sums are kept on disk.")] = 400
 
 
 class PowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

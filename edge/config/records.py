@@ -32,10 +32,10 @@ Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]  # up to a year: infinity 
 class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How to reach RabbitMQ."""
 
-    host: str = "127.0.0.1"
-    port: Port = 5672
-    vhost: str = "/"
-    user: str = "edge"
+    host: Annotated[str, about("Name or address of the broker.")] = "127.0.0.1"
+    port: Annotated[Port, about("Its port; with TLS usually 5671.")] = 5672
+    vhost: Annotated[str, about("Its virtual host.")] = "/"
+    user: Annotated[str, about("User of the login.")] = "edge"
     password_file: Annotated[
         Path | None,
         about(
@@ -74,21 +74,23 @@ class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ' "::": the same with IPv6.'
         ),
     ] = "127.0.0.1"
-    port: Port = 8420
-    tls_cert: Annotated[Path | None, about("PEM files; with both the gateway serves HTTPS only. null: plain HTTP.")] = (
-        None
-    )
-    tls_key: Path | None = None
+    port: Annotated[Port, about("Port of the gateway.")] = 8420
+    tls_cert: Annotated[
+        Path | None, about("PEM file of the certificate; with it the gateway serves HTTPS only. null: plain HTTP.")
+    ] = None
+    tls_key: Annotated[Path | None, about("PEM file of the certificate's key.")] = None
     loopback_without_token: Annotated[bool, about("true: requests from the board itself need no token.")] = False
     # RabbitMQ 4 rejects messages over 16 MiB, which would block the queue. The limit leaves room for re-encoding:
     # a short `1e15` in the request becomes a number with all its digits in the message.
     max_body_bytes: Annotated[
         int,
         Meta(ge=1024, le=4 << 20),
-        about("Largest JSON of a job, 1024 to 4194304; of a batch, 1024 to 268435456; lines in a batch, 1 to 100000."),
+        about("Largest JSON of a job, 1024 to 4194304."),
     ] = 1 << 20
-    max_batch_bytes: Annotated[int, Meta(ge=1024, le=256 << 20)] = 16 << 20
-    max_batch_jobs: Annotated[int, Meta(ge=1, le=100_000)] = 10_000
+    max_batch_bytes: Annotated[
+        int, Meta(ge=1024, le=256 << 20), about("Largest JSON of a batch, 1024 to 268435456.")
+    ] = 16 << 20
+    max_batch_jobs: Annotated[int, Meta(ge=1, le=100_000), about("Most jobs of a batch, 1 to 100000.")] = 10_000
     max_open_jobs: Annotated[
         Count, about("Most jobs that have not ended; further ones are refused (503) until some have ended.")
     ] = 1_000_000
@@ -169,7 +171,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "count, and a new checkpoint starts the count again. 0: never."
         ),
     ] = 5
-    early_cut_s: Seconds = 60.0
+    early_cut_s: Annotated[Seconds, about("A power cut is an early one within this time of the body's start.")] = 60.0
     max_result_bytes: Annotated[
         int, Meta(ge=1024), about("Largest value that a job may return; a job saves larger data as a file.")
     ] = 1 << 20
@@ -179,8 +181,8 @@ class WorkerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class RetentionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long finished jobs stay; open jobs are never touched."""
 
-    keep_days: Annotated[float, Meta(gt=0, le=36_500)] = 30.0
-    keep_bytes: Annotated[int, Meta(ge=1 << 20)] = 1 << 30
+    keep_days: Annotated[float, Meta(gt=0, le=36_500), about("Ended jobs are kept for this many days.")] = 30.0
+    keep_bytes: Annotated[int, Meta(ge=1 << 20), about("Largest size of all ended jobs together.")] = 1 << 30
 
 
 class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -9,10 +9,11 @@ import tty
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 
+from edge.config.about import about
 from edge.config.power import PowerConfig
 from edge.core.layout import Layout
 from edge.power.inputs import sysfs
@@ -81,7 +82,7 @@ class VeDirectConfig(BatteryConfig, frozen=True, tag="vedirect"):
 
     probe_rank: ClassVar[int] = 40
 
-    device: Path = Path("/dev/ttyUSB0")
+    device: Annotated[Path, about("serial port of the VE.Direct cable")] = Path("/dev/ttyUSB0")
 
     def owns(self) -> tuple[tuple[str, str, str], ...]:
         """Return the serial port. If two sources read the same port, each would get only a part of the frames."""
