@@ -175,7 +175,7 @@ def test_doctor_tells_a_wrong_password(broker: BrokerConfig, tmp_path: Path) -> 
     wrong = BrokerConfig(broker.host, broker.port, broker.vhost, broker.user, secret)
     (finding,) = parts.broker(wrong)
     assert finding.level == "FAIL"
-    assert "check user" in finding.advice
+    assert "compare user" in finding.advice
 
 
 @pytest.mark.broker

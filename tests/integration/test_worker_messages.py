@@ -87,7 +87,10 @@ def _message(**parts: Any) -> dict[str, Any]:
         pytest.param(_message(task="large_file", args=[5000]), FailureCode.TOO_LARGE, "max_artifact", id="large file"),
         pytest.param(_message(task="leave"), FailureCode.EXIT, "exit code 3", id="SystemExit"),
         pytest.param(
-            _message(task="echo", args=["x"], queue="edge.dead"), FailureCode.DEAD_LETTERED, "gave up", id="dead letter"
+            _message(task="echo", args=["x"], queue="edge.dead"),
+            FailureCode.DEAD_LETTERED,
+            "dead-letter queue",
+            id="dead letter",
         ),
     ],
 )
