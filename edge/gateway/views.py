@@ -42,8 +42,10 @@ class Views:
     def _nobody(self, job: JobRow) -> str:
         """Return why no worker takes such a job."""
         if not self._workers:
-            return self._routes.wanting(job.task, job.power) or "no worker is running"
-        return self._routes.wanting(job.task, job.power) or self._routes.absent(job.task, job.power)
+            return self._routes.missing_worker_reason(job.task, job.power) or "no worker is running"
+        return self._routes.missing_worker_reason(job.task, job.power) or self._routes.stopped_worker_reason(
+            job.task, job.power
+        )
 
     def of(
         self,

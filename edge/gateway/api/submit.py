@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
-from edge.core.errors import EdgeError, instance
+from edge.core.errors import EdgeError, expect_type
 from edge.gateway.api.form import is_form, submission_of
 from edge.gateway.api.references import Line, linked
 from edge.gateway.http import bodies, problems
@@ -183,7 +183,7 @@ def _results(content: bytes, submission: Submission) -> list[str]:
 
 
 def _refused(line: Line) -> EdgeError:
-    return instance(line, EdgeError, "a line of a batch that was not accepted")
+    return expect_type(line, EdgeError, "a line of a batch that was not accepted")
 
 
 def idempotency_key(request: web.Request) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from edge.core import durable
+from edge.core import durable, stored
 from edge.core.errors import NotInTime
 from edge.core.layout import Layout
 from edge.core.text import moment
@@ -73,8 +73,8 @@ class StartTimes:
         self._latest = dict[Power, tuple[float, Interval | None]]()
         self._changed, self._saved_s = False, time.monotonic()
         try:
-            self._memory = restored(msgspec.json.decode(layout.start_times.read_bytes(), type=StartMemory))
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            self._memory = restored(stored.read(layout.start_times, StartMemory))
+        except (OSError, stored.BadContent):
             self._memory = StartMemory()
 
     @property

@@ -10,8 +10,9 @@ import msgspec
 
 from edge.config import Config
 from edge.config.power import PowerConfig
-from edge.core import clock, durable
+from edge.core import clock, durable, stored
 from edge.core.host import boot_id, process_alive
+from edge.core.text import when
 from edge.model import Backlog, Plan, Reading
 from edge.power.energy import calibration
 from edge.power.forecast.memory import PanelMemory, Place
@@ -72,7 +73,7 @@ class Planning:
         self._working = working
         percent = values.get("charge")
         if now is not None:
-            self._use_outside_forecast()
+            self._use_outside_forecast(now)
             if self._ahead.see(now, max(0.0, values["solar_watts"]), percent):
                 self._save_if_due()
         battery = None
@@ -128,8 +129,8 @@ class Planning:
             self._had_jobs = not self._working
             return () if self._working else (OpenWork(),)
         try:
-            backlog = msgspec.json.decode(self._whole.backlog.read_bytes(), type=Backlog)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            backlog = stored.read(self._whole.backlog, Backlog)
+        except (OSError, stored.BadContent):
             return None
         if backlog.boot_id != boot_id() or not process_alive(backlog.pid):
             return None
@@ -137,7 +138,7 @@ class Planning:
         self._had_jobs = bool(rows)
         return rows
 
-    def _use_outside_forecast(self) -> None:
+    def _use_outside_forecast(self, now: float) -> None:
         """Pass a new forecast from outside to the planner. A bad one is logged, and the last one no longer counts."""
         if self._elsewhere is None:
             return
@@ -148,6 +149,8 @@ class Planning:
             hours, complaint = {}, str(err)
         if hours is None:
             return
+        if hours and (last := max(hours)) < now // 3600:
+            complaint = f"the forecast from outside ends at {when((last + 1) * 3600.0)}: no hour of it is ahead"
         if complaint and complaint != self._complaint:
             self._log(complaint)
         self._complaint = complaint
@@ -210,7 +213,7 @@ def settings_of(power: PowerConfig) -> PlanSettings:
 
 def _read(path: Path) -> PanelMemory:
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=PanelMemory)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = stored.read(path, PanelMemory)
+    except (OSError, stored.BadContent):
         return PanelMemory()
     return found if found.whole else PanelMemory()
