@@ -184,49 +184,133 @@ def _one(setting: Setting, rules: tuple[str, ...], number: int) -> list[Outcome]
 
 @click.command()
 @click.option(
-    "--place", default="greensboro", show_default=True, help=f"A latitude, {', '.join(SERIES)}, or a TMY3 file."
+    "--place",
+    default="greensboro",
+    show_default=True,
+    metavar="LATITUDE|NAME|FILE",
+    help=f"Where the panel is: degrees of latitude (48.1; the clouds are random), {' or '.join(SERIES)} (measured "
+    "years), or the path of a TMY3 file.",
 )
 @click.option(
-    "--clearness", type=click.FloatRange(0.2, 0.95), default=0.6, show_default=True, help="Of the sky, for a latitude."
+    "--clearness",
+    type=click.FloatRange(0.2, 0.95),
+    default=0.6,
+    show_default=True,
+    help="For a latitude: share of the sunlight that the clouds let through on a median day.",
 )
-@click.option("--shuffle", type=int, help="Seed of another year: the same days in another order.")
-@click.option("--panel", type=click.FloatRange(0.1, 10_000), default=20.0, show_default=True, help="Watts.")
+@click.option("--shuffle", type=int, help="Put the days of each month in another order, chosen by this seed.")
 @click.option(
-    "--tilt", type=click.FloatRange(0, 90), default=0.0, show_default=True, help="Degrees towards the equator."
+    "--panel", type=click.FloatRange(0.1, 10_000), default=20.0, show_default=True, help="Peak power of the panel in W."
 )
-@click.option("--battery", type=click.FloatRange(0.1, 100_000), default=37.0, show_default=True, help="Watt-hours.")
-@click.option("--board", type=click.Choice(sorted(BOARDS)), default="pi-3b", show_default=True)
-@click.option("--idle", type=click.FloatRange(0.01, 100), help="Watts at rest, as `edge power calibrate` measured.")
-@click.option("--busy", type=click.FloatRange(0.01, 100), help="Watts with one busy core, as measured there too.")
 @click.option(
-    "--cores", type=click.IntRange(1, 64), default=1, show_default=True, help="With more than one, workers are scaled."
+    "--tilt",
+    type=click.FloatRange(0, 90),
+    default=0.0,
+    show_default=True,
+    help="Tilt of the panel towards the equator in degrees; 0 is flat.",
 )
-@click.option("--jobs", type=click.FloatRange(0, 10_000), default=60.0, show_default=True, help="Jobs a day.")
-@click.option("--minutes", type=click.FloatRange(0.1, 1440), default=10.0, show_default=True, help="Length of a job.")
 @click.option(
-    "--worth", type=click.FloatRange(0.1, 1000), default=24.0, show_default=True, help="Hours a result is needed."
+    "--battery", type=click.FloatRange(0.1, 100_000), default=37.0, show_default=True, help="Size of the battery in Wh."
 )
-@click.option("--power", type=click.Choice([each.value for each in Power]), default="normal", show_default=True)
-@click.option("--mix", type=int, help="Seed of 20 random kinds in place of one.")
-@click.option("--learn-place", is_flag=True, help="The board learns its coordinates; they are not configured.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the arrivals.")
 @click.option(
-    "--boards", type=click.IntRange(1, 1000), default=1, show_default=True, help="Number of boards, each with its seed."
+    "--board",
+    type=click.Choice(sorted(BOARDS)),
+    default="pi-3b",
+    show_default=True,
+    help="Model of the board. It decides the power at rest, while busy, while off and while booting.",
+)
+@click.option(
+    "--idle",
+    type=click.FloatRange(0.01, 100),
+    help="Power of the board at rest in W, in place of the model's. `edge power calibrate` measures it.",
+)
+@click.option(
+    "--busy",
+    type=click.FloatRange(0.01, 100),
+    help="Power of the board with one busy core in W, in place of the model's. `edge power calibrate` measures it.",
+)
+@click.option(
+    "--cores",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Largest number of jobs at the same time. With more than 1, the real rule starts and stops the workers.",
+)
+@click.option(
+    "--jobs", type=click.FloatRange(0, 10_000), default=60.0, show_default=True, help="Mean number of jobs a day."
+)
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0.1, 1440),
+    default=10.0,
+    show_default=True,
+    help="Mean run time of a job in minutes.",
+)
+@click.option(
+    "--worth",
+    type=click.FloatRange(0.1, 1000),
+    default=24.0,
+    show_default=True,
+    help="Hours within which a job must end to count as in time.",
+)
+@click.option(
+    "--power",
+    type=click.Choice([each.value for each in Power]),
+    default="normal",
+    show_default=True,
+    help="Power class of the jobs.",
+)
+@click.option("--mix", type=int, help="Use 20 random kinds of job, chosen by this seed, in place of --jobs to --power.")
+@click.option(
+    "--learn-place",
+    is_flag=True,
+    help="Do not tell the board its coordinates. It learns them from first and last light.",
+)
+@click.option(
+    "--seed", type=int, default=1, show_default=True, help="Seed of the random times at which the jobs arrive."
+)
+@click.option(
+    "--boards",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    help="Simulate this many boards, each with other arrivals and with its days in another order.",
 )
 @click.option(
     "--rule",
     "rules",
     type=click.Choice(RULES),
     multiple=True,
-    help="Only these rules.  [default: all; with several boards: sleep and fixed]",
+    help="Simulate only this rule; may be given several times. sleep: the planner, on a board that can sleep. awake: "
+    "the planner, on a board that cannot. fixed: the fixed thresholds. dies: run until the battery is empty. above: "
+    "run at 90 % charge and more. once: start at 80 %, stop at 60 %, once a day.  [default: all; with several boards "
+    "sleep and fixed]",
 )
-@click.option("--svg", type=click.Path(file_okay=False, path_type=Path), help="Folder for the plots.")
-@click.option("--aims", "check", is_flag=True, help="Run the settings of the aims, and the forecast's scores.")
-@click.option("--mixes", "count", type=click.IntRange(1, 100), help="Compare this many random mixes of 20 kinds.")
 @click.option(
-    "--size", type=click.FloatRange(1, 100), help="Find the smallest panel for this percentage of jobs in time."
+    "--svg",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for two plots: jobs in time by month, and the charge of the battery.",
 )
-@click.option("--seeds", type=click.IntRange(1, 100), default=1, show_default=True, help="Number of seeds for --aims.")
+@click.option(
+    "--size",
+    type=click.FloatRange(1, 100),
+    help="Find the smallest panel with which this percentage of the jobs is in time.",
+)
+@click.option(
+    "--aims",
+    "check",
+    is_flag=True,
+    help="Check that planner and forecast reach their aims in the three settings of this project. Exit code 1 if not.",
+)
+@click.option(
+    "--seeds", type=click.IntRange(1, 100), default=1, show_default=True, help="For --aims: simulate this many years."
+)
+@click.option(
+    "--mixes",
+    "count",
+    type=click.IntRange(1, 100),
+    help="Compare planner and fixed thresholds on this many random mixes of 20 kinds. Exit code 1 below 1.2 times.",
+)
 def main(
     rules: tuple[str, ...],
     boards: int,
@@ -239,34 +323,50 @@ def main(
     busy: float | None,
     **given: str | float | bool | None,
 ) -> None:
-    """Print a table. The same options print the same figures."""
-    if check:
-        sys.exit(0 if aims(seeds) else 1)
-    if count:
-        sys.exit(0 if mixes(count) else 1)
-    names = {"panel": "panel_w", "battery": "battery_wh", "jobs": "per_day", "worth": "worth_h"}
+    """Simulate a year of a solar board, minute by minute, and print a table with one line for each rule.
+
+    The board runs the real policy, planner and forecast of this project. Three simple rules and the fixed thresholds
+    are simulated for comparison. The same options always print the same figures.
+    """
     try:
-        setting = msgspec.convert({names.get(key, key): value for key, value in given.items()}, Setting)
-        model = BOARDS[setting.board]
-        if idle or busy:
-            own = msgspec.structs.replace(model, idle_w=idle or model.idle_w, busy_w=busy or model.busy_w)
-            BOARDS[setting.board] = own
-        weather = setting.weather()
-        if size is not None:
-            panel_w, outcome = smallest_panel(setting, size)
-            found_w = "none is enough" if panel_w is None else f"{panel_w:g} W"
-            click.echo(f"{weather.name}, battery {setting.battery_wh:g} Wh: {found_w} for {size:g} % in time")
-            if outcome is not None:
-                click.echo(report.table([outcome]))
-            return
-        rules = rules or (RULES if boards == 1 else ("sleep", "fixed"))
-        if boards == 1:
-            found = [simulate(setting, rules)]
-        else:
-            with ProcessPoolExecutor(2) as pool:
-                found = list(pool.map(partial(_one, setting, rules), range(boards)))
+        if check:
+            sys.exit(0 if aims(seeds) else 1)
+        if count:
+            sys.exit(0 if mixes(count) else 1)
+        _run(rules, boards, svg, size, idle, busy, given)
     except UsageError as err:
         raise click.UsageError(str(err)) from err
+
+
+def _run(
+    rules: tuple[str, ...],
+    boards: int,
+    svg: Path | None,
+    size: float | None,
+    idle: float | None,
+    busy: float | None,
+    given: dict[str, str | float | bool | None],
+) -> None:
+    names = {"panel": "panel_w", "battery": "battery_wh", "jobs": "per_day", "worth": "worth_h"}
+    setting = msgspec.convert({names.get(key, key): value for key, value in given.items()}, Setting)
+    model = BOARDS[setting.board]
+    if idle or busy:
+        own = msgspec.structs.replace(model, idle_w=idle or model.idle_w, busy_w=busy or model.busy_w)
+        BOARDS[setting.board] = own
+    weather = setting.weather()
+    if size is not None:
+        panel_w, outcome = smallest_panel(setting, size)
+        found_w = "none is enough" if panel_w is None else f"{panel_w:g} W"
+        click.echo(f"{weather.name}, battery {setting.battery_wh:g} Wh: {found_w} for {size:g} % in time")
+        if outcome is not None:
+            click.echo(report.table([outcome]))
+        return
+    rules = rules or (RULES if boards == 1 else ("sleep", "fixed"))
+    if boards == 1:
+        found = [simulate(setting, rules)]
+    else:
+        with ProcessPoolExecutor() as pool:  # one process for each core of this machine
+            found = list(pool.map(partial(_one, setting, rules), range(boards)))
     click.echo(
         f"{weather.name}: panel {setting.panel_w:g} W, battery {setting.battery_wh:g} Wh, board {setting.board}\n"
     )

@@ -22,7 +22,7 @@ from edge.power.planner import outlook_file
 from edge.power.planner.lookahead import LookAhead
 from edge.power.planner.plan import may_sleep
 from edge.power.planner.records import Battery, BoardModel, OpenWork, PlanSettings, SleepWhen
-from edge.power.sleep import costs, means
+from edge.power.sleep import costs, means, worker_activity
 
 #: This makes four small writes a day to the card. What is lost between two of them can be learned again.
 _SAVE_EVERY_S = 6 * 3600.0
@@ -46,6 +46,7 @@ class Planning:
         self._written_hour = -1  # hour of the last file for the gateway
         self._elsewhere, self._complaint = elsewhere.opened(forecast.external, config.mqtt.broker, log), ""
         self._had_jobs = False  # True if jobs were open when the backlog was last read
+        self._working = False  # True if power allowed jobs of class `normal` at the last sample
 
     @property
     def memory(self) -> PanelMemory:
@@ -69,6 +70,7 @@ class Planning:
             self._ahead.discard_plan()
             return None
         now, wall = clock.trusted_now(), time.time()
+        self._working = working
         percent = values.get("charge")
         if now is not None:
             self._use_outside_forecast(now)
@@ -120,8 +122,12 @@ class Planning:
     def _jobs(self) -> tuple[OpenWork, ...] | None:
         """Return the open jobs, or None if they are not known: the process that writes them does not run.
 
-        The gateway writes them. On a node a worker does, if the workers of the node are scaled.
+        The gateway writes them. On a node a worker does while it works, if the workers of the node are scaled. An idle
+        worker of a node has found no job that may run: then nothing waits but jobs for which power is too low now.
         """
+        if self._whole.node.head_url is not None and worker_activity.idle(self._layout):
+            self._had_jobs = not self._working
+            return () if self._working else (OpenWork(),)
         try:
             backlog = stored.read(self._whole.backlog, Backlog)
         except (OSError, stored.BadContent):

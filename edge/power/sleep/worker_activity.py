@@ -24,6 +24,11 @@ def running_job(layout: Layout) -> str:
     return ""
 
 
+def idle(layout: Layout) -> bool:
+    """Return True if a worker lives, and none has a job that keeps the board awake."""
+    return any(_living(layout)) and not running_job(layout)
+
+
 def connected(layout: Layout) -> bool:
     """Return True if a worker is connected to its broker, which means that the board has booted."""
     return any(worker.state is not WorkerState.DISCONNECTED for worker in _living(layout))

@@ -12,10 +12,12 @@ import pytest
 from edge.config import Config
 from edge.config.forecast import ExternalConfig, ForecastConfig
 from edge.config.power import PowerConfig
+from edge.config.records import NodeConfig
+from edge.config.sleep import SleepConfig
 from edge.core import clock
 from edge.core.host import boot_id
 from edge.core.layout import Layout
-from edge.model import Action, Backlog, OpenJobs, Power, PowerStatus, Reading, Verdict
+from edge.model import Action, Backlog, OpenJobs, Power, PowerStatus, Reading, Verdict, WorkerState, WorkerStatus
 from edge.power import status
 from edge.power.forecast.learn import HourSample, learn
 from edge.power.forecast.memory import PanelMemory, Place
@@ -132,6 +134,37 @@ def test_jobs_that_come_and_go_make_another_plan_due(layout: Layout, at: list[fl
     plan = some.turn(readings(60.0), working=True)
     assert plan is not None
     assert plan.action is Action.WORK
+
+
+def node(layout: Layout, state: WorkerState) -> Planning:
+    """Return the planning of a node that can sleep, whose only worker is in this state."""
+    worker = WorkerStatus(name="node", pid=os.getpid(), state=state, boot_id=boot_id())
+    layout.run.mkdir(exist_ok=True)
+    layout.worker("node").write_bytes(msgspec.json.encode(worker))
+    layout.panel.parent.mkdir(parents=True, exist_ok=True)
+    layout.panel.write_bytes(msgspec.json.encode(learned()))
+    power = msgspec.structs.replace(CONFIG, sleep=SleepConfig(when="low", ups_returns=True))
+    head = NodeConfig(head_url="https://head.example")
+    return Planning(Config(root=layout.root, run=layout.run, power=power, node=head), lambda _: None)
+
+
+def test_a_node_whose_worker_is_idle_sleeps_by_plan_while_power_is_low(layout: Layout, at: list[float | None]) -> None:
+    """A node has no ledger. But its worker takes what may run, so what still waits waits for power."""
+    at[0] = NOON + 6 * 3600
+    plan = node(layout, WorkerState.IDLE).turn(readings(12.0, 0.0), working=False)
+    assert plan is not None
+    assert plan.action is Action.SLEEP
+    assert plan.wake_at is not None
+
+
+@pytest.mark.parametrize("state", [WorkerState.RUNNING, WorkerState.STOPPED])
+def test_a_node_whose_worker_is_busy_or_gone_does_not_sleep_by_plan(
+    layout: Layout, at: list[float | None], state: WorkerState
+) -> None:
+    at[0] = NOON + 6 * 3600
+    plan = node(layout, state).turn(readings(12.0, 0.0), working=False)
+    assert plan is not None
+    assert plan.action is not Action.SLEEP
 
 
 def test_forecast_and_board_model_are_written_for_the_gateway(layout: Layout, at: list[float | None]) -> None:
