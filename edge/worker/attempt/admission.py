@@ -135,7 +135,7 @@ def own_job(delivery: Delivery) -> SpawnedJob:
 def _repeated_failure(delivery: Delivery, earlier: Attempts | None, config: WorkerConfig) -> Failure | None:
     if delivery.queue == DEAD_NAME:
         why = _dead_letter_reason(delivery.headers)
-        return Failure(FailureCode.DEAD_LETTERED, f"the broker gave up on the message: {why}")
+        return Failure(FailureCode.DEAD_LETTERED, f"the broker moved the message to the dead-letter queue: {why}")
     limit = config.max_crashes
     if earlier is not None and earlier.crashes >= limit:
         starved = earlier.ended.count(STARVED)

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from edge.config.power import PowerConfig
-from edge.core import durable
+from edge.core import durable, stored
 from edge.model import Energy, Power, PowerState, PowerStatus, WaitReason
 from edge.power import status
 
@@ -46,8 +46,8 @@ class KindAverages:
         self._path = path
         self._saved_at = time.monotonic()
         try:
-            self._averages = msgspec.json.decode(path.read_bytes(), type=dict[str, KindAverage])
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            self._averages = stored.read(path, dict[str, KindAverage])
+        except (OSError, stored.BadContent):
             self._averages = {}
 
     def note(self, task: str, energy: Energy) -> None:
@@ -99,7 +99,7 @@ def too_hot(max_temp_c: float | None, report: PowerStatus, *, held: bool = False
     sensors = [reading for reading in report.readings if reading.what == "temperature"]
     hottest = max((reading.value for reading in sensors if reading.value is not None), default=None)
     until = f"it is at most {max_temp_c - COOLER_C:g} °C"
-    # An unknown temperature counts as too hot. On a board without a sensor the job runs, as it would wait for ever.
+    # An unknown temperature counts as too hot. On a board without a sensor the job runs, as it would wait forever.
     if sensors and hottest is None:
         return WaitReason(0.0, f"nobody knows how hot the board is, the job allows {max_temp_c:g} °C", until=until)
     if hottest is None or hottest <= limit_c:

@@ -49,7 +49,7 @@ def test_a_message_of_a_limited_kind_that_passed_the_gateway_by_goes_to_it() -> 
 
 
 def test_a_dead_letter_does_not_run() -> None:
-    """The broker gave up on the message. The failure says why."""
+    """The broker moved the message to the dead-letter queue. The failure says why."""
     decision = admit(
         delivery(DEAD_NAME, headers={"x-death": [{"reason": "expired", "queue": "q"}]}), None, KINDS, CONFIG
     )

@@ -40,7 +40,7 @@ def test_heat_holds_until_it_is_clearly_cooler(limit: float | None, celsius: flo
 
 
 def test_without_a_sensor_nothing_is_too_hot() -> None:
-    """A board without a sensor would hold the job for ever."""
+    """A board without a sensor would hold the job forever."""
     assert too_hot(50.0, report_of(charge=50)) is None
 
 
