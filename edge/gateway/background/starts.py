@@ -71,11 +71,15 @@ class StartTimes:
         )  # time of the last change and content of the file
         #: The last prediction for a new job of each power class, and when it was made.
         self._latest = dict[Power, tuple[float, Interval | None]]()
+        self._failed = ""  # the last error of a prediction
         self._changed, self._saved_s = False, time.monotonic()
+        self._memory = StartMemory()
         try:
             self._memory = restored(stored.read(layout.start_times, StartMemory))
-        except (OSError, stored.BadContent):
-            self._memory = StartMemory()
+        except stored.BadContent as err:
+            log.warning("%s is damaged: %s; start times are learned anew", layout.start_times, err)
+        except OSError:
+            pass
 
     @property
     def memory(self) -> StartMemory:
@@ -112,7 +116,19 @@ class StartTimes:
         return found
 
     def _predict(self, power: Power, ahead_s: Sequence[float], normal_from: float) -> list[Interval | None]:
-        """Predict the starts of jobs of one class, with these seconds of work of the class before each of them."""
+        """Predict the starts of jobs of one class, with these seconds of work of the class before each of them.
+
+        The jobs may be committed already. So an error here must not become the answer, and it is logged once.
+        """
+        try:
+            return self._predicted_starts(power, ahead_s, normal_from)
+        except Exception as err:
+            if (what := f"{type(err).__name__}: {err}") != self._failed:
+                log.exception("start times cannot be predicted")
+            self._failed = what
+            return [None] * len(ahead_s)
+
+    def _predicted_starts(self, power: Power, ahead_s: Sequence[float], normal_from: float) -> list[Interval | None]:
         status, now, nothing = self._verdict(), time.time(), list[Interval | None]([None] * len(ahead_s))
         plan = status.plan
         if plan is None or plan.floor_percent is None or now >= plan.until or status.state is PowerState.PAUSED:

@@ -31,6 +31,7 @@ LEAST_S = 600.0
 _OFFSET_S = 600.0  # added to both waits: keeps the ratio of short waits near 1
 _LEARN_RATE = 0.1
 _DECAY = 0.9995
+_MOST_COUNTED = 1 / (1 - _DECAY) + 2  # no decaying number of intervals becomes larger
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -73,11 +74,19 @@ class Surplus(msgspec.Struct, frozen=True):
 
 
 def restored(memory: StartMemory) -> StartMemory:
-    """Return a memory from a file with all its errors, or a new one if the file does not fit this version."""
-    fresh = StartMemory()
+    """Return a memory from a file with all its errors, or a new one if the file does not fit this version.
+
+    An error that no start could have taught means that the file is damaged. `exp` of a large one overflows.
+    """
+    fresh, found = StartMemory(), memory
     if len(memory.misses) == len(CLASSES):  # written before other classes than `normal` were learned
-        return msgspec.structs.replace(memory, misses=memory.misses + fresh.misses[len(CLASSES) :])
-    return memory if len(memory.misses) == len(fresh.misses) else fresh
+        found = msgspec.structs.replace(memory, misses=memory.misses + fresh.misses[len(CLASSES) :])
+    sound = len(found.misses) == len(fresh.misses) and 0 <= found.held <= found.count + 1 <= _MOST_COUNTED
+    return found if sound and all(miss == _bounded(miss.low, miss.high) for miss in found.misses) else fresh
+
+
+def _bounded(low: float, high: float) -> Miss:
+    return Miss(max(-5.0, min(1.0, low)), max(-1.0, min(3.0, high)))
 
 
 def limits(power: Power, *, floor: float, gap: float, critical: float) -> tuple[float, float]:
@@ -173,7 +182,7 @@ def came_true(memory: StartMemory, issued: Interval, started_at: float) -> Start
     miss, early, late = memory.misses[number], started_at < issued.early, started_at > issued.late
     low = miss.low + _LEARN_RATE * (-0.9 if early else 0.1)
     high = miss.high + _LEARN_RATE * (0.9 if late else -0.1)
-    misses = (*memory.misses[:number], Miss(max(-5.0, min(1.0, low)), max(-1.0, min(3.0, high))))
+    misses = (*memory.misses[:number], _bounded(low, high))
     held = memory.held * _DECAY + (not early and not late)
     return StartMemory((*misses, *memory.misses[number + 1 :]), held, memory.count * _DECAY + 1)
 

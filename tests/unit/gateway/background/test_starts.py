@@ -11,12 +11,14 @@ import pytest
 
 from edge.core.host import boot_id
 from edge.core.layout import Layout
+from edge.gateway.background import starts
 from edge.gateway.background.starts import StartTimes
 from edge.ledger.rows import JobRow
 from edge.model import Action, JobState, OpenJobs, Plan, Power, PowerState, PowerStatus, Reading, Verdict
 from edge.power.forecast.outlook import Outlook, Step
 from edge.power.planner import outlook_file
 from edge.power.planner.records import BoardModel
+from edge.power.planner.starts import StartMemory
 
 HOUR = time.time() // 3600 * 3600
 ROWS = (
@@ -100,3 +102,27 @@ def test_many_deadlines_do_not_hold_the_gateway(times: StartTimes) -> None:
         for job in rows(1, Power.SURPLUS)
     ]
     assert len(times.note_batch(jobs)) == 20
+
+
+def test_an_error_of_a_prediction_is_logged_once_and_is_no_answer(
+    times: StartTimes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The job is committed already: an answer 500 would make its submitter send it again."""
+
+    def fails(*_: object, **__: object) -> None:
+        raise OverflowError("math range error")
+
+    monkeypatch.setattr(starts, "expected_starts", fails)
+    (job,) = rows(1, Power.NORMAL)
+    assert times.note(job) is None
+    assert times.note_batch([job]) == {}
+    assert times.of(Power.NORMAL, ahead=3) is None
+    assert [record.message for record in caplog.records] == ["start times cannot be predicted"]
+
+
+def test_damaged_start_times_do_not_fail_a_submit(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "state", tmp_path / "run")
+    layout.start_times.parent.mkdir(parents=True)
+    layout.start_times.write_bytes(msgspec.json.encode({"misses": [[800, 800]] * 18}))
+    times = StartTimes(layout, verdict=lambda: PowerStatus(PowerState.LOW, "x", "x"), rows=tuple, bodies=lambda: 1)
+    assert times.memory == StartMemory()

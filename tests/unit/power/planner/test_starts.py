@@ -120,6 +120,28 @@ def test_a_file_of_an_earlier_version_keeps_what_it_learned() -> None:
     assert restored(StartMemory((Miss(),) * 5)) == StartMemory()
 
 
+@pytest.mark.parametrize(
+    "memory",
+    [
+        StartMemory((*StartMemory().misses[1:], Miss(800.0, 800.0))),
+        StartMemory((*StartMemory().misses[1:], Miss(-0.7, 3.1))),
+        StartMemory(held=-1.0, count=5.0),
+        StartMemory(held=8.0, count=5.0),
+        StartMemory(held=1.0, count=1e300),
+    ],
+)
+def test_a_damaged_file_is_left_out(memory: StartMemory) -> None:
+    """Such numbers come from no start, and an interval from them may overflow."""
+    assert restored(memory) == StartMemory()
+
+
+def test_what_was_learned_from_any_starts_is_kept() -> None:
+    rng, memory = random.Random(2), StartMemory()
+    for _ in range(10_000):
+        memory = came_true(memory, interval(memory, NOW, NOW + 7200), NOW + rng.choice((10.0, 1e7)))
+        assert restored(memory) == memory
+
+
 def test_the_errors_of_each_power_class_are_learned_separately() -> None:
     memory = StartMemory()
     for _ in range(50):
