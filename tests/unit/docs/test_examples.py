@@ -47,7 +47,6 @@ ELSEWHERE = {
     "linecount.py": "tests/integration/test_docs.py",
     "files": "tests/integration/test_spawn_files.py",
     "kinds": "tests/integration/test_after.py",
-    "files": "tests/integration/test_spawn_files.py",
     "batch": "tests/integration/test_after.py",
     "commands": "tests/integration/test_schedules.py",
     "apply": "tests/integration/test_schedules.py",
