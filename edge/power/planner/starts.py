@@ -116,6 +116,7 @@ def expected_starts(
     sleeps: bool,
     bodies: int = 1,
     surplus: Surplus | None = None,
+    not_before: float = 0.0,
 ) -> list[float | None]:
     """Return when each job can start, in epoch seconds, or None if that is after the end of the forecast.
 
@@ -133,12 +134,14 @@ def expected_starts(
         sleeps: True if the board sleeps while there is no power for work.
         bodies: number of jobs that run at the same time.
         surplus: set if the jobs wait for surplus power.
+        not_before: time before which the jobs may not begin, in epoch seconds.
     """
+    bodies = max(1, bodies)
     stored, most = battery.stored_wh, battery.capacity_wh
     floor_wh, resume_wh = floor_percent / 100 * most, resume_percent / 100 * most
     rich, others_s, rich_wh, poor_wh = True, 0.0, 0.0, 0.0
     if surplus is not None:
-        rich, others_s, rich_wh = surplus.rich, surplus.others_s / max(1, bodies), surplus.percent / 100 * most
+        rich, others_s, rich_wh = surplus.rich, surplus.others_s / bodies, surplus.percent / 100 * most
         poor_wh = rich_wh - (rich_wh - floor_wh) / 12  # as in `Band.levels`
     at, done_s, found = now, 0.0, list[float | None]()
     while at < outlook.end and len(found) < len(ahead_s):
@@ -149,12 +152,15 @@ def expected_starts(
             span_s, draw = min(span_s, others_s), board.busy_w
             others_s -= span_s
         elif working and (rich or (surplus is not None and at >= surplus.normal_from)):
-            while len(found) < len(ahead_s) and ahead_s[len(found)] / max(1, bodies) - done_s < _SAME_S:
+            while at >= not_before and len(found) < len(ahead_s) and ahead_s[len(found)] / bodies - done_s < _SAME_S:
                 found.append(at)
             if len(found) == len(ahead_s):
                 break
-            span_s, draw = min(span_s, ahead_s[len(found)] / max(1, bodies) - done_s), board.busy_w
-            done_s += span_s
+            if (left_s := ahead_s[len(found)] / bodies - done_s) >= _SAME_S:
+                span_s, draw = min(span_s, left_s), board.busy_w
+                done_s += span_s
+            else:
+                span_s = min(span_s, not_before - at)
         stored = min(most, max(0.0, stored + (watts(outlook, at) - draw) * span_s / 3600))
         at += span_s
     return found + [None] * (len(ahead_s) - len(found))
