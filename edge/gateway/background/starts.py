@@ -16,7 +16,7 @@ from edge.core.text import duration, moment
 from edge.ledger.rows import JobRow, NewJob
 from edge.model import ALLOWED, OpenJobs, Pool, Power, PowerState, PowerStatus, Result
 from edge.power.planner import outlook_file
-from edge.power.planner.records import Battery
+from edge.power.planner.records import Battery, PlanSettings
 from edge.power.planner.starts import (
     LEAST_S,
     Interval,
@@ -27,6 +27,7 @@ from edge.power.planner.starts import (
     interval,
     limits,
     restored,
+    soonest,
 )
 from edge.power.policy.floor import GAP_PERCENT
 from edge.wire import StartInterval
@@ -46,6 +47,7 @@ class _Expected(msgspec.Struct, frozen=True):
     """The most likely starts of jobs, in epoch seconds. Infinity: not within the forecast, which ends at `end`."""
 
     starts: list[float]
+    first: float  # no job starts before this time
     end: float
 
 
@@ -131,7 +133,8 @@ class StartTimes:
         if found is None:
             return [None] * len(ahead_s)
         return [
-            interval(self._memory, now, at, power) if now + LEAST_S <= at < math.inf else None for at in found.starts
+            interval(self._memory, now, at, power, first=found.first) if now + LEAST_S <= at < math.inf else None
+            for at in found.starts
         ]
 
     def _expected(
@@ -166,22 +169,35 @@ class StartTimes:
             rich = status.state is PowerState.SURPLUS
             surplus = Surplus(model.surplus_percent, rich, self._own_work(Power.NORMAL)[1], normal_from)
         floor, resume = limits(power, floor=plan.floor_percent, gap=GAP_PERCENT, critical=model.critical_percent)
-        needed = Power.NORMAL if power is Power.SURPLUS else power
+        needed, battery = Power.NORMAL if power is Power.SURPLUS else power, Battery(percent, model.battery_wh)
+        working = needed in ALLOWED[status.state]
         found = expected_starts(
             now,
             model.outlook,
-            Battery(percent, model.battery_wh),
+            battery,
             ahead_s=ahead_s,
             board=model.board,
             floor_percent=floor,
             resume_percent=resume,
-            working=needed in ALLOWED[status.state],
+            working=working,
             sleeps=model.sleeps,
             bodies=self._bodies(),
             surplus=surplus,
             not_before=not_before,
+            longest_sleep_s=model.longest_sleep_s,
+            # The board stays awake for class `always`; after `critical` it starts as soon as there is energy for it.
+            batch_s=0.0 if power is Power.ALWAYS else PlanSettings().batch_s,
         )
-        return _Expected([math.inf if at is None else at for at in found], model.outlook.end)
+        first = soonest(
+            now,
+            model.outlook,
+            battery,
+            board=model.board,
+            resume_percent=resume,
+            sleeps=model.sleeps,
+            working=working,
+        )
+        return _Expected([math.inf if at is None else at for at in found], first, model.outlook.end)
 
     def check(self, job: NewJob) -> None:
         """Raise NotInTime if this job, which is not accepted yet, would most likely end after its deadline.

@@ -166,6 +166,7 @@ class Planning:
             sleeps=may_sleep(self._settings),
             surplus_percent=self._settings.surplus_percent,
             critical_percent=self._settings.critical_percent,
+            longest_sleep_s=self._settings.longest_sleep_s,
         )
         try:
             outlook_file.write(self._layout.outlook, outlook)

@@ -13,7 +13,7 @@ from edge.core import durable, stored
 from edge.core.host import boot_id
 from edge.power.forecast.memory import PanelMemory, Place
 from edge.power.forecast.outlook import Outlook
-from edge.power.planner.records import BoardModel
+from edge.power.planner.records import BoardModel, PlanSettings
 
 _MOST = 1e6  # watts, watt-hours and seconds of a board are below this
 _MOST_STEPS = 1000
@@ -41,6 +41,7 @@ class OutlookReport(msgspec.Struct, frozen=True):
     sleeps: bool = False  # the board sleeps while there is no power for work
     surplus_percent: float = 90.0  # charge at which surplus power begins
     critical_percent: float = 10.0  # charge at which the board powers off
+    longest_sleep_s: float = PlanSettings().longest_sleep_s
 
 
 def scores(memory: PanelMemory) -> ForecastScores:
@@ -67,8 +68,16 @@ def read(path: Path) -> OutlookReport | None:
 def _sound(report: OutlookReport) -> bool:
     """Return True if the numbers can be those of a board. Others would let a computation of starts fail or not end."""
     view, board = report.outlook, report.board
-    watts = (board.idle_w, board.busy_w, board.off_w, board.boot_w, board.boot_s, report.battery_wh)
-    if not all(0 <= each <= _MOST for each in watts):
+    figures = (
+        board.idle_w,
+        board.busy_w,
+        board.off_w,
+        board.boot_w,
+        board.boot_s,
+        report.battery_wh,
+        report.longest_sleep_s,
+    )
+    if not all(0 <= each <= _MOST for each in figures):
         return False
     if view is None:
         return True
