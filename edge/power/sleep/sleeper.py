@@ -141,8 +141,10 @@ class Sleeper:
                 fixed_s=fixed_s,
                 due_s=self._due_s,
                 power_s=None if power.resumes_at is None else power.resumes_at - wall,
-                plan_s=None if planned is None or planned.wake_at is None else planned.wake_at - wall,
             )
+            if planned is not None and planned.wake_at is not None:
+                plan_s, why = planned.wake_at - wall, planned.wake_reason or wanted.plan_why
+                wanted = msgspec.structs.replace(wanted, plan_s=plan_s, plan_why=why)
             inside = moments.inside(windows, minute_at(0.0))
         return Facts(
             power.state,

@@ -230,6 +230,25 @@ def test_a_boot_time_that_cannot_be_true_is_not_used(tmp_path: Path, boot_s: flo
     assert costs.read(board.layout.last_sleep) == LastSleep(1.0, 2.0, "earlier")
 
 
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("no job may run; it looks again after 90 min", "no job may run; it looks again after 90 min"),
+        ("", "the forecast expects enough energy"),  # a plan of an earlier version
+    ],
+)
+def test_a_sleep_says_why_the_plan_ends_it_then(tmp_path: Path, reason: str, told: str) -> None:
+    """Not each time of a plan comes from the forecast."""
+    board, now = Board(tmp_path), time.time()
+    plan = Plan(Action.SLEEP, "no job waits", now + 900, 12.0, wake_at=now + 5400, wake_reason=reason)
+    planned = msgspec.structs.replace(LOW, plan=plan)
+    board.turn(planned)
+    board.answer()
+    order = board.turn(planned)
+    assert order is not None
+    assert order.reason.endswith(f": {told}")
+
+
 def test_light_sleep_fits_a_plan_to_idle(tmp_path: Path) -> None:
     """The planner knows only sleep with the power off, so a plan to idle allows light sleep."""
     board = Board(tmp_path, wake="light")
