@@ -13,7 +13,7 @@ from edge.config.power import PowerConfig
 from edge.core import clock, durable, stored
 from edge.core.host import boot_id, process_alive
 from edge.core.text import when
-from edge.model import Backlog, Plan, Reading
+from edge.model import Backlog, Plan, Power, Reading
 from edge.power.energy import calibration
 from edge.power.forecast.memory import PanelMemory, Place
 from edge.power.forecast.place import about
@@ -45,7 +45,8 @@ class Planning:
         self._saved_s = time.monotonic()
         self._written_hour = -1  # hour of the last file for the gateway
         self._elsewhere, self._complaint = elsewhere.opened(forecast.external, config.mqtt.broker, log), ""
-        self._had_jobs = False  # True if jobs were open when the backlog was last read
+        #: Power classes of the open jobs when the backlog was last read; None if they were not known.
+        self._classes: frozenset[Power] | None = None
 
     @property
     def memory(self) -> PanelMemory:
@@ -90,9 +91,10 @@ class Planning:
         return plan
 
     def backlog_changed(self) -> bool:
-        """Discard the plan and return True if a job came while none was open, or if the last open job ended."""
-        before, some = self._had_jobs, bool(self._jobs())
-        if some == before:
+        """Discard the plan and return True if a power class got its first open job, or lost its last one."""
+        before = self._classes
+        self._jobs()
+        if self._classes == before:
             return False
         self._ahead.discard_plan()
         return True
@@ -122,15 +124,15 @@ class Planning:
 
         The gateway writes them. On a node a worker does, if the workers of the node are scaled.
         """
+        self._classes = None
         try:
             backlog = stored.read(self._whole.backlog, Backlog)
         except (OSError, stored.BadContent):
             return None
         if backlog.boot_id != boot_id() or not process_alive(backlog.pid):
             return None
-        rows = tuple(OpenWork(row.power) for row in backlog.rows)
-        self._had_jobs = bool(rows)
-        return rows
+        self._classes = frozenset(row.power for row in backlog.rows)
+        return tuple(OpenWork(row.power) for row in backlog.rows)
 
     def _use_outside_forecast(self, now: float) -> None:
         """Pass a new forecast from outside to the planner. A bad one is logged, and the last one no longer counts."""
