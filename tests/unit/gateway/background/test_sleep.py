@@ -104,6 +104,10 @@ class Played:
         answer = self.answer
         return answer is not None and answer.agreed
 
+    def away(self) -> bool:
+        """Return True if the answers to submits say when the board is awake again."""
+        return self.consent.away_s is not None
+
     def submit(self, power: Power) -> bool:
         """Submit a job of this class. Return True if it was accepted."""
         try:
@@ -201,9 +205,9 @@ def test_while_the_board_goes_down_each_job_that_may_run_is_refused(tmp_path: Pa
         assert not played.agreed()
         assert not played.submit(Power.ALWAYS)
         assert played.submit(Power.NORMAL)  # it may not run now; its submitter learns when the board is awake
-        assert played.consent.away_s is not None
+        assert played.away()
         played.give(None)  # the governor gave the sleep up
-        assert played.consent.away_s is None
+        assert not played.away()
         assert played.submit(Power.ALWAYS)
         played.consent.stop()
 
