@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 #: Writes seconds since the epoch as a time that people read.
 when = texts.when
 
+_NO_SUN = "the forecast has no time with enough sun for an idle board"
 #: All control characters except tab and newline. A job's text must not send escape sequences to the terminal.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -90,9 +91,9 @@ def plan(made: Plan | None) -> list[tuple[str, str]]:
         return []
     woken = f", wakes at {when(made.wake_at)}" if made.wake_at is not None else ""
     found = [("plan", f"{made.action}: {made.reason}{woken}")]
-    if made.budget_wh is not None and made.sun_at is not None:
-        floor = "" if made.floor_percent is None else f", down to {made.floor_percent:.0f} %"
-        found.append(("budget", f"{made.budget_wh:.1f} Wh{floor}, until the sun is back at {when(made.sun_at)}"))
+    if made.budget_wh is not None and made.floor_percent is not None:
+        until = f", until the sun is back at {when(made.sun_at)}" if made.sun_at else f"; {_NO_SUN}"
+        found.append(("budget", f"{made.budget_wh:.1f} Wh, down to {made.floor_percent:.0f} %{until}"))
     return found
 
 

@@ -55,7 +55,11 @@ class Board:
         self._written: tuple[_Written, ...] = ()
         #: Estimates when waiting jobs will start.
         self.starts = StartTimes(
-            layout, verdict=self.verdict, rows=outbox.open_rows, bodies=lambda: max(1, len(self.workers()))
+            layout,
+            verdict=self.verdict,
+            rows=outbox.open_rows,
+            seconds=outbox.backlog.seconds,
+            bodies=lambda: max(1, len(self.workers())),
         )
 
     def forecast(self) -> ForecastView | None:

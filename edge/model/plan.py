@@ -27,4 +27,6 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     floor_percent: float | None = None  # work may run the battery down to this charge
     wake_at: float | None = None  # set if and only if `action` is `sleep`
     budget_wh: float | None = None  # energy that work may use until the sun is back
-    sun_at: float | None = None  # time from which the panel is expected to give more than an idle board draws
+    #: Time from which the panel is expected to give more than an idle board draws; None if the forecast has none.
+    sun_at: float | None = None
+    wake_reason: str = ""  # why the board wakes at `wake_at`

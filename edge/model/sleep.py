@@ -20,6 +20,7 @@ class SleepAsk(msgspec.Struct, frozen=True):
     least_s: float  # shortest sleep that is worth it; a job of these classes that is due sooner prevents the sleep
     wake_at: float  # seconds since the epoch, as far as the clock can be trusted
     light: bool = False  # the board stays on and accepts jobs
+    begun: bool = False  # the governor carries the sleep out; the gateway cannot call it off any more
 
 
 class SleepAnswer(msgspec.Struct, frozen=True):

@@ -20,6 +20,7 @@ from edge.power.planner.starts import (
     expected_starts,
     interval,
     limits,
+    soonest,
 )
 from edge.power.policy.floor import with_floor
 from tests.sun.arrivals import Arrival
@@ -113,20 +114,33 @@ class Planned(FixedThresholds):
             Power.NORMAL: {Power.NORMAL, Power.ALWAYS},
             Power.ALWAYS: {Power.ALWAYS},
         }[power]
+        battery, sleeps = Battery(view.percent, self._capacity_wh), may_sleep(rules)
+        working = self._state.level >= (Level.LOW if power is Power.ALWAYS else Level.NORMAL)
         (likely,) = expected_starts(
             view.at,
             view_ahead,
-            Battery(view.percent, self._capacity_wh),
+            battery,
             ahead_s=[60 * sum(minutes for each, minutes in work if each in before)],
             board=self._board,
             floor_percent=floor,
             resume_percent=resume,
-            working=self._state.level >= (Level.LOW if power is Power.ALWAYS else Level.NORMAL),
-            sleeps=may_sleep(self._settings),
+            working=working,
+            sleeps=sleeps,
             surplus=surplus,
+            longest_sleep_s=rules.longest_sleep_s,
+            batch_s=0.0 if power is Power.ALWAYS else rules.batch_s,
         )
         if likely is not None and likely - view.at >= LEAST_S:
-            self._announced[job] = interval(self.starts, view.at, likely, power)
+            first = soonest(
+                view.at,
+                view_ahead,
+                battery,
+                board=self._board,
+                resume_percent=resume,
+                sleeps=sleeps,
+                working=working,
+            )
+            self._announced[job] = interval(self.starts, view.at, likely, power, first=first)
 
     def began(self, job: Arrival, view: View) -> None:
         """Learn from the start of a job if its announced interval held."""

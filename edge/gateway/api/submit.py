@@ -47,8 +47,8 @@ class SubmitQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[
             bool,
             Meta(
-                description="refuse with 409 a job that most likely ends after `deadline_s`; only if the board looks"
-                " ahead"
+                description="refuse with 409 a job that most likely ends after `deadline_s`; a board that does not look"
+                " ahead knows only run time and delay"
             ),
         ]
         | UnsetType

@@ -82,6 +82,11 @@ class KindBacklog:
         if self._costs is not None:
             self._costs.learn(results)
 
+    def seconds(self, task: str) -> float | None:
+        """Return the mean run time of jobs of this kind, open or not, or None until one has run. Costs are learned."""
+        cost = self._known().of(task)
+        return None if cost is None else cost.seconds
+
     def _schedule(self) -> None:
         loop = asyncio.get_running_loop()
         loop.call_at(max(loop.time(), self._next_at), self._write)
@@ -107,11 +112,9 @@ class KindBacklog:
 
     def rows(self, counts: Iterable[OpenKind]) -> Iterator[OpenJobs]:
         """Yield the rows of the report for these counts. From the first call on, costs are learned."""
-        if self._costs is None:
-            self._costs = KindCosts(self._layout.costs)
-        routes = self._routes()
+        costs, routes = self._known(), self._routes()
         for count in [count for count in counts if count.power in _POWERS][:_MOST_ROWS]:
-            power, cost = Power(count.power), self._costs.of(count.task)
+            power, cost = Power(count.power), costs.of(count.task)
             yield OpenJobs(
                 count.task,
                 power,
@@ -122,6 +125,11 @@ class KindBacklog:
                 peak_bytes=None if cost is None else cost.peak_bytes,
                 busy=None if cost is None else round(cost.busy, 3),
             )
+
+    def _known(self) -> KindCosts:
+        if self._costs is None:
+            self._costs = KindCosts(self._layout.costs)
+        return self._costs
 
 
 _POWERS = frozenset(Power)

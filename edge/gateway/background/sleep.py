@@ -2,7 +2,8 @@
 
 The governor asks with a file. If `power.sleep.when` is `never`, nothing is watched and nothing runs. Between two
 questions nothing wakes up. After the gateway has agreed, it refuses a job that could run now with `Asleep`, and
-withdraws the agreement. The board then stays awake if the shutdown has not begun, and the client tries again.
+withdraws the agreement. The board then stays awake if the shutdown has not begun, and the client tries again. Once the
+governor has marked its question as `begun`, each such job is refused.
 """
 
 from __future__ import annotations
@@ -85,12 +86,20 @@ class SleepConsent:
         readers: Callable[[], int],
         class_of: Callable[[str], Power],
     ) -> None:
-        """`readers` returns the number of readers of events; `class_of` returns the default power class of a kind."""
+        """Watch nothing yet; see `start`.
+
+        Args:
+            config: the configuration of the board.
+            outbox: the jobs.
+            readers: returns the number of readers of events.
+            class_of: returns the default power class of a kind.
+        """
         self._layout, self._outbox = config.layout, outbox
         self._quiet_s, self._lapses_s = config.power.sleep.quiet_s, _LAPSES_S + config.power.critical.grace_s
         self._readers, self._class_of = readers, class_of
         self._watch: Watch | None = None
         self._agreed: SleepAsk | None = None
+        self._asked: SleepAsk | None = None  # the present question of the governor
         self._lapse: asyncio.TimerHandle | None = None
         self._tasks = set[asyncio.Task[None]]()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -113,8 +122,8 @@ class SleepConsent:
     @property
     def wake_at(self) -> float | None:
         """Time at which the board wakes, in epoch seconds. None unless it is about to go down and knows the time."""
-        agreed = self._agreed
-        return agreed.wake_at if agreed is not None and not agreed.light and clock.plausible(agreed.wake_at) else None
+        ask = self._leaving
+        return ask.wake_at if ask is not None and not ask.light and clock.plausible(ask.wake_at) else None
 
     @property
     def away_s(self) -> int | None:
@@ -122,13 +131,16 @@ class SleepConsent:
         return None if (at := self.wake_at) is None else max(1, round(at - time.time()))
 
     def check(self, jobs: Iterable[NewJob]) -> None:
-        """Withdraw the agreement if one of `jobs` may run now. Then raises Asleep, unless it was for a light sleep."""
-        agreed = self._agreed
-        if agreed is None or not any(job.power in agreed.classes for job in jobs):
+        """Withdraw the agreement if one of `jobs` may run now. Then raises Asleep, unless it was for a light sleep.
+
+        It also raises Asleep if the board goes down without an agreement, because nothing can call that off.
+        """
+        ask = self._leaving
+        if ask is None or not any(job.power in ask.classes for job in jobs):
             return
+        at = self.wake_at
         self._withdraw("a job came that may run")
-        if not agreed.light:
-            at = agreed.wake_at if clock.plausible(agreed.wake_at) else None
+        if not ask.light:
             raise Asleep(awake_at=at, retry_after_s=_AGAIN_S)
 
     # ---- start and stop ----
@@ -168,16 +180,30 @@ class SleepConsent:
 
     # ---- inside ----
 
+    @property
+    def _leaving(self) -> SleepAsk | None:
+        """The question of the sleep that the gateway agreed to, or that is carried out although it withdrew.
+
+        The file is read here, because its change may not have been noticed yet. The governor marks the question before
+        it reads the answer for the last time, and the gateway looks for the mark after it has written its answer. So
+        either the governor sees that the gateway withdrew, or the gateway sees that the board goes down.
+        """
+        if self._agreed is not None or self._asked is None:
+            return self._agreed
+        ask = self._read_question()
+        return ask if ask is not None and ask.begun else None
+
     def _on_change(self) -> None:
         if self._watch is not None and self._watch.read().may_touch(self._layout.sleep_ask.name):
             self._look()
 
     def _look(self) -> None:
         ask = self._read_question()
+        known, self._asked = self._asked, ask
         if ask is None:  # the governor has withdrawn its question
             self._forget()
             return
-        if self._agreed is not None and self._agreed.id == ask.id:
+        if known is not None and known.id == ask.id:  # answered already; a withdrawn agreement stays withdrawn
             return
         self._forget()
         task = asyncio.get_running_loop().create_task(self._consider(ask))
@@ -199,6 +225,8 @@ class SleepConsent:
         except EdgeError as err:  # if the ledger cannot be read, the board stays awake
             self._write(ask, agreed=False, why=f"what is due cannot be read: {err}")
             return
+        if self._asked is None or self._asked.id != ask.id:  # another question came meanwhile, or it was removed
+            return
         use = Use(self._requests, self._readers(), time.monotonic() - self._used_s)
         why, again_s = objection(ask, use, backlog=self._outbox.totals.backlog, due_s=due_s, quiet_s=self._quiet_s)
         if why:
@@ -208,7 +236,9 @@ class SleepConsent:
         if not self._write(ask, agreed=True, due_s=due_s):
             self._forget()
         elif not ask.light:
-            self._lapse = asyncio.get_running_loop().call_later(self._lapses_s, self._forget)
+            self._lapse = asyncio.get_running_loop().call_later(
+                self._lapses_s, self._withdraw, "the board did not go down in time"
+            )
             log.info(
                 "the board may sleep; it is awake again at %s", time.strftime("%H:%M", time.localtime(ask.wake_at))
             )

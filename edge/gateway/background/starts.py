@@ -12,11 +12,11 @@ import msgspec
 from edge.core import durable, stored
 from edge.core.errors import NotInTime
 from edge.core.layout import Layout
-from edge.core.text import moment
+from edge.core.text import duration, moment
 from edge.ledger.rows import JobRow, NewJob
 from edge.model import ALLOWED, OpenJobs, Pool, Power, PowerState, PowerStatus, Result
 from edge.power.planner import outlook_file
-from edge.power.planner.records import Battery
+from edge.power.planner.records import Battery, PlanSettings
 from edge.power.planner.starts import (
     LEAST_S,
     Interval,
@@ -27,6 +27,7 @@ from edge.power.planner.starts import (
     interval,
     limits,
     restored,
+    soonest,
 )
 from edge.power.policy.floor import GAP_PERCENT
 from edge.wire import StartInterval
@@ -39,6 +40,15 @@ _MOST_GROUPS = 20  # evaluations of the forecast for one batch, each of some mil
 _SAVE_EVERY_S = 3600.0
 _SAME_S = 2.0  # jobs accepted within this time get the same prediction
 _GUESS_S = 60.0  # assumed run time of a job whose kind has not been learned yet
+_LEAST_RUN_S = 0.05  # no job takes less time from its submit to its end
+
+
+class _Expected(msgspec.Struct, frozen=True):
+    """The most likely starts of jobs, in epoch seconds. Infinity: not within the forecast, which ends at `end`."""
+
+    starts: list[float]
+    first: float  # no job starts before this time
+    end: float
 
 
 class StartTimes:
@@ -53,6 +63,7 @@ class StartTimes:
         *,
         verdict: Callable[[], PowerStatus],
         rows: Callable[[], tuple[OpenJobs, ...]],
+        seconds: Callable[[str], float | None],
         bodies: Callable[[], int],
     ) -> None:
         """Read what an earlier gateway learned.
@@ -61,9 +72,11 @@ class StartTimes:
             layout: where the files are.
             verdict: returns the report of the governor.
             rows: returns the open jobs by kind, with their learned costs.
+            seconds: returns the learned run time of jobs of a kind, or None if none has run.
             bodies: returns how many jobs run at once.
         """
         self._layout, self._verdict, self._rows, self._bodies = layout, verdict, rows, bodies
+        self._learned_s = seconds
         self._predicted = dict[str, Interval]()  # by job id
         self._outlook: tuple[int, outlook_file.OutlookReport | None] = (
             0,
@@ -71,11 +84,15 @@ class StartTimes:
         )  # time of the last change and content of the file
         #: The last prediction for a new job of each power class, and when it was made.
         self._latest = dict[Power, tuple[float, Interval | None]]()
+        self._failed = ""  # the last error of a prediction
         self._changed, self._saved_s = False, time.monotonic()
+        self._memory = StartMemory()
         try:
             self._memory = restored(stored.read(layout.start_times, StartMemory))
-        except (OSError, stored.BadContent):
-            self._memory = StartMemory()
+        except stored.BadContent as err:
+            log.warning("%s is damaged: %s; start times are learned anew", layout.start_times, err)
+        except OSError:
+            pass
 
     @property
     def memory(self) -> StartMemory:
@@ -106,57 +123,112 @@ class StartTimes:
             new: the job is not accepted yet, so it is not among the open jobs.
             normal_from: time from which normal power is enough for a job of class `surplus`, in epoch seconds.
         """
-        jobs, total_s = self._own_work(power)
-        before = jobs - (0 if new else 1) if ahead is None else min(ahead, jobs)
-        (found,) = self._predict(power, [total_s * before / jobs if jobs else 0.0], normal_from)
+        (found,) = self._predict(power, [self._ahead_s(power, ahead, new=new)], normal_from)
         return found
 
     def _predict(self, power: Power, ahead_s: Sequence[float], normal_from: float) -> list[Interval | None]:
         """Predict the starts of jobs of one class, with these seconds of work of the class before each of them."""
-        status, now, nothing = self._verdict(), time.time(), list[Interval | None]([None] * len(ahead_s))
+        now = time.time()
+        found = self._expected(power, ahead_s, normal_from=normal_from)
+        if found is None:
+            return [None] * len(ahead_s)
+        return [
+            interval(self._memory, now, at, power, first=found.first) if now + LEAST_S <= at < math.inf else None
+            for at in found.starts
+        ]
+
+    def _expected(
+        self, power: Power, ahead_s: Sequence[float], *, normal_from: float = math.inf, not_before: float = 0.0
+    ) -> _Expected | None:
+        """Return the most likely starts of jobs of one class, or None if nothing is known of them.
+
+        The jobs may be committed already. So an error here must not become the answer, and it is logged once.
+        """
+        try:
+            return self._computed(power, ahead_s, normal_from, not_before)
+        except Exception as err:
+            if (what := f"{type(err).__name__}: {err}") != self._failed:
+                log.exception("start times cannot be predicted")
+            self._failed = what
+            return None
+
+    def _computed(
+        self, power: Power, ahead_s: Sequence[float], normal_from: float, not_before: float
+    ) -> _Expected | None:
+        status, now = self._verdict(), time.time()
         plan = status.plan
         if plan is None or plan.floor_percent is None or now >= plan.until or status.state is PowerState.PAUSED:
-            return nothing
+            return None
         model = self.ahead()
         charges = [each.value for each in status.readings if each.what == "charge" and each.value is not None]
         percent = charges[0] if charges else None
         if model is None or model.outlook is None or percent is None:
-            return nothing
+            return None
         surplus = None
         if power is Power.SURPLUS:
             rich = status.state is PowerState.SURPLUS
             surplus = Surplus(model.surplus_percent, rich, self._own_work(Power.NORMAL)[1], normal_from)
         floor, resume = limits(power, floor=plan.floor_percent, gap=GAP_PERCENT, critical=model.critical_percent)
-        needed = Power.NORMAL if power is Power.SURPLUS else power
+        needed, battery = Power.NORMAL if power is Power.SURPLUS else power, Battery(percent, model.battery_wh)
+        working = needed in ALLOWED[status.state]
         found = expected_starts(
             now,
             model.outlook,
-            Battery(percent, model.battery_wh),
+            battery,
             ahead_s=ahead_s,
             board=model.board,
             floor_percent=floor,
             resume_percent=resume,
-            working=needed in ALLOWED[status.state],
+            working=working,
             sleeps=model.sleeps,
             bodies=self._bodies(),
             surplus=surplus,
+            not_before=not_before,
+            longest_sleep_s=model.longest_sleep_s,
+            # The board stays awake for class `always`; after `critical` it starts as soon as there is energy for it.
+            batch_s=0.0 if power is Power.ALWAYS else PlanSettings().batch_s,
         )
-        return [
-            None if likely is None or likely - now < LEAST_S else interval(self._memory, now, likely, power)
-            for likely in found
-        ]
+        first = soonest(
+            now,
+            model.outlook,
+            battery,
+            board=model.board,
+            resume_percent=resume,
+            sleeps=model.sleeps,
+            working=working,
+        )
+        return _Expected([math.inf if at is None else at for at in found], first, model.outlook.end)
 
     def check(self, job: NewJob) -> None:
         """Raise NotInTime if this job, which is not accepted yet, would most likely end after its deadline.
 
         A job without a deadline is always in time. So is one of class `surplus`: its deadline is the time from which
-        normal power is enough for it.
+        normal power is enough for it. If the start cannot be predicted, the job is late only if it would be late with
+        power for it. A kind that was never run counts as short.
         """
         if job.deadline_s is None or job.power is Power.SURPLUS:
             return
-        found = None if job.later is not None else self.of(job.power, ahead=None, new=True)
-        if found is not None and not self.fits(job.task, found.likely, time.time() + job.deadline_s):
-            raise NotInTime(f"will not fit before its deadline; most likely {moment(found.likely)}", found.likely)
+        now, late = time.time(), "will not fit before its deadline"
+        deadline, begin = now + job.deadline_s, now
+        if job.later is not None:
+            begin = max(now + (job.later.delay_s or 0.0), job.later.not_before or 0.0)
+        if begin > now and begin >= deadline:
+            raise NotInTime(f"{late}: it may not begin before {moment(begin)}", begin)
+        learned_s = self._learned_s(job.task) or 0.0
+        least_s = max(_LEAST_RUN_S, learned_s)
+        if begin + least_s > deadline:
+            takes = duration(learned_s, fine=True)
+            why = f": jobs of its kind take {takes}" if learned_s == least_s else f" in {job.deadline_s:g} s"
+            raise NotInTime(late + why, begin)
+        found = self._expected(job.power, [self._ahead_s(job.power, None, new=True)], not_before=begin)
+        if found is None:
+            return
+        (at,) = found.starts
+        if at == math.inf:
+            if deadline <= found.end:
+                raise NotInTime(f"{late}: it most likely does not start before {moment(found.end)}")
+        elif not self.fits(job.task, at, deadline) if at - begin >= LEAST_S else at + least_s > deadline:
+            raise NotInTime(f"{late}; most likely {moment(at)}", at)
 
     def fits(self, task: str, start: float, deadline: float) -> bool:
         """Return True if a job of this kind that starts at `start` ends before `deadline`, both in epoch seconds."""
@@ -164,7 +236,8 @@ class StartTimes:
 
     def _seconds(self, task: str) -> float:
         """Return the learned run time of a job of this kind, or a guess."""
-        return next((row.seconds for row in self._rows() if row.kind == task and row.seconds is not None), _GUESS_S)
+        learned_s = self._learned_s(task)
+        return _GUESS_S if learned_s is None else learned_s
 
     def note(self, job: JobRow) -> StartInterval | None:
         """Predict when a job starts that was just accepted, and remember the prediction.
@@ -232,6 +305,12 @@ class StartTimes:
             durable.replace_volatile(self._layout.start_times, msgspec.json.encode(self._memory))
         except OSError as err:
             log.warning("%s cannot be written: %s", self._layout.start_times, err.strerror or err)
+
+    def _ahead_s(self, power: Power, ahead: int | None, *, new: bool) -> float:
+        """Return the seconds of work before a job; see `of`."""
+        jobs, total_s = self._own_work(power)
+        before = jobs - (0 if new else 1) if ahead is None else min(ahead, jobs)
+        return total_s * before / jobs if jobs else 0.0
 
     def _own_work(self, power: Power) -> tuple[int, float]:
         """Return number and seconds of the open jobs among which a job of this class waits for its turn.

@@ -14,4 +14,5 @@
 - `history`: the readings of the last day, in tmpfs
 - `days`: a summary of each day, on disk
 - `replay`: runs a recorded day through the policy again
+- `reported_plan`: what `power.json` has of the plan, and if a change of it is worth a write
 """

@@ -23,7 +23,7 @@ from edge.model import Plan, PowerState, PowerStatus, Reading
 from edge.model.pairing import ButtonHeld
 from edge.power import pause_order, status
 from edge.power.energy import bodies, draw
-from edge.power.governor import pause, persisted_state
+from edge.power.governor import pause, persisted_state, reported_plan
 from edge.power.governor.button import Button, Press
 from edge.power.governor.days import Days
 from edge.power.governor.history import ReadingHistory, Sample
@@ -66,11 +66,6 @@ def _going_down(shutdown: ShutdownSequence) -> wording.Wording:
     at = shutdown.sleep.wake_at
     until = f"the board wakes at {when(at)}" if at else "the board wakes by itself"
     return wording.Wording("sleep", shutdown.reason, until)
-
-
-def _published(plan: Plan | None) -> tuple[object, ...]:
-    """Return the parts of a plan whose change is worth a write of `power.json`."""
-    return () if plan is None else (plan.action, plan.wake_at, plan.floor_percent is None)
 
 
 def _supplies(readings: tuple[Reading, ...]) -> dict[str, float | None]:
@@ -149,7 +144,7 @@ class Governor:
         self._due = None
 
     def backlog_changed(self) -> None:
-        """Note that the open jobs changed. A new plan is due if there were none before, or if there are none now."""
+        """Note that the open jobs changed. A new plan is due if there are jobs of other power classes than before."""
         if self._planning is not None and self._planning.backlog_changed():
             self._due = None
 
@@ -263,7 +258,9 @@ class Governor:
         below = state not in {PowerState.NORMAL, PowerState.SURPLUS}
         worded = below and last is not None and last.reason != why.reason and silent_s >= _REASON_S
         switched = last is not None and _supplies(last.readings) != _supplies(readings)
-        planned = last is not None and _published(last.plan) != _published(self._plan)
+        planned = last is not None and reported_plan.notable(last.plan) != reported_plan.notable(
+            reported_plan.shown(self._plan, why.code, state)
+        )
         if changed or worded or switched or planned or self._unwritten or silent_s >= _HEARTBEAT_S:
             self._write(state, why, wording.judged(self._state, readings), now, left_s=self._left_s(state, paused))
         if changed:
@@ -310,7 +307,7 @@ class Governor:
             valid_s=0.0 if quiet else 3 * max(_HEARTBEAT_S, self._config.sampling.slow_s),
             readings=readings,
             resumes_at=None if left_s is None else round(wall + left_s, 1),
-            plan=self._plan if now is not None else None,
+            plan=reported_plan.shown(self._plan, why.code, state) if now is not None else None,
             mix=draw.mix(readings),
         )
         try:

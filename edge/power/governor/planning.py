@@ -13,7 +13,7 @@ from edge.config.power import PowerConfig
 from edge.core import clock, durable, stored
 from edge.core.host import boot_id, process_alive
 from edge.core.text import when
-from edge.model import Backlog, Plan, Reading
+from edge.model import Backlog, Plan, Power, Reading
 from edge.power.energy import calibration
 from edge.power.forecast.memory import PanelMemory, Place
 from edge.power.forecast.place import about
@@ -45,8 +45,9 @@ class Planning:
         self._saved_s = time.monotonic()
         self._written_hour = -1  # hour of the last file for the gateway
         self._elsewhere, self._complaint = elsewhere.opened(forecast.external, config.mqtt.broker, log), ""
-        self._had_jobs = False  # True if jobs were open when the backlog was last read
         self._working = False  # True if power allowed jobs of class `normal` at the last sample
+        #: Power classes of the open jobs when the backlog was last read; None if they were not known.
+        self._classes: frozenset[Power] | None = None
 
     @property
     def memory(self) -> PanelMemory:
@@ -92,9 +93,10 @@ class Planning:
         return plan
 
     def backlog_changed(self) -> bool:
-        """Discard the plan and return True if a job came while none was open, or if the last open job ended."""
-        before, some = self._had_jobs, bool(self._jobs())
-        if some == before:
+        """Discard the plan and return True if a power class got its first open job, or lost its last one."""
+        before = self._classes
+        self._jobs()
+        if self._classes == before:
             return False
         self._ahead.discard_plan()
         return True
@@ -125,18 +127,19 @@ class Planning:
         The gateway writes them. On a node a worker does while it works, if the workers of the node are scaled. An idle
         worker of a node has found no job that may run: then nothing waits but jobs for which power is too low now.
         """
+        self._classes = None
         if self._whole.node.head_url is not None and worker_activity.idle(self._layout):
-            self._had_jobs = not self._working
-            return () if self._working else (OpenWork(),)
+            waiting = () if self._working else (OpenWork(),)
+            self._classes = frozenset(work.power for work in waiting)
+            return waiting
         try:
             backlog = stored.read(self._whole.backlog, Backlog)
         except (OSError, stored.BadContent):
             return None
         if backlog.boot_id != boot_id() or not process_alive(backlog.pid):
             return None
-        rows = tuple(OpenWork(row.power) for row in backlog.rows)
-        self._had_jobs = bool(rows)
-        return rows
+        self._classes = frozenset(row.power for row in backlog.rows)
+        return tuple(OpenWork(row.power) for row in backlog.rows)
 
     def _use_outside_forecast(self, now: float) -> None:
         """Pass a new forecast from outside to the planner. A bad one is logged, and the last one no longer counts."""
@@ -172,6 +175,7 @@ class Planning:
             sleeps=may_sleep(self._settings),
             surplus_percent=self._settings.surplus_percent,
             critical_percent=self._settings.critical_percent,
+            longest_sleep_s=self._settings.longest_sleep_s,
         )
         try:
             outlook_file.write(self._layout.outlook, outlook)

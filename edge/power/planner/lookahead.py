@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from edge.model import Plan
+from edge.model import Plan, Power
 from edge.power.forecast import outside, predict
 from edge.power.forecast.hours import FULL_PERCENT, Gathered, gather
 from edge.power.forecast.learn import learn
@@ -36,7 +36,7 @@ class LookAhead:
         self._outlook: Outlook | None = None
         self._outside: outside.Hours = {}
         self.plan: Plan | None = None
-        self._plan_inputs: tuple[bool, bool, bool] | None = None
+        self._plan_inputs: tuple[frozenset[Power] | None, bool, bool] | None = None
 
     def see(self, at: float, watts: float, percent: float | None) -> bool:
         """Add a reading of the panel. Return True if an hour is complete; it was learned then.
@@ -91,8 +91,8 @@ class LookAhead:
     ) -> Plan:
         """Return the current plan.
 
-        A new plan is made when the old one has expired, or when one of these changes: there are jobs, work is allowed,
-        time and battery are known.
+        A new plan is made when the old one has expired, or when one of these changes: the power classes of the jobs,
+        if work is allowed, if time and battery are known.
 
         Args:
             now: epoch seconds, or None if the clock is not trusted.
@@ -103,7 +103,8 @@ class LookAhead:
             working: True if power allows work now.
             wall: the untrusted clock, in epoch seconds; used while `now` is None.
         """
-        inputs = (bool(jobs), working, now is not None and battery is not None)
+        classes = None if jobs is None else frozenset(job.power for job in jobs)
+        inputs = (classes, working, now is not None and battery is not None)
         at = wall if now is None else now
         # A plan has also expired if the clock went back to a time before the plan was made.
         lapsed = self.plan is None or not self.plan.until - settings.plan_s - 1 <= at < self.plan.until

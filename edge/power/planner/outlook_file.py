@@ -13,7 +13,10 @@ from edge.core import durable, stored
 from edge.core.host import boot_id
 from edge.power.forecast.memory import PanelMemory, Place
 from edge.power.forecast.outlook import Outlook
-from edge.power.planner.records import BoardModel
+from edge.power.planner.records import BoardModel, PlanSettings
+
+_MOST = 1e6  # watts, watt-hours and seconds of a board are below this
+_MOST_STEPS = 1000
 
 
 class ForecastScores(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -38,6 +41,7 @@ class OutlookReport(msgspec.Struct, frozen=True):
     sleeps: bool = False  # the board sleeps while there is no power for work
     surplus_percent: float = 90.0  # charge at which surplus power begins
     critical_percent: float = 10.0  # charge at which the board powers off
+    longest_sleep_s: float = PlanSettings().longest_sleep_s
 
 
 def scores(memory: PanelMemory) -> ForecastScores:
@@ -58,4 +62,25 @@ def read(path: Path) -> OutlookReport | None:
         found = stored.read(path, OutlookReport)
     except (OSError, stored.BadContent):
         return None
-    return found if found.boot_id == boot_id() else None
+    return found if found.boot_id == boot_id() and _sound(found) else None
+
+
+def _sound(report: OutlookReport) -> bool:
+    """Return True if the numbers can be those of a board. Others would let a computation of starts fail or not end."""
+    view, board = report.outlook, report.board
+    figures = (
+        board.idle_w,
+        board.busy_w,
+        board.off_w,
+        board.boot_w,
+        board.boot_s,
+        report.battery_wh,
+        report.longest_sleep_s,
+    )
+    if not all(0 <= each <= _MOST for each in figures):
+        return False
+    if view is None:
+        return True
+    numbers = (each for step in view.steps for each in (step.low, step.mid, step.high))
+    bounds = 60 <= view.step_s <= 86_400 and 0 <= view.start <= 1e11 and len(view.steps) <= _MOST_STEPS
+    return bounds and all(0 <= each <= _MOST for each in numbers)

@@ -32,9 +32,12 @@ def energy_wh(outlook: Outlook, first: float, last: float, *, low: bool = False)
     return sum(hours * (step.low if low else step.mid) for _, hours, step in parts(outlook, first, last))
 
 
-def sun_at(outlook: Outlook, now: float, draw_w: float) -> float:
-    """Return the first time from now at which the panel is expected to give `draw_w`, or the end of the forecast."""
-    return next((at for at, _, step in parts(outlook, now, outlook.end) if step.mid >= draw_w), outlook.end)
+def sun_at(outlook: Outlook, now: float, draw_w: float) -> float | None:
+    """Return the first time from now at which the panel is expected to give `draw_w`, or None if the forecast has none.
+
+    In a polar night, or with a weak panel, the end of the forecast is not the time at which the sun is back.
+    """
+    return next((at for at, _, step in parts(outlook, now, outlook.end) if step.mid >= draw_w), None)
 
 
 def dusk(outlook: Outlook, now: float, draw_w: float) -> float:
@@ -50,12 +53,12 @@ def dusk(outlook: Outlook, now: float, draw_w: float) -> float:
     return outlook.end
 
 
-def reaches(outlook: Outlook, now: float, needed_wh: float, draw_w: float) -> float:
-    """Return when the battery has gained `needed_wh` while the board draws `draw_w`, or the end of the forecast."""
+def reaches(outlook: Outlook, now: float, needed_wh: float, draw_w: float) -> float | None:
+    """Return when the battery has gained `needed_wh` while the board draws `draw_w`, or None if it never does."""
     stored = 0.0
     for at, hours, step in parts(outlook, now, outlook.end):
         gained = (step.mid - draw_w) * hours
         if gained > 0 and stored + gained >= needed_wh:
             return at + max(0.0, needed_wh - stored) / gained * hours * 3600
         stored += gained
-    return outlook.end
+    return None

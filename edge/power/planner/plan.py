@@ -50,11 +50,12 @@ def plan(
     sleeps = may_sleep(settings)
     sun_at = path.sun_at(outlook, now, board.idle_w)
     # Keep energy for the night only if the board can sleep. Otherwise idling would use it up before sunrise.
-    night_wh = (sun_at - now) / 3600 * board.off_w if sleeps else 0.0
+    night_s = (outlook.end if sun_at is None else sun_at) - now
+    night_wh = night_s / 3600 * board.off_w if sleeps else 0.0
     floor = _floor(battery, night_wh, settings)
     budget_wh = max(0.0, battery.stored_wh - floor / 100 * battery.capacity_wh)
     known = jobs if jobs is not None else (OpenWork(),)
-    action, reason, wake_at = Action.WORK, "", None
+    action, reason, wake_at, wake_reason = Action.WORK, "", None, ""
     enough = battery.percent > floor + (0.0 if working else settings.gap_percent)
     usable = [job for job in known if _may_run(job, battery, settings, enough=enough)]
     if usable:
@@ -71,17 +72,18 @@ def plan(
         wanted = short or settings.sleep is SleepWhen.IDLE
         if sleeps and jobs is not None and wanted and not _free(now, battery, outlook, board, settings):
             target = settings.surplus_percent if known and enough else None
-            wake_at = _wake_at(now, battery, outlook, floor, board, settings, short=short, target=target)
+            wake_at, wake_reason = _wake_at(now, battery, outlook, floor, board, settings, short=short, target=target)
             if wake_at - now >= settings.least_sleep_s:
                 action, reason = Action.SLEEP, f"{reason}: sleeps for {duration(wake_at - now)}"
             else:
-                wake_at = None
+                wake_at, wake_reason = None, ""
     return Plan(
         action,
         reason,
         min(now + settings.plan_s, outlook.end),
         floor_percent=round(floor, 2),
         wake_at=wake_at,
+        wake_reason=wake_reason,
         budget_wh=round(budget_wh, 2),
         sun_at=sun_at,
     )
@@ -140,8 +142,8 @@ def _wake_at(
     *,
     short: bool,
     target: float | None,
-) -> float:
-    """Return when to wake: as soon as there is enough energy to work, at the latest after `longest_sleep_s`.
+) -> tuple[float, str]:
+    """Return when to wake, and why then: there is enough energy to work, or `longest_sleep_s` is over.
 
     If the energy suffices already and no job waits that may use it, the sleep lasts `nap_s`, or until the battery has
     reached `target`. This plan does not know when a job is due: the gateway tells the `Sleeper`, which wakes the board
@@ -157,12 +159,16 @@ def _wake_at(
         short: True if jobs wait for energy.
         target: charge in percent for which jobs of class `surplus` wait, or None if none waits.
     """
-    latest = now + settings.longest_sleep_s
     above_wh = (floor + settings.gap_percent) / 100 * battery.capacity_wh + settings.batch_s / 3600 * board.busy_w
     boot_wh = board.boot_s / 3600 * board.boot_w
-    if not short and battery.stored_wh >= above_wh:
-        nap = min(latest, now + settings.nap_s)
-        if target is None:
-            return nap
-        return min(nap, path.reaches(outlook, now, target / 100 * battery.capacity_wh - battery.stored_wh, board.off_w))
-    return min(latest, path.reaches(outlook, now, above_wh + boot_wh - battery.stored_wh, board.off_w))
+    times: list[tuple[float | None, str]] = [(now + settings.longest_sleep_s, "power.sleep.max_s is over")]
+    if short or battery.stored_wh < above_wh:
+        at = path.reaches(outlook, now, above_wh + boot_wh - battery.stored_wh, board.off_w)
+        times.append((at, "the forecast expects enough energy"))
+    else:
+        times.append((now + settings.nap_s, f"no job may run; it looks again after {duration(settings.nap_s)}"))
+        if target is not None:
+            missing_wh = target / 100 * battery.capacity_wh - battery.stored_wh
+            at = path.reaches(outlook, now, missing_wh, board.off_w)
+            times.append((at, "the forecast expects surplus power"))
+    return min(((at, why) for at, why in times if at is not None), key=lambda each: each[0])

@@ -36,7 +36,8 @@ class Wanted(msgspec.Struct, frozen=True):
     fixed_s: float | None = None  # next time of day of `wake_at`
     due_s: float | None = None  # next job or slot that may run then
     power_s: float | None = None  # expected return of normal power, at the end of the dwell time
-    plan_s: float | None = None  # time at which the forecast expects enough energy
+    plan_s: float | None = None  # time at which the plan wakes the board
+    plan_why: str = "the forecast expects enough energy"  # the plan's reason for this time
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -96,7 +97,7 @@ def _until(config: SleepConfig, costs: Costs, wanted: Wanted) -> Decision:
     times = [
         (wanted.window_s, "a window of power.sleep.accept begins"),
         (wanted.due_s, "a job is due"),
-        (wanted.plan_s, "the forecast expects enough energy"),
+        (wanted.plan_s, wanted.plan_why),
         (wanted.power_s, "power is expected to be normal"),
         (wanted.fixed_s, "power.sleep.wake_at"),
         (config.max_s + costs.boot_s, "power.sleep.max_s is over"),

@@ -141,8 +141,10 @@ class Sleeper:
                 fixed_s=fixed_s,
                 due_s=self._due_s,
                 power_s=None if power.resumes_at is None else power.resumes_at - wall,
-                plan_s=None if planned is None or planned.wake_at is None else planned.wake_at - wall,
             )
+            if planned is not None and planned.wake_at is not None:
+                plan_s, why = planned.wake_at - wall, planned.wake_reason or wanted.plan_why
+                wanted = msgspec.structs.replace(wanted, plan_s=plan_s, plan_why=why)
             inside = moments.inside(windows, minute_at(0.0))
         return Facts(
             power.state,
@@ -251,10 +253,24 @@ class Sleeper:
             return why
         if not self._asks_gateway:
             return ""
+        if why := self._mark_begun():
+            return why
         answer = self._answer()
         if answer is None:
             return "the gateway is gone"
         return "" if answer.agreed else answer.why
+
+    def _mark_begun(self) -> str:
+        """Mark the question, so that the gateway refuses jobs from now on. Return why that failed, or ""."""
+        if self._ask is None or self._ask.begun:
+            return ""
+        ask = msgspec.structs.replace(self._ask, begun=True)
+        try:
+            durable.replace_volatile(self._layout.sleep_ask, msgspec.json.encode(ask))
+        except OSError as err:
+            return f"{self._layout.sleep_ask}: {err.strerror or err}"
+        self._ask = ask
+        return ""
 
     def _stay(self, why: str) -> None:
         """Stay awake, and log the reason if it is another one than before."""

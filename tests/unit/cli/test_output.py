@@ -52,5 +52,7 @@ def test_a_plan_is_told_with_its_reason_and_the_night_budget() -> None:
     (_, words), (_, budget) = output.plan(made)
     assert words == f"sleep: no job waits, wakes at {output.when(1.9e9)}"
     assert budget == f"18.1 Wh, down to 14 %, until the sun is back at {output.when(1.9e9)}"
+    (_, _), (_, budget) = output.plan(Plan(Action.WORK, "a job waits", 2e9, 13.5, None, 18.14))
+    assert budget == "18.1 Wh, down to 14 %; the forecast has no time with enough sun for an idle board"
     assert output.plan(Plan(Action.WORK, "there is no forecast", 2e9)) == [("plan", "work: there is no forecast")]
     assert output.plan(None) == []

@@ -77,7 +77,10 @@ class Played:
         self.config = Config(root=folder / "root", run=folder / "run", power=PowerConfig(sleep=sleep))
         self.ledger = Ledger()
         self.consent = SleepConsent(
-            self.config, cast("Outbox", self.ledger), readers=lambda: 0, class_of=lambda _: Power.ALWAYS
+            self.config,
+            cast("Outbox", self.ledger),
+            readers=lambda: 0,
+            class_of=lambda _: Power.ALWAYS,
         )
         self.consent.start()
 
@@ -100,6 +103,10 @@ class Played:
     def agreed(self) -> bool:
         answer = self.answer
         return answer is not None and answer.agreed
+
+    def away(self) -> bool:
+        """Return True if the answers to submits say when the board is awake again."""
+        return self.consent.away_s is not None
 
     def submit(self, power: Power) -> bool:
         """Submit a job of this class. Return True if it was accepted."""
@@ -180,6 +187,61 @@ def test_a_job_that_may_run_ends_the_agreement(tmp_path: Path, light: bool) -> N
         assert not played.agreed()
         assert played.consent.wake_at is None
         assert played.submit(Power.ALWAYS)
+        played.consent.stop()
+
+    asyncio.run(run())
+
+
+def test_while_the_board_goes_down_each_job_that_may_run_is_refused(tmp_path: Path) -> None:
+    """The shutdown does not turn back after its first step. A job that was accepted then would sleep with the board."""
+
+    async def run() -> None:
+        played = Played(tmp_path)
+        question = ask()
+        played.give(question)
+        await played.settle()
+        played.give(msgspec.structs.replace(question, begun=True))
+        assert not played.submit(Power.ALWAYS)
+        assert not played.agreed()
+        assert not played.submit(Power.ALWAYS)
+        assert played.submit(Power.NORMAL)  # it may not run now; its submitter learns when the board is awake
+        assert played.away()
+        played.give(None)  # the governor gave the sleep up
+        assert not played.away()
+        assert played.submit(Power.ALWAYS)
+        played.consent.stop()
+
+    asyncio.run(run())
+
+
+def test_an_agreement_that_lapses_while_units_stop_still_refuses_jobs(tmp_path: Path) -> None:
+    """Each of several units may take 90 s to stop."""
+
+    async def run() -> None:
+        played = Played(tmp_path)
+        played.consent._lapses_s = 0.0
+        question = ask()
+        played.give(question)
+        await played.settle()
+        played.give(msgspec.structs.replace(question, begun=True))
+        await asyncio.sleep(0.01)
+        assert not played.agreed()
+        assert not played.submit(Power.ALWAYS)
+        played.consent.stop()
+
+    asyncio.run(run())
+
+
+def test_a_gateway_that_starts_while_the_board_goes_down_refuses_jobs(tmp_path: Path) -> None:
+    """It does not agree, because a job is due soon, but the earlier gateway agreed."""
+
+    async def run() -> None:
+        played = Played(tmp_path)
+        played.ledger.due = [time.time() + 1]
+        played.give(msgspec.structs.replace(ask(), begun=True))
+        await played.settle()
+        assert not played.agreed()
+        assert not played.submit(Power.ALWAYS)
         played.consent.stop()
 
     asyncio.run(run())

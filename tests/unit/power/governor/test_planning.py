@@ -57,11 +57,12 @@ def learned(days: int = 12) -> PanelMemory:
     return memory
 
 
-def made(layout: Layout, memory: PanelMemory | None = None) -> Planning:
+def made(layout: Layout, memory: PanelMemory | None = None, *, sleep: SleepConfig | None = None) -> Planning:
     if memory is not None:
         layout.panel.parent.mkdir(parents=True, exist_ok=True)
         layout.panel.write_bytes(msgspec.json.encode(memory))
-    return Planning(Config(root=layout.root, run=layout.run, power=CONFIG), lambda _: None)
+    power = CONFIG if sleep is None else msgspec.structs.replace(CONFIG, sleep=sleep)
+    return Planning(Config(root=layout.root, run=layout.run, power=power), lambda _: None)
 
 
 def readings(percent: float = 20.0, watts: float = 3.0, **more: float) -> list[Reading]:
@@ -165,6 +166,32 @@ def test_a_node_whose_worker_is_busy_or_gone_does_not_sleep_by_plan(
     plan = node(layout, state).turn(readings(12.0, 0.0), working=False)
     assert plan is not None
     assert plan.action is not Action.SLEEP
+
+
+def test_a_job_of_another_class_makes_another_plan_due(layout: Layout, at: list[float | None]) -> None:
+    """At 12 % a board sleeps while jobs of class `normal` wait. One of class `always` keeps it awake, at once."""
+    some = made(layout, learned(), sleep=SleepConfig(when="low", ups_returns=True))
+    backlog(layout, OpenJobs("solve", Power.NORMAL, 1))
+    plan = some.turn(readings(12.0, 0.0), working=False)
+    assert plan is not None
+    assert plan.action is Action.SLEEP
+    backlog(layout, OpenJobs("solve", Power.NORMAL, 1), OpenJobs("watch", Power.ALWAYS, 1))
+    assert some.backlog_changed()
+    plan = some.turn(readings(12.0, 0.0), working=False)
+    assert plan is not None
+    assert (plan.action, plan.reason) == (Action.WORK, "a job of class `always` is waiting")
+    backlog(layout, OpenJobs("solve", Power.NORMAL, 2), OpenJobs("watch", Power.ALWAYS, 5))
+    assert not some.backlog_changed()
+
+
+def test_a_gateway_that_ends_makes_another_plan_due_once(layout: Layout, at: list[float | None]) -> None:
+    """The board does not sleep while nobody knows what waits."""
+    some = made(layout, learned())
+    backlog(layout)
+    some.turn(readings(60.0), working=True)
+    layout.backlog.unlink()
+    assert some.backlog_changed()
+    assert not some.backlog_changed()
 
 
 def test_forecast_and_board_model_are_written_for_the_gateway(layout: Layout, at: list[float | None]) -> None:

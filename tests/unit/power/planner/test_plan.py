@@ -104,6 +104,28 @@ def test_a_board_wakes_when_the_surplus_for_its_jobs_is_there() -> None:
     assert 52 * 60 < wake_at - NOW < 53 * 60
 
 
+def test_the_end_of_the_forecast_is_not_the_time_of_the_sun() -> None:
+    """In a polar night the plan keeps energy for all of the forecast, and says nothing about the sun."""
+    dark = rested(13.0, night(72), Power.NORMAL)
+    assert dark.sun_at is None
+    assert dark.floor_percent is not None
+    assert dark.floor_percent > 22  # 72 h at 0.05 W are 3.6 of 37 Wh, above the hard floor of 13 %
+    assert rested(13.0, night(10), Power.NORMAL).sun_at == NOW + 10 * 3600
+    weak = Outlook(NOW, 3600.0, (Step(0.0, 1.0, 2.0),) * 72, days_learned=30)  # an idle board draws 1.2 W
+    assert rested(13.0, weak, Power.NORMAL).sun_at is None
+
+
+def test_a_plan_says_why_it_wakes_the_board_then() -> None:
+    """A nap, the longest sleep and enough energy are three reasons."""
+    assert rested(70.0, night(10)).wake_reason == "no job may run; it looks again after 90 min"
+    assert rested(12.0, night(10), Power.NORMAL).wake_reason == "power.sleep.max_s is over"
+    assert rested(12.0, night(72), Power.NORMAL).wake_reason == "power.sleep.max_s is over"
+    assert rested(12.0, night(2), Power.NORMAL).wake_reason == "the forecast expects enough energy"
+    outlook = Outlook(NOW, 1800.0, (Step(0.0, 0.0, 0.0), *(Step(0.0, 12.0, 12.0),) * 100), days_learned=30)
+    assert rested(78.0, outlook, Power.SURPLUS).wake_reason == "the forecast expects surplus power"
+    assert rested(70.0, night(10), Power.NORMAL).wake_reason == ""
+
+
 def test_a_board_that_sleeps_only_while_power_is_low_stays_up_for_surplus_jobs() -> None:
     assert rested(70.0, night(10), Power.SURPLUS, when=SleepWhen.LOW).action is Action.IDLE
 

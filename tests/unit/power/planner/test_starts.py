@@ -8,7 +8,8 @@ import pytest
 
 from edge.model import Power
 from edge.power.forecast.outlook import Outlook, Step
-from edge.power.planner.records import Battery, BoardModel
+from edge.power.planner.plan import plan
+from edge.power.planner.records import Battery, BoardModel, OpenWork, PlanSettings, SleepWhen
 from edge.power.planner.starts import (
     CLASSES,
     Interval,
@@ -20,6 +21,7 @@ from edge.power.planner.starts import (
     interval,
     limits,
     restored,
+    soonest,
 )
 
 NOW = 1_796_000_400.0
@@ -64,6 +66,66 @@ def test_without_power_it_starts_after_sunrise() -> None:
     at = start(13.0)
     assert at is not None
     assert NOW + 8 * 3600 <= at <= NOW + 9 * 3600
+
+
+def test_a_board_that_sleeps_is_woken_when_there_is_energy_for_boot_and_batch() -> None:
+    """The plan wakes the board then, so no job starts earlier."""
+    rules = PlanSettings(sleep=SleepWhen.LOW, can_wake=True, critical_percent=10.0)
+    for percent in (12.0, 13.0):
+        at = start(percent)
+        made = plan(NOW + 6 * 3600, Battery(percent, 37.0), VIEW, [OpenWork()], board=BOARD, settings=rules)
+        assert made.wake_at is not None
+        assert at is not None
+        assert at >= made.wake_at
+        assert at == pytest.approx(made.wake_at + BOARD.boot_s, abs=900)
+
+
+def test_after_its_longest_sleep_a_board_works_with_what_there_is() -> None:
+    """At 2 W it takes an hour to reach the resume threshold, and an hour more for a batch of work."""
+    weak = Outlook(NOW, 3600.0, (Step(2, 2, 2),) * 24, days_learned=20)
+    found = [
+        expected_starts(
+            NOW,
+            weak,
+            Battery(12.0, 37.0),
+            ahead_s=[0.0],
+            board=BOARD,
+            floor_percent=13.0,
+            resume_percent=16.0,
+            working=False,
+            sleeps=True,
+            longest_sleep_s=longest_s,
+        )[0]
+        for longest_s in (6 * 3600.0, 3300.0)
+    ]
+    assert found == [pytest.approx(NOW + 5400, abs=700), pytest.approx(NOW + 3300, abs=700)]
+
+
+def test_no_job_starts_from_an_empty_battery_before_there_is_sun() -> None:
+    """The interval was learned from nights of all lengths, but this night is known to last eight hours."""
+    first = soonest(NOW, VIEW, Battery(13.0, 37.0), board=BOARD, resume_percent=16.0, sleeps=True, working=False)
+    assert first == NOW + 8 * 3600
+    issued = interval(StartMemory(), NOW, NOW + 9 * 3600, first=first)
+    assert first == issued.early <= issued.likely <= issued.late
+    for percent, working in ((17.0, False), (14.0, True)):
+        battery = Battery(percent, 37.0)
+        assert soonest(NOW, VIEW, battery, board=BOARD, resume_percent=16.0, sleeps=True, working=working) == NOW
+
+
+def test_a_delayed_job_starts_after_its_delay() -> None:
+    found = expected_starts(
+        NOW,
+        VIEW,
+        Battery(80.0, 37.0),
+        ahead_s=[1800.0],
+        board=BOARD,
+        floor_percent=13.0,
+        resume_percent=16.0,
+        working=True,
+        sleeps=True,
+        not_before=NOW + 5000,
+    )
+    assert found == [pytest.approx(NOW + 5000)]
 
 
 def test_a_board_that_cannot_sleep_starts_later() -> None:
@@ -118,6 +180,28 @@ def test_a_file_of_an_earlier_version_keeps_what_it_learned() -> None:
     assert memory.misses[: len(CLASSES)] == old.misses
     assert (len(memory.misses), memory.hit_rate) == (3 * len(CLASSES), 0.8)
     assert restored(StartMemory((Miss(),) * 5)) == StartMemory()
+
+
+@pytest.mark.parametrize(
+    "memory",
+    [
+        StartMemory((*StartMemory().misses[1:], Miss(800.0, 800.0))),
+        StartMemory((*StartMemory().misses[1:], Miss(-0.7, 3.1))),
+        StartMemory(held=-1.0, count=5.0),
+        StartMemory(held=8.0, count=5.0),
+        StartMemory(held=1.0, count=1e300),
+    ],
+)
+def test_a_damaged_file_is_left_out(memory: StartMemory) -> None:
+    """Such numbers come from no start, and an interval from them may overflow."""
+    assert restored(memory) == StartMemory()
+
+
+def test_what_was_learned_from_any_starts_is_kept() -> None:
+    rng, memory = random.Random(2), StartMemory()
+    for _ in range(10_000):
+        memory = came_true(memory, interval(memory, NOW, NOW + 7200), NOW + rng.choice((10.0, 1e7)))
+        assert restored(memory) == memory
 
 
 def test_the_errors_of_each_power_class_are_learned_separately() -> None:

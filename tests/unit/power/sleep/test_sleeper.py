@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from edge.config import Config
 from edge.config.power import CriticalConfig, PowerConfig
 from edge.config.records import NodeConfig
 from edge.config.sleep import AcceptConfig, SleepConfig
-from edge.core import clock
+from edge.core import clock, durable
 from edge.core.host import boot_id
 from edge.model import (
     Action,
@@ -229,6 +230,25 @@ def test_a_boot_time_that_cannot_be_true_is_not_used(tmp_path: Path, boot_s: flo
     assert costs.read(board.layout.last_sleep) == LastSleep(1.0, 2.0, "earlier")
 
 
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("no job may run; it looks again after 90 min", "no job may run; it looks again after 90 min"),
+        ("", "the forecast expects enough energy"),  # a plan of an earlier version
+    ],
+)
+def test_a_sleep_says_why_the_plan_ends_it_then(tmp_path: Path, reason: str, told: str) -> None:
+    """Not each time of a plan comes from the forecast."""
+    board, now = Board(tmp_path), time.time()
+    plan = Plan(Action.SLEEP, "no job waits", now + 900, 12.0, wake_at=now + 5400, wake_reason=reason)
+    planned = msgspec.structs.replace(LOW, plan=plan)
+    board.turn(planned)
+    board.answer()
+    order = board.turn(planned)
+    assert order is not None
+    assert order.reason.endswith(f": {told}")
+
+
 def test_light_sleep_fits_a_plan_to_idle(tmp_path: Path) -> None:
     """The planner knows only sleep with the power off, so a plan to idle allows light sleep."""
     board = Board(tmp_path, wake="light")
@@ -237,3 +257,33 @@ def test_light_sleep_fits_a_plan_to_idle(tmp_path: Path) -> None:
     question = board.question()
     assert question is not None
     assert question.light
+
+
+def test_the_last_look_at_the_answer_marks_the_question(tmp_path: Path) -> None:
+    """From the mark on the gateway refuses jobs, because nothing calls the sleep off any more."""
+    board = Board(tmp_path, max_s=7200.0)
+    board.turn()
+    board.answer()
+    order, asked = board.turn(), board.question()
+    assert order is not None
+    assert asked is not None
+    assert not asked.begun
+    assert order.objection() == ""
+    assert board.question() == msgspec.structs.replace(asked, begun=True)
+    board.turn(later_s=10)  # the sleep was given up: power is low again
+    assert board.question() is None
+
+
+def test_without_the_mark_it_does_not_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gateway would accept jobs that the board takes into its sleep."""
+    board = Board(tmp_path, max_s=7200.0)
+    board.turn()
+    board.answer()
+    order = board.turn()
+    assert order is not None
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(durable, "replace_volatile", full)
+    assert order.objection() == f"{board.layout.sleep_ask}: No space left on device"
