@@ -136,9 +136,11 @@ class Days:
 
     def _load(self, date: str) -> Day:
         try:
-            return stored.read(self.folder / f"{date}.json", Day)
+            day = stored.read(self.folder / f"{date}.json", Day)
         except (OSError, stored.BadContent):
             return Day(date)
+        # With another date in it, each sample would be a change of the day, and a write to the card.
+        return day if day.date == date else Day(date)
 
     @staticmethod
     def _slot(
