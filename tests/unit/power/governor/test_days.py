@@ -78,3 +78,13 @@ class TestDays:
         (file,) = (path for path in tmp_path.rglob("*") if path.is_file())
         day = msgspec.json.decode(file.read_bytes(), type=Day)
         assert (day.date, day.falls, day.seconds) == (date, 0, {"normal": 20.0})
+
+    def test_the_copy_in_tmpfs_is_never_older_than_the_summary(self, tmp_path: Path) -> None:
+        """Plots and statement prefer the copy, which was up to 5 min older after a clean stop of the governor."""
+        noon, shown = 1_800_000_000.0, tmp_path / "today.json"
+        days = Days(tmp_path / "days", shown=shown)
+        for n in range(3):
+            days.add(n * 10.0, noon + n * 10.0, PowerState.NORMAL, (charge(50),))
+        days.flush()
+        (file,) = (tmp_path / "days").iterdir()
+        assert shown.read_bytes() == file.read_bytes()
