@@ -71,7 +71,7 @@ test-arm64: setup-dev ## boot a bare Debian 13 for arm64 in QEMU, deploy to it, 
 	@.ci/setup-deploy arm64
 	$(PYTEST) -x tests/deploy/test_arm64.py
 
-test-vm: setup-dev ## boot a bare Debian (SUITE=trixie: 13) in a virtual machine, deploy to it, check limits on a real cgroup 2 (root, /dev/kvm)
+test-vm: setup-dev ## boot a bare Debian (SUITE=trixie: 13) in a virtual machine, deploy to it, check limits on a real cgroup 2 (root; an hour without KVM)
 	@.ci/setup-deploy vm
 	$(PYTEST) -x tests/deploy/test_vm.py
 

@@ -1,7 +1,7 @@
 """Holds requests for access (pairing), each with a short code that the owner confirms.
 
-`PairingBook` holds the requests in the gateway's memory. Its caller passes the time. The functions below it read and
-write the files between the gateway and the board's own commands.
+`PairingBook` holds the requests in the gateway's memory. Its caller passes the time. The functions below exchange files
+with the board's own commands.
 
 The client has made its token before it sends a request, and the request contains only the hash. A confirmation writes
 this hash to the token file, and from then on the token is valid. The answer brings back only the echo, which proves to
@@ -104,7 +104,7 @@ class PairingBook:
     def ask(self, name: str, *, sha256: str, address: str, now: float) -> Pairing:
         """Add a request and return it. Raises TooManyPairings.
 
-        If the same token repeats its request before it has sent its random number, return the first request.
+        If a client repeats a request for which it has not sent its random number, return the first request.
         """
         self._forget_old(now)
         for known in self._pairings.values():
@@ -126,12 +126,13 @@ class PairingBook:
 
         Raises:
             UnknownPairing: there is no such request.
-            WrongState: the client sent another number before. With a second one it could try out codes.
+            WrongState: the client sent another number before. A client that could change its number could try out
+                codes.
         """
         found = self.find(request_id, now=now)
         if found.own_nonce:
             if not compare_digest(found.own_nonce, own_nonce):
-                raise WrongState(f"pairing request {request_id!r} has sent another number before")
+                raise WrongState(f"the client of pairing request {request_id!r} sent another number before")
             return found
         binding = pairing.binding_of(
             certificate=self._certificate,
@@ -250,7 +251,7 @@ def read(path: Path) -> tuple[OpenRequest, ...]:
 def approve(
     path: Path, tokens: Tokens, code: Code, scopes: Sequence[Scope], *, name: str = "", replace: bool = False
 ) -> tuple[Token, OpenRequest]:
-    """Approve the request with this code. The token is durable on return, and the gateway gets an `ID.approved`.
+    """Approve the request with this code. The token is durable on return, and the file `ID.approved` tells the gateway.
 
     Args:
         path: the gateway's file of waiting requests.

@@ -54,7 +54,7 @@ class Orders:
             return None
 
     def ended(self, job_ids: Iterable[str]) -> None:
-        """Remove the orders that a result fulfils. Orders to delete the result stay."""
+        """Remove the orders that have no effect after the result: cancel, fail and take."""
         self._withdraw(job_ids, (Order.CANCEL, Order.FAIL, Order.TAKE))
 
     def removed(self, job_ids: Iterable[str]) -> None:

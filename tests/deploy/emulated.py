@@ -49,7 +49,7 @@ ARM64 = Arch(
 AMD64 = Arch(
     "amd64",
     "qemu-system-x86_64",
-    ("-M", "q35"),
+    ("-M", "q35", "-vga", "none"),
     "root=/dev/vda console=ttyS0 mitigations=off",
     ("-cpu", "max", "-accel", "tcg,thread=multi"),
     ("-cpu", "host", "-accel", "kvm"),

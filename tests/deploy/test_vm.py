@@ -236,7 +236,7 @@ def test_the_receipt_counts_all_processes(laptop: edge.client.Client, tell: Tell
     assert used.peak_bytes >= 80 << 20
     assert used.written_bytes is not None
     assert used.written_bytes >= 8 << 20
-    assert [file.size for file in job.wait(10).files] == [8 << 20]
+    assert [file.size_bytes for file in job.wait(10).files] == [8 << 20]
 
 
 def test_io_weight_needs_a_disk_that_has_weights(board: Emulated, laptop: edge.client.Client) -> None:

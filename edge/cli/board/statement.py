@@ -46,10 +46,10 @@ _BOARD = (("IDLE_WH", "idle_wh"), ("BOARD_WH", "board_wh"), ("LEFT_%", "left_per
 @common
 @pass_session
 def statement(session: Session, *, month: str | None, by: str, as_csv: bool) -> int:
-    """Show the receipts of a month: watt-hours of the jobs by source, of the board at rest, and as measured.
+    """Show the energy of a month: of the jobs by source, of the idle board, and of the whole board as measured.
 
-    LEFT_% is the share of the measured energy that neither the receipts nor the board at rest explain. With --json,
-    one document has all tables.
+    LEFT_% is the share of the measured energy that neither the receipts nor the idle board explain. With --json, one
+    document has all tables.
     """
     if month is not None and not _MONTH.fullmatch(month):
         raise UsageError(f"--month {month[:40]!r}: expected a year and a month, such as 2026-11")
@@ -69,7 +69,7 @@ def statement(session: Session, *, month: str | None, by: str, as_csv: bool) -> 
     rows = [(line.name or "(none)", *(_shown(line, member) for _, member in columns)) for line in lines]
     output.table(header, [*rows, ("total", *(_shown(found.total, member) for _, member in columns))])
     if not lines:
-        output.note(f"no receipts of {found.month}")
+        output.note(f"there are no receipts for {found.month}")
     _note_unreadable(found)
     return 0
 
@@ -82,7 +82,10 @@ def _note_unreadable(found: Statement) -> None:
 
 
 def _found(session: Session, month: str | None) -> Statement:
-    """Return the statement of the gateway. If it does not answer on this board, read its files, up to hours old."""
+    """Return the statement of the gateway.
+
+    If the gateway does not answer and this is the board, read its files, which may be some hours old.
+    """
     try:
         with session.client(quick=True) as client:
             return client.statement(month)
@@ -114,7 +117,7 @@ def _csv(by: str, lines: Sequence[StatementLine]) -> None:
 
 
 def _cell(text: str) -> str:
-    """Return a name as a cell that a spreadsheet does not take for a formula."""
+    """Return a name as a cell that a spreadsheet does not treat as a formula."""
     formula = text.lstrip()[:1] in _FORMULA or text[:1] in _BLANK
     return f"'{output.shown(text)}" if formula else output.shown(text)
 

@@ -1,6 +1,6 @@
 """Remembers what MQTT brokers keep of this board. It is on the disk before it is published, so that it can be removed.
 
-A broker keeps retained messages for ever, and Home Assistant keeps a device until its discovery document is removed.
+A broker keeps retained messages forever, and Home Assistant keeps a device until its discovery document is removed.
 Configurations change: an entity is dropped, the board gets another name, the house gets another broker, or the section
 `mqtt` is removed.
 """

@@ -1,4 +1,4 @@
-"""Reads a forecast from outside: watts of the panel by hour, written by another program or service."""
+"""Reads an external forecast: watts of the panel by hour, written by another program or service."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _MOST_HOURS = 24 * 16
 _LARGEST_W = 1e6
 _SHORTEST_STEP_S = 60.0  # the steps of 16 days are then few enough for the thread of the governor
 _HOUR_S = 3600.0
-#: Decaying number of compared days from which on the forecast may be used. It is reached on the seventh day, because
-#: the number decays by 1 % a day, so that 7 days count as 6.79.
+#: The forecast is used when the decayed number of compared days is at least this. It is reached on the seventh day,
+#: because the number decays by 1 % a day, so that 7 days count as 6.79.
 _LEAST_COUNT = 6.5
 #: The forecast from outside is used while its error is below this share of the error of our forecast.
 _BETTER = 0.97

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from edge.config.forecast import ExternalConfig
 from edge.config.mqtt import MqttBroker
-from edge.core.errors import given
+from edge.core.errors import not_none
 from edge.power.forecast.outside import Hours, parse
 from edge.power.inputs.command import Command, NotYet
 from edge.power.inputs.reading import Unreadable
@@ -57,10 +57,13 @@ def opened(record: ExternalConfig | None, broker: MqttBroker | None, log: Callab
     if record is None:
         return None
     if record.kind == "file":
-        return FileForecast(given(record.path, "the path of the forecast"))
+        return FileForecast(not_none(record.path, "the path of the forecast"))
     if record.kind == "command":
         return CommandForecast(record.command, timeout_s=record.timeout_s)
-    topic, used = given(record.topic, "the topic of the forecast"), given(record.broker or broker, "an MQTT broker")
+    topic, used = (
+        not_none(record.topic, "the topic of the forecast"),
+        not_none(record.broker or broker, "an MQTT broker"),
+    )
     return MqttForecast(used, topic, log)
 
 

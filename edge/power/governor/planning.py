@@ -164,6 +164,8 @@ class Planning:
             outlook_file.scores(self.memory),
             self.memory.place,
             sleeps=may_sleep(self._settings),
+            surplus_percent=self._settings.surplus_percent,
+            critical_percent=self._settings.critical_percent,
         )
         try:
             outlook_file.write(self._layout.outlook, outlook)

@@ -36,6 +36,8 @@ class OutlookReport(msgspec.Struct, frozen=True):
     scores: ForecastScores
     place: Place | None = None
     sleeps: bool = False  # the board sleeps while there is no power for work
+    surplus_percent: float = 90.0  # charge at which surplus power begins
+    critical_percent: float = 10.0  # charge at which the board powers off
 
 
 def scores(memory: PanelMemory) -> ForecastScores:

@@ -17,7 +17,7 @@ from edge.power.energy import calibration
 
 _BOOT_S = 90.0
 _IDLE_WATTS = 1.2
-#: Duration of boot loader and memory test. They run before the kernel, and its clock does not count them.
+#: Seconds of boot loader and memory test, which the kernel's clock does not count.
 _FIRMWARE_S = 10.0
 #: Longest time of a boot that is believed; `power.sleep.boot_s` has the same limit.
 _LONGEST_BOOT_S = 3600.0
@@ -33,7 +33,7 @@ class Costs(msgspec.Struct, frozen=True):
 
     @property
     def least_s(self) -> float | None:
-        """Shortest time from switch-off until the board is ready again that saves energy, in seconds.
+        """Shortest sleep that saves energy, in seconds from switch-off until the board is ready again.
 
         None if a sleep never saves any.
         """

@@ -28,7 +28,7 @@ from pathlib import Path
 import msgspec
 
 from edge.core import durable, stored
-from edge.core.errors import given
+from edge.core.errors import not_none
 from edge.core.host import boot_id, process_alive
 from edge.core.layout import Layout
 from edge.model import Attempts, Begun, is_job_id
@@ -167,7 +167,7 @@ class AttemptHistory:
         mark = RunningMark(first, boot_id(), os.getpid(), others=tuple(others), ran=ran)
         data = msgspec.json.encode(mark).ljust(self._mark_bytes)
         self._mark_bytes = len(data)
-        os.pwrite(given(self._fd, "the file of the mark"), data, 0)
+        os.pwrite(not_none(self._fd, "the file of the mark"), data, 0)
 
     def drop(self) -> None:
         """Remove the file of the mark, because the process is about to end.
