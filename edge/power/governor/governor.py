@@ -245,14 +245,14 @@ class Governor:
                 pause.clear(self._layout.pause)
         if self._shutdown is not None and self._shutdown.given_up:
             self._shutdown = None
-        if self._shutdown is None and state is PowerState.CRITICAL and self._config.critical.action == "poweroff":
+        goes_down = self._config.critical.action == "poweroff" and policy.critical_now(self._state)
+        if self._shutdown is None and state is PowerState.CRITICAL and goes_down:
             self._go_down(now, why.reason)
         if self._shutdown is not None and state is not PowerState.CRITICAL:
             if self._shutdown.rehearsed:
                 self._shutdown = None
             else:
-                why = _going_down(self._shutdown)
-                state = PowerState.CRITICAL
+                state, why = PowerState.CRITICAL, _going_down(self._shutdown)
         if paused is not None and state is not PowerState.CRITICAL:
             state, why = PowerState.PAUSED, wording.Wording("paused-by-hand", *paused[0].words(paused[1]))
         last = self._reported
