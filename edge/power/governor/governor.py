@@ -150,7 +150,7 @@ class Governor:
             return
         if sources := self._activity.sources(now, self._reported.readings):
             due = self._due
-            self._sample(now, sources, fresh_s=math.inf)
+            self._sample(now, sources, decide=False)
             self._due = min(due, self._due)
 
     def backlog_changed(self) -> None:
@@ -187,13 +187,13 @@ class Governor:
             PowerState.UNKNOWN, wording.Wording("governor-stopped", "the governor was stopped", "`edge power` runs")
         )
 
-    def _sample(self, now: float, only: frozenset[str], *, fresh_s: float | None = None) -> None:
+    def _sample(self, now: float, only: frozenset[str], *, decide: bool = True) -> None:
         """Read the sources, decide, report, and set the time of the next sample.
 
         Args:
             now: seconds of CLOCK_MONOTONIC.
             only: names of the sources that sent a notice and are read alone; empty for all sources.
-            fresh_s: another source whose last read is older than this is read, too; by default `sample_s`.
+            decide: False to measure the draw only. A sag of the volts at the begin of a body is no sample of its own.
         """
         self._carry_out()
         config = self._config.sampling
@@ -201,17 +201,18 @@ class Governor:
         trusted = wall if clock.plausible(wall) else None
         self._local.follow()
         minute = int(self._local.minute(wall)) if trusted else None
-        readings = self._sensing.read(now, only, fresh_s=config.sample_s if fresh_s is None else fresh_s)
+        readings = self._sensing.read(now, only, fresh_s=config.sample_s if decide else math.inf)
         self._activity.look()
         before = self._state
-        if self._planning is not None:
+        if self._planning is not None and decide:
             self._follow(self._planning.turn(readings, working=before.level >= rules.Level.NORMAL))
-        self._state = policy.step(self._rules, before, readings, now, minute)
+        if decide:
+            self._state = policy.step(self._rules, before, readings, now, minute)
         if self._state.level != before.level:
             # Save before the report: a governor that is killed in between must return with the dwell that it reports.
             self._persist()
         reported = self._report(now, readings)
-        self._record(Sample(now, readings, round(wall, 3), minute, reported), trusted)
+        self._record(Sample(now, readings, round(wall, 3), minute, reported), trusted, decided=decide)
         self._due = self._next(now)
 
     def _follow(self, plan: Plan | None) -> None:
@@ -335,10 +336,11 @@ class Governor:
                 log(f"{self._layout.power}: {err.strerror or err}; nothing starts until it can be written")
             self._unwritten = True
 
-    def _record(self, sample: Sample, trusted: float | None) -> None:
+    def _record(self, sample: Sample, trusted: float | None, *, decided: bool) -> None:
         if self._sensing.quiet:
             return
-        self._history.append(sample)
+        if decided:  # a replay decides by each sample of the history
+            self._history.append(sample)
         try:
             daily = [each for each in sample.readings if self._rules.quantity(each.source, each.what).daily]
             self._days.add(sample.now, trusted, sample.state, daily)

@@ -116,6 +116,16 @@ def test_bodies_do_not_put_off_the_sample_of_all_sources(tmp_path: Path) -> None
     assert board.now + (board.governor.wait_s(board.now) or 0.0) <= due
 
 
+def test_a_sag_of_the_volts_at_the_begin_of_a_body_decides_nothing(tmp_path: Path) -> None:
+    """The policy counts samples. Many short bodies must not make its samples come faster."""
+    board = Board(tmp_path)
+    before, lines = board.governor._state, board.layout.history.read_bytes()
+    for number in range(4):
+        board.runs(f"{number}", draws=2.5)
+    assert board.governor._state is before
+    assert board.layout.history.read_bytes() == lines
+
+
 def test_without_a_shunt_nothing_is_read(tmp_path: Path) -> None:
     board = Board(tmp_path, shunt=False)
     assert not board.governor.measures_draw
