@@ -81,3 +81,4 @@ class Statement(msgspec.Struct, frozen=True):
     kinds: tuple[StatementLine, ...]
     submitters: tuple[StatementLine, ...]
     total: StatementLine
+    unreadable: tuple[str, ...] = ()  # damaged files of the month that are left out, such as `days/2026-11-04.json`

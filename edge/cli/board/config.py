@@ -64,10 +64,13 @@ def _check_commands(loaded: Loaded) -> None:
 
 
 def _check_sleep(config: Config) -> None:
-    """Raise ConfigError if the configuration lets this board sleep and it has no way to wake up again."""
-    from edge.power.sleep import means
+    """Raise ConfigError if the board may sleep, but has no way to wake up again, or no sleep is worth its boot."""
+    from edge.power.sleep import costs, means
+    from edge.power.sleep.decide import too_short
 
     power = config.power
+    if power.sleep.when != "never" and (why := too_short(power.sleep, costs.of(config))):
+        raise ConfigError("power.sleep.max_s", power.sleep.max_s, why)
     if power.sleep.when != "never" and power.sleep.wake == "alarm" and (why := means.obstacle(power)):
         raise ConfigError("power.sleep.when", power.sleep.when, why)
 

@@ -28,6 +28,8 @@ _COLUMNS = (
     ("BATTERY", "battery_wh"),
     ("MAINS", "mains_wh"),
 )
+#: A spreadsheet takes a cell that begins so for a formula. Some drop blanks before it.
+_FORMULA, _BLANK = set("=+-@"), set("\t\r\n")
 _BOARD = (("IDLE_WH", "idle_wh"), ("BOARD_WH", "board_wh"), ("LEFT_%", "left_percent"))
 
 
@@ -60,6 +62,7 @@ def statement(session: Session, *, month: str | None, by: str, as_csv: bool) -> 
     lines = {"day": found.days, "kind": found.kinds, "submitter": found.submitters}[by]
     if as_csv:
         _csv(by, lines)
+        _note_unreadable(found)
         return 0
     columns = (*_COLUMNS, *(_BOARD if by == "day" else ()))
     header = (by.upper(), *(name for name, _ in columns))
@@ -67,7 +70,15 @@ def statement(session: Session, *, month: str | None, by: str, as_csv: bool) -> 
     output.table(header, [*rows, ("total", *(_shown(found.total, member) for _, member in columns))])
     if not lines:
         output.note(f"there are no receipts for {found.month}")
+    _note_unreadable(found)
     return 0
+
+
+def _note_unreadable(found: Statement) -> None:
+    """Say which files are left out. Their days are missing, or have too little energy."""
+    if count := len(found.unreadable):
+        files = "1 file is" if count == 1 else f"{count} files are"
+        output.note(f"{files} damaged and left out: {', '.join(found.unreadable[:5])}{', ...' if count > 5 else ''}")
 
 
 def _found(session: Session, month: str | None) -> Statement:
@@ -107,7 +118,8 @@ def _csv(by: str, lines: Sequence[StatementLine]) -> None:
 
 def _cell(text: str) -> str:
     """Return a name as a cell that a spreadsheet does not treat as a formula."""
-    return f"'{text}" if text[:1] in {"=", "+", "-", "@"} else output.shown(text)
+    formula = text.lstrip()[:1] in _FORMULA or text[:1] in _BLANK
+    return f"'{output.shown(text)}" if formula else output.shown(text)
 
 
 def _number(value: float | None) -> str:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import click
 import msgspec
 
 from edge.cli import output
 from edge.core import stored
 from edge.core.errors import UsageError
+from edge.core.text import duration, when
 
 if TYPE_CHECKING:
     from edge.config import Config
@@ -27,6 +32,8 @@ class Compared(msgspec.Struct, frozen=True):
     panel: float  # factor of the other panel's watts
     as_it_was: Ran
     as_it_would_be: Ran
+    since: float = 0.0  # begin of the first record, in seconds since the epoch; nothing before it is computed
+    recorded_h: float = 0.0  # hours with a record of the panel; the rest is computed from its usual power
 
 
 def compare(config: Config, *, days: int, battery: float, panel: float) -> Compared:
@@ -42,7 +49,7 @@ def compare(config: Config, *, days: int, battery: float, panel: float) -> Compa
         UsageError: the battery's size is not configured, or no solar watts were recorded.
     """
     from edge.power.governor.planning import board_of, remembered, settings_of  # loaded on a board only
-    from edge.power.planner.whatif import run
+    from edge.power.planner.whatif import SLOT_S, run
 
     battery_wh = config.power.battery_wh
     if battery_wh is None:
@@ -51,11 +58,34 @@ def compare(config: Config, *, days: int, battery: float, panel: float) -> Compa
     board, settings = board_of(config), settings_of(config.power)
     memory = remembered(config)
 
-    def ran(wh: float, factor: float) -> Ran:
-        return run(slots, battery_wh=wh, board=board, settings=settings, memory=memory, job_s=job_s, panel=factor)
-
     other_wh = battery_wh * battery
-    return Compared(days, battery_wh, other_wh, panel, ran(battery_wh, 1.0), ran(other_wh, panel))
+    with _progress(2 * len(slots)) as advance:
+
+        def ran(wh: float, factor: float) -> Ran:
+            return run(
+                slots,
+                battery_wh=wh,
+                board=board,
+                settings=settings,
+                memory=memory,
+                job_s=job_s,
+                panel=factor,
+                advance=advance,
+            )
+
+        was, would_be = ran(battery_wh, 1.0), ran(other_wh, panel)
+    recorded_h = sum(slot.solar_watts is not None for slot in slots) * SLOT_S / 3600
+    return Compared(days, battery_wh, other_wh, panel, was, would_be, since=slots[0].at, recorded_h=recorded_h)
+
+
+@contextmanager
+def _progress(count: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar on a terminal, and nothing in a pipe: a year takes some minutes on a small board."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with click.progressbar(length=count, label="computing", file=sys.stderr, update_min_steps=96) as bar:
+        yield bar.update
 
 
 def show(compared: Compared) -> None:
@@ -72,6 +102,10 @@ def show(compared: Compared) -> None:
     output.facts(
         [
             ("with", what),
+            (
+                "recorded",
+                f"{duration(compared.recorded_h * 3600)} of {compared.days} days, since {when(compared.since)}",
+            ),
             (
                 "last",
                 f"{compared.days} days: {change} ({compared.as_it_would_be.jobs}, was {compared.as_it_was.jobs})",
@@ -94,8 +128,10 @@ def _slots(config: Config, days: int) -> tuple[list[Slot], float]:
     last = time.time()
     first = series.slot_of(last - days * 86_400)
     power = series.read(config.layout.days, config.layout.today, first=first, last=last)
-    if not any(slot.solar_watts.value is not None for slot in power.values()):
+    recorded = [at for at, slot in power.items() if slot.solar_watts.value is not None]
+    if not recorded:
         raise UsageError(f"no solar watts were recorded in the last {days} days ({config.layout.days})")
+    first = min(recorded)  # the board may be younger than the days that were asked for
     activity = Activity(config.layout.activity, open_jobs=lambda: 0)
     jobs = activity.slots(first=first, last=last)
     slots, before = list[Slot](), 0

@@ -12,6 +12,7 @@ from edge.core.layout import Layout
 class _Mark(msgspec.Struct):
     """The fields of `run/running/NAME.json` that are used here."""
 
+    id: str = ""  # of the job
     boot_id: str = ""
     pid: int = 0
     ran: int = 0  # number of bodies that run at the same time; only a worker of threads writes it
@@ -26,17 +27,27 @@ class _Worker(msgspec.Struct):
 def alone(layout: Layout, *, besides: int = 0) -> int:
     """Return the number of running bodies whose worker runs one body at a time.
 
-    A body that is held or frozen draws nothing, and is not counted.
-
     Args:
         layout: the folders of the board.
         besides: process id of a worker whose body is not counted; 0 to count all.
     """
-    count = 0
+    return len(running(layout, besides=besides))
+
+
+def running(layout: Layout, *, besides: int = 0) -> frozenset[str]:
+    """Return a name for each running body whose worker runs one body at a time.
+
+    A body that is held or frozen draws nothing, and is left out.
+
+    Args:
+        layout: the folders of the board.
+        besides: process id of a worker whose body is left out; 0 for all bodies.
+    """
+    found = set[str]()
     try:
         marks = sorted(layout.running.iterdir())
     except OSError:
-        return 0
+        return frozenset()
     for path in marks:
         try:
             mark = stored.read(path, _Mark)
@@ -44,8 +55,9 @@ def alone(layout: Layout, *, besides: int = 0) -> int:
             continue
         if mark.ran or mark.pid == besides or mark.boot_id != boot_id() or not process_alive(mark.pid):
             continue
-        count += not (layout.frozen(path.stem).exists() or _held(layout, path.stem))
-    return count
+        if not (layout.frozen(path.stem).exists() or _held(layout, path.stem)):
+            found.add(f"{path.stem} {mark.id}")
+    return frozenset(found)
 
 
 def _held(layout: Layout, name: str) -> bool:

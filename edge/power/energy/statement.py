@@ -8,7 +8,8 @@ from __future__ import annotations
 import calendar
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,8 +26,33 @@ T = TypeVar("T")
 
 MONTH = re.compile(r"(20[0-9]{2})-(0[1-9]|1[0-2])")
 _J_PER_WH = 3600.0
+#: Receipts and idle energy are compared with the measured energy of a day that was measured for at least this time.
+#: The energies of governor and gateway are up to 5 min apart.
+_LEAST_MEASURED_S = 3600.0
+_MOST_UNMEASURED = 0.05  # and whose time without a measurement is at most this share of the measured time
 _LARGEST_BYTES = 256 << 10
 _MOST_NUMBER = 1e15  # limit for each number in a file (joules, seconds, jobs); a file with a larger number is damaged
+
+
+@dataclass
+class _Energies:
+    """The energies of a day, or of all days of a month, in joules."""
+
+    took: Took = field(default_factory=Took)  # by the jobs
+    drawn: Drawn = field(default_factory=Drawn)  # by the board, as measured
+    idle: float | None = None  # by the board without jobs; None if it is not known
+    compared: float = 0.0  # part of the measured energy that can be compared with receipts and idle energy
+    left: float = 0.0  # part of `compared` that these do not explain
+
+    def plus(self, day: _Energies) -> None:
+        """Add a day."""
+        self.took.plus(day.took)
+        for name in self.drawn.__struct_fields__:
+            setattr(self.drawn, name, getattr(self.drawn, name) + getattr(day.drawn, name))
+        if day.idle is not None:
+            self.idle = day.idle + (self.idle or 0.0)
+        self.compared += day.compared
+        self.left += day.left
 
 
 class _PowerDay(msgspec.Struct):
@@ -61,12 +87,19 @@ def of_month(layout: Layout, month: str, *, newest: Mapping[str, DayReceipts] | 
     if not MONTH.fullmatch(month):
         raise UsageError(f"month {month[:40]!r}: expected a year and a month, such as 2026-11")
     rest = calibration.read(layout.calibration)
-    idle_watts = None if rest is None else rest.idle_watts
-    return made(month, _drawn(layout, month), _receipts(layout, month, newest or {}), idle_watts=idle_watts)
+    idle_watts, unreadable = None if rest is None else rest.idle_watts, list[str]()
+    drawn = _drawn(layout, month, unreadable)
+    receipts = _receipts(layout, month, newest or {}, unreadable)
+    return made(month, drawn, receipts, idle_watts=idle_watts, unreadable=unreadable)
 
 
 def made(
-    month: str, drawn: Mapping[str, Drawn], receipts: DayReceipts, *, idle_watts: float | None = None
+    month: str,
+    drawn: Mapping[str, Drawn],
+    receipts: DayReceipts,
+    *,
+    idle_watts: float | None = None,
+    unreadable: Sequence[str] = (),
 ) -> Statement:
     """Return the statement of a month from its daily sums.
 
@@ -75,24 +108,25 @@ def made(
         drawn: energy that the board drew, by date.
         receipts: energy that the jobs took, by date.
         idle_watts: draw of the board at rest, for days without a measurement, or None if it is not known.
+        unreadable: names of the files that are left out because they are damaged.
     """
-    dates = sorted({*drawn, *receipts})
-    days, kinds, submitters, all_jobs, all_drawn = list[StatementLine](), _sums(), _sums(), Took(), Drawn()
-    for date in dates:
-        took, of_day = Took(), drawn.get(date) or Drawn()
+    days, kinds, submitters, total = list[StatementLine](), _sums(), _sums(), _Energies()
+    for date in sorted({*drawn, *receipts}):
+        took = Took()
         for kind, by_submitter in receipts.get(date, {}).items():
             for submitter, each in by_submitter.items():
-                for sums in (took, kinds.setdefault(kind, Took()), submitters.setdefault(submitter, Took()), all_jobs):
+                for sums in (took, kinds.setdefault(kind, Took()), submitters.setdefault(submitter, Took())):
                     sums.plus(each)
-        days.append(_line(date, took, of_day, idle_watts))
-        for name in all_drawn.__struct_fields__:
-            setattr(all_drawn, name, getattr(all_drawn, name) + getattr(of_day, name))
+        energies = _energies(took, drawn.get(date) or Drawn(), idle_watts)
+        days.append(_line(date, energies))
+        total.plus(energies)
     return Statement(
         month,
         tuple(days),
         tuple(_by_energy(kinds)),
         tuple(_by_energy(submitters)),
-        _line("total", all_jobs, all_drawn, idle_watts),
+        _line("total", total),
+        unreadable=tuple(unreadable),
     )
 
 
@@ -118,27 +152,35 @@ def _jobs(name: str, took: Took) -> StatementLine:
     )
 
 
-def _line(name: str, took: Took, drawn: Drawn, idle_watts: float | None) -> StatementLine:
-    """Return a line with the energy of jobs and board.
+def _energies(took: Took, drawn: Drawn, idle_watts: float | None) -> _Energies:
+    """Return the energies of one day.
 
     The governor counts the energy of bodies in threads as energy of the idle board, because such bodies do not measure
     the board. It is subtracted here from the idle energy.
     """
-    line = _jobs(name, took)
     if not drawn.seconds:
-        if idle_watts is None or not drawn.idle_seconds:
-            return line
-        return msgspec.structs.replace(line, idle_wh=_wh(idle_watts * drawn.idle_seconds))
+        idle = None if idle_watts is None or not drawn.idle_seconds else idle_watts * drawn.idle_seconds
+        return _Energies(took, drawn, idle)
     idle = max(0.0, drawn.idle_joules - took.shared_joules)
-    left = drawn.joules - took.joules - idle
+    if drawn.seconds < _LEAST_MEASURED_S or drawn.unmeasured_seconds > _MOST_UNMEASURED * drawn.seconds:
+        return _Energies(took, drawn, idle)
+    return _Energies(took, drawn, idle, compared=drawn.joules, left=drawn.joules - took.joules - idle)
+
+
+def _line(name: str, energies: _Energies) -> StatementLine:
+    """Return a line with the energy of jobs and board."""
+    line, drawn = _jobs(name, energies.took), energies.drawn
+    if energies.idle is not None:
+        line = msgspec.structs.replace(line, idle_wh=_wh(energies.idle))
+    if not drawn.seconds:
+        return line
     return msgspec.structs.replace(
         line,
-        idle_wh=_wh(idle),
         board_wh=_wh(drawn.joules),
         board_sun_wh=_wh(drawn.sun_joules),
         board_battery_wh=_wh(drawn.battery_joules),
         board_mains_wh=_wh(drawn.mains_joules),
-        left_percent=round(100 * left / drawn.joules, 1) if drawn.joules else None,
+        left_percent=round(100 * energies.left / energies.compared, 1) if energies.compared else None,
     )
 
 
@@ -146,32 +188,39 @@ def _wh(joules: float) -> float:
     return round(joules / _J_PER_WH, 4)
 
 
-def _drawn(layout: Layout, month: str) -> dict[str, Drawn]:
+def _drawn(layout: Layout, month: str, unreadable: list[str]) -> dict[str, Drawn]:
+    """Return the energy that the board drew, by date. Adds the files that cannot be used to `unreadable`."""
     found = dict[str, Drawn]()
     for path in _files(layout.days, month):
-        day = _read(path, _PowerDay)
-        if day is not None and _sound(_numbers(day.drawn)):
+        day = _read(path, _PowerDay, unreadable)
+        if day is not None and _all_sound((day.drawn,), path, unreadable):
             found[path.stem] = day.drawn
-    # This file is at most a few minutes old. The file of today in `days` may be hours old.
-    newest = _read(layout.today, _PowerDay)
-    if newest is not None and newest.date.startswith(f"{month}-") and _sound(_numbers(newest.drawn)):
-        found[newest.date] = newest.drawn
+    # While the governor runs, this file is newer than that of today in `days`. After its stop it may be older.
+    newest = _read(layout.today, _PowerDay, unreadable)
+    if newest is not None and newest.date.startswith(f"{month}-") and _sound(newest.drawn):
+        earlier = found.get(newest.date) or Drawn()
+        found[newest.date] = max(earlier, newest.drawn, key=lambda drawn: drawn.seconds + drawn.unmeasured_seconds)
     return {date: drawn for date, drawn in found.items() if drawn.seconds or drawn.idle_seconds}
 
 
-def _receipts(layout: Layout, month: str, newest: Mapping[str, DayReceipts]) -> DayReceipts:
-    """Return the receipts of a month by local date. The files are named by the date in UTC."""
+def _receipts(layout: Layout, month: str, newest: Mapping[str, DayReceipts], unreadable: list[str]) -> DayReceipts:
+    """Return the receipts of a month by local date. The files are named by the date in UTC.
+
+    Adds the files that cannot be used, as a whole or in part, to `unreadable`.
+    """
     found: DayReceipts = {}
     for path in _files(layout.activity, month, neighbours=True):
-        day = _read(path, _JobDay)
+        day = _read(path, _JobDay, unreadable)
         receipts = newest.get(path.stem) or ({} if day is None else day.receipts)
+        used = list[tuple[str, str, str, Took]]()
         for date, kinds in receipts.items():
-            if not date.startswith(f"{month}-"):
-                continue
-            for kind, submitters in kinds.items():
-                for submitter, took in submitters.items():
-                    if _sound(_numbers(took)):
-                        found.setdefault(date, {}).setdefault(kind, {}).setdefault(submitter, Took()).plus(took)
+            if date.startswith(f"{month}-"):
+                for kind, submitters in kinds.items():
+                    used += [(date, kind, submitter, took) for submitter, took in submitters.items()]
+        _all_sound([took for *_, took in used], path, unreadable)
+        for date, kind, submitter, took in used:
+            if _sound(took):
+                found.setdefault(date, {}).setdefault(kind, {}).setdefault(submitter, Took()).plus(took)
     return found
 
 
@@ -183,19 +232,34 @@ def _files(folder: Path, month: str, *, neighbours: bool = False) -> Iterator[Pa
         yield folder / f"{time.strftime('%Y-%m-%d', time.gmtime(first + number * 86_400))}.json"
 
 
-def _read(path: Path, kind: type[T]) -> T | None:
-    """Return the content of a file, or None if it is missing, damaged, of another form or over `_LARGEST_BYTES`."""
+def _read(path: Path, kind: type[T], unreadable: list[str]) -> T | None:
+    """Return the content of a file, or None if it is missing, damaged, of another form or over `_LARGEST_BYTES`.
+
+    Adds its name to `unreadable` unless it is missing.
+    """
     try:
-        if path.stat().st_size > _LARGEST_BYTES:
-            return None
-        return stored.read(path, kind)
-    except (OSError, stored.BadContent):
+        if path.stat().st_size <= _LARGEST_BYTES:
+            return stored.read(path, kind)
+    except FileNotFoundError:
         return None
+    except (OSError, stored.BadContent):
+        pass
+    unreadable.append(_name(path))
+    return None
 
 
-def _numbers(record: msgspec.Struct) -> Iterator[float]:
-    return (getattr(record, name) for name in record.__struct_fields__)
+def _name(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
 
 
-def _sound(numbers: Iterable[float]) -> bool:
-    return all(0 <= number < _MOST_NUMBER for number in numbers)
+def _all_sound(records: Iterable[msgspec.Struct], path: Path, unreadable: list[str]) -> bool:
+    """Return True if all records are sound. Otherwise add the name of their file to `unreadable`."""
+    if all(map(_sound, records)):
+        return True
+    unreadable.append(_name(path))
+    return False
+
+
+def _sound(record: msgspec.Struct) -> bool:
+    """Return False if a number of a record cannot be true, so its file is damaged."""
+    return all(0 <= getattr(record, name) < _MOST_NUMBER for name in record.__struct_fields__)

@@ -2,6 +2,7 @@
 
 - `main`: the process: takes its lock, then runs one loop that sleeps until something happens
 - `governor`: one turn of the governor: read, decide, report
+- `activity`: notices when a body begins or ends, so that its draw is measured
 - `sensing`: reads all sources of a board together
 - `button`: turns edges of a GPIO line into short presses (pause, resume) and long presses (shutdown, pairing)
 - `status_led`: shows the power state on an LED

@@ -7,8 +7,14 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from enum import StrEnum
+from pathlib import Path
+
+import msgspec
 
 from edge.config.power import ButtonConfig
+from edge.core import durable
+from edge.core.host import boot_id
+from edge.model.pairing import ButtonHeld
 from edge.power.inputs.gpio import Line, open_line
 
 
@@ -78,3 +84,12 @@ class Button:
         with suppress(Exception):  # a line that cannot be read now, because it was closed, gives no press
             self._edges.append((time.monotonic(), line.level() == self._pressed_level))
         self._wake()
+
+
+def report_held(path: Path, now: float, log: Callable[[str], None]) -> None:
+    """Report to the gateway that the button was held, so that the gateway can approve the only pairing request."""
+    try:
+        path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        durable.replace_volatile(path, msgspec.json.encode(ButtonHeld(boot_id(), now)))
+    except OSError as err:
+        log(f"{path}: {err.strerror or err}")

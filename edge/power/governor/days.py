@@ -122,9 +122,13 @@ class Days:
             self._day.drawn.add(now - last, watts=watts, mix=mix, busy=busy)
 
     def flush(self) -> None:
-        """Write the summary of the day so far; it is durable on return. Raises OSError."""
+        """Write the summary of the day so far; it is durable on return. Raises OSError.
+
+        The copy in tmpfs is written too, because readers prefer it. It must not be older than the summary.
+        """
         if self._day is None:
             return
+        self._write_shown(self._day)
         durable.make_folder(self.folder)
         durable.replace(self.folder / f"{self._day.date}.json", msgspec.json.encode(self._day))
         # Remove the files whose dates are farthest from today, not the oldest ones: if the clock was years ahead for a
@@ -136,9 +140,11 @@ class Days:
 
     def _load(self, date: str) -> Day:
         try:
-            return stored.read(self.folder / f"{date}.json", Day)
+            day = stored.read(self.folder / f"{date}.json", Day)
         except (OSError, stored.BadContent):
             return Day(date)
+        # With another date in it, each sample would be a change of the day, and a write to the card.
+        return day if day.date == date else Day(date)
 
     @staticmethod
     def _slot(
@@ -159,8 +165,12 @@ class Days:
         if self._shown is None or now - self._shown_at < _SHOW_EVERY_S:
             return
         self._shown_at = now
-        with suppress(OSError):  # if tmpfs is full, the plots end at an earlier time
-            durable.replace_volatile(self._shown, msgspec.json.encode(day))
+        self._write_shown(day)
+
+    def _write_shown(self, day: Day) -> None:
+        if self._shown is not None:
+            with suppress(OSError):  # if tmpfs is full, the plots end at an earlier time
+                durable.replace_volatile(self._shown, msgspec.json.encode(day))
 
     def _range(self, day: Day, reading: Reading) -> None:
         key, value = f"{reading.source}/{reading.what}", reading.value

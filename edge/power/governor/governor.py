@@ -11,26 +11,23 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from edge.config.power import LedConfig, PowerConfig
-from edge.core import clock, durable
+from edge.config.power import PowerConfig
+from edge.core import clock
 from edge.core.errors import not_none
 from edge.core.host import boot_id
 from edge.core.layout import Layout
 from edge.core.text import when
 from edge.model import Plan, PowerState, PowerStatus, Reading
-from edge.model.pairing import ButtonHeld
 from edge.power import pause_order, status
-from edge.power.energy import bodies, draw
-from edge.power.governor import pause, persisted_state, reported_plan
-from edge.power.governor.button import Button, Press
+from edge.power.energy import draw
+from edge.power.governor import pause, persisted_state, reported_plan, status_led
+from edge.power.governor.activity import Activity
+from edge.power.governor.button import Button, Press, report_held
 from edge.power.governor.days import Days
 from edge.power.governor.history import ReadingHistory, Sample
 from edge.power.governor.local_time import LocalTime
 from edge.power.governor.sensing import Sensing
 from edge.power.governor.shutdown import ShutdownSequence
-from edge.power.governor.status_led import StatusLed
 from edge.power.policy import expected as expect
 from edge.power.policy import policy, rules, sampling, wording
 from edge.power.policy.floor import with_floor
@@ -49,15 +46,6 @@ def log(line: str) -> None:
     """Write one line to the journal."""
     sys.stderr.write(f"edge power: {line}\n")
     sys.stderr.flush()
-
-
-def _led(config: LedConfig) -> StatusLed | None:
-    """Return the LED, or None if its pin cannot be opened. The governor works without an LED."""
-    try:
-        return StatusLed(config)
-    except Exception as err:  # lgpio, gpiozero and the kernel each have their own errors
-        log(f"no LED on GPIO {config.pin}: {type(err).__name__}: {err}")
-        return None
 
 
 def _going_down(shutdown: ShutdownSequence) -> wording.Wording:
@@ -98,9 +86,10 @@ class Governor:
         self._history = ReadingHistory(layout.history, hours=config.history.hours, max_bytes=config.history.max_bytes)
         self._local = LocalTime()
         self._days = Days(layout.days, keep=config.history.keep_days, shown=layout.today)
+        self._activity = Activity(layout)
         self._planning = planning
         self._plan: Plan | None = None
-        self._led = _led(config.led) if config.led else None
+        self._led = status_led.opened(config.led, log)
         self._button = Button(config.button, wake, log) if config.button else None
         self._state = persisted_state.read(layout.policy, {record.label for record in records})
         self._shutdown: ShutdownSequence | None = None
@@ -115,6 +104,11 @@ class Governor:
         """The last report. Raises BrokenInvariant before the first `turn`."""
         return not_none(self._reported, "a report")
 
+    @property
+    def measures_draw(self) -> bool:
+        """True if a source measures the draw of the board, also while its reading is unknown."""
+        return any(reading.what in {"amps", "battery_amps"} for reading in self.reported.readings)
+
     def turn(self, now: float) -> None:
         """Do what is due: handle button presses, then read all sources or those that sent a notice, decide and report.
 
@@ -128,6 +122,8 @@ class Governor:
             self._sample(now, frozenset())
         elif noticed:
             self._sample(now, frozenset(noticed))
+        elif self._activity.due is not None and now >= self._activity.due:
+            self.workers_changed(now)
 
     def sleep(self, now: float, order: SleepOrder) -> None:
         """Shut down as at critical power, although there is power left. The board wakes as `order` says."""
@@ -143,6 +139,15 @@ class Governor:
         """Make the next turn read all sources. Call it when a file that a person wrote has changed."""
         self._due = None
 
+    def workers_changed(self, now: float) -> None:
+        """Measure the draw of the board if a body has begun or ended. Call it when a worker has written its status."""
+        if self._reported is None or self._due is None:
+            return
+        if sources := self._activity.sources(now, self._reported.readings):
+            due = self._due
+            self._sample(now, sources, decide=False)
+            self._due = min(due, self._due)
+
     def backlog_changed(self) -> None:
         """Note that the open jobs changed. A new plan is due if there are jobs of other power classes than before."""
         if self._planning is not None and self._planning.backlog_changed():
@@ -153,7 +158,8 @@ class Governor:
         if self._due is None or self._pending:
             return 0.0
         held_s = self._button.wait_s(now) if self._button else None
-        wait_s = min(self._due - now, math.inf if held_s is None else held_s)
+        look_at = math.inf if self._activity.due is None else self._activity.due
+        wait_s = min(self._due - now, look_at - now, math.inf if held_s is None else held_s)
         return None if wait_s == math.inf else max(0.0, wait_s)
 
     def close(self) -> None:
@@ -176,12 +182,13 @@ class Governor:
             PowerState.UNKNOWN, wording.Wording("governor-stopped", "the governor was stopped", "`edge power` runs")
         )
 
-    def _sample(self, now: float, only: frozenset[str]) -> None:
+    def _sample(self, now: float, only: frozenset[str], *, decide: bool = True) -> None:
         """Read the sources, decide, report, and set the time of the next sample.
 
         Args:
             now: seconds of CLOCK_MONOTONIC.
             only: names of the sources that sent a notice and are read alone; empty for all sources.
+            decide: False to measure the draw only. A sag of the volts at the begin of a body is no sample of its own.
         """
         self._carry_out()
         config = self._config.sampling
@@ -189,16 +196,18 @@ class Governor:
         trusted = wall if clock.plausible(wall) else None
         self._local.follow()
         minute = int(self._local.minute(wall)) if trusted else None
-        readings = self._sensing.read(now, only, fresh_s=config.sample_s)
+        readings = self._sensing.read(now, only, fresh_s=config.sample_s if decide else math.inf)
+        self._activity.look()
         before = self._state
-        if self._planning is not None:
+        if self._planning is not None and decide:
             self._follow(self._planning.turn(readings, working=before.level >= rules.Level.NORMAL))
-        self._state = policy.step(self._rules, before, readings, now, minute)
+        if decide:
+            self._state = policy.step(self._rules, before, readings, now, minute)
         if self._state.level != before.level:
             # Save before the report: a governor that is killed in between must return with the dwell that it reports.
             self._persist()
         reported = self._report(now, readings)
-        self._record(Sample(now, readings, round(wall, 3), minute, reported), trusted)
+        self._record(Sample(now, readings, round(wall, 3), minute, reported), trusted, decided=decide)
         self._due = self._next(now)
 
     def _follow(self, plan: Plan | None) -> None:
@@ -240,14 +249,14 @@ class Governor:
                 pause.clear(self._layout.pause)
         if self._shutdown is not None and self._shutdown.given_up:
             self._shutdown = None
-        if self._shutdown is None and state is PowerState.CRITICAL and self._config.critical.action == "poweroff":
+        goes_down = self._config.critical.action == "poweroff" and policy.critical_now(self._state)
+        if self._shutdown is None and state is PowerState.CRITICAL and goes_down:
             self._go_down(now, why.reason)
         if self._shutdown is not None and state is not PowerState.CRITICAL:
             if self._shutdown.rehearsed:
                 self._shutdown = None
             else:
-                why = _going_down(self._shutdown)
-                state = PowerState.CRITICAL
+                state, why = PowerState.CRITICAL, _going_down(self._shutdown)
         if paused is not None and state is not PowerState.CRITICAL:
             state, why = PowerState.PAUSED, wording.Wording("paused-by-hand", *paused[0].words(paused[1]))
         last = self._reported
@@ -261,7 +270,9 @@ class Governor:
         planned = last is not None and reported_plan.notable(last.plan) != reported_plan.notable(
             reported_plan.shown(self._plan, why.code, state)
         )
-        if changed or worded or switched or planned or self._unwritten or silent_s >= _HEARTBEAT_S:
+        begun = self._activity.begun and draw.board_watts(readings) is not None
+        if changed or worded or switched or planned or begun or self._unwritten or silent_s >= _HEARTBEAT_S:
+            self._activity.written()
             self._write(state, why, wording.judged(self._state, readings), now, left_s=self._left_s(state, paused))
         if changed:
             log(f"{state}: {why.reason}; until {why.until}" if why.until else f"{state}: {why.reason}")
@@ -322,20 +333,16 @@ class Governor:
                 log(f"{self._layout.power}: {err.strerror or err}; nothing starts until it can be written")
             self._unwritten = True
 
-    def _record(self, sample: Sample, trusted: float | None) -> None:
+    def _record(self, sample: Sample, trusted: float | None, *, decided: bool) -> None:
         if self._sensing.quiet:
             return
-        self._history.append(sample)
+        if decided:  # a replay decides by each sample of the history
+            self._history.append(sample)
         try:
             daily = [each for each in sample.readings if self._rules.quantity(each.source, each.what).daily]
             self._days.add(sample.now, trusted, sample.state, daily)
-            self._days.add_energy(
-                sample.now,
-                trusted,
-                watts=draw.board_watts(sample.readings),
-                mix=draw.mix(sample.readings),
-                busy=bodies.alone(self._layout) > 0,
-            )
+            span = self._activity.span(sample.readings)
+            self._days.add_energy(sample.now, trusted, watts=span.watts, mix=span.mix, busy=span.busy)
         except OSError as err:
             log(f"{self._layout.days}: {err.strerror or err}")
 
@@ -365,7 +372,7 @@ class Governor:
     def _pressed(self, press: Press, now: float) -> None:
         self._due = None
         if press is Press.LONG and self._config.button is not None and self._config.button.long_press == "pair":
-            self._report_held(now)
+            report_held(self._layout.button_held, now, log)
             return
         if press is Press.LONG:
             if self._shutdown is None:
@@ -379,15 +386,6 @@ class Governor:
                 pause.clear(self._layout.pause)
         except OSError as err:
             log(f"{self._layout.pause}: {err.strerror or err}")
-
-    def _report_held(self, now: float) -> None:
-        """Report to the gateway that the button was held, so that the gateway can approve the only pairing request."""
-        path = self._layout.button_held
-        try:
-            path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-            durable.replace_volatile(path, msgspec.json.encode(ButtonHeld(boot_id(), now)))
-        except OSError as err:
-            log(f"{path}: {err.strerror or err}")
 
     def _persist(self) -> None:
         try:

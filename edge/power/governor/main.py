@@ -61,6 +61,8 @@ def main(loaded: Loaded) -> int:
             if scaler is not None:
                 scaler.turn(time.monotonic(), governor.reported)
             sleeper = _sleeper(loaded.config, watch)
+            if governor.measures_draw:
+                watch.add(layout.run)
             notify.ready()
             _loop(governor, scaler, watch, wakeup, layout, sleeper=sleeper)
         finally:
@@ -147,6 +149,8 @@ def _loop(
                     changes = watch.read()
                     if changes.may_touch(*by_person):
                         governor.look_again()
+                    if any(name.startswith("worker-") for name in changes.of(layout.run)):
+                        governor.workers_changed(time.monotonic())
                     if changes.may_touch(layout.backlog.name):
                         governor.backlog_changed()
                     if scaler is not None and changes.may_touch(layout.backlog.name, layout.scale_by_hand.name):

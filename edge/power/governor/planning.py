@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,7 @@ from edge.core.host import boot_id, process_alive
 from edge.core.text import when
 from edge.model import Backlog, Plan, Power, Reading
 from edge.power.energy import calibration
-from edge.power.forecast.memory import PanelMemory, Place
+from edge.power.forecast.memory import BINS, LEADS, PanelMemory, Place
 from edge.power.forecast.place import about
 from edge.power.governor import elsewhere
 from edge.power.planner import outlook_file
@@ -40,7 +41,7 @@ class Planning:
         where, forecast = None, config.power.forecast
         if forecast.latitude is not None and forecast.longitude is not None:
             where = Place(forecast.latitude, forecast.longitude, given=True)
-        self._ahead = LookAhead(_read(self._layout.panel), where=where, about=about(-time.timezone))
+        self._ahead = LookAhead(_read(self._layout.panel, log), where=where, about=about(-time.timezone))
         self._board, self._settings = board_of(config), settings_of(config.power)
         self._saved_s = time.monotonic()
         self._written_hour = -1  # hour of the last file for the gateway
@@ -215,9 +216,23 @@ def settings_of(power: PowerConfig) -> PlanSettings:
     )
 
 
-def _read(path: Path) -> PanelMemory:
+def _read(path: Path, log: Callable[[str], None] | None = None) -> PanelMemory:
+    """Return what was learned, or an empty memory if the file is missing or damaged.
+
+    With `log` a damaged file is set aside, because the next write would replace weeks of learning, and logged.
+    """
     try:
         found = stored.read(path, PanelMemory)
-    except (OSError, stored.BadContent):
+        if found.whole:
+            return found
+        why = f"its version is {found.version}, or it has not {BINS} bins and {LEADS} leads"
+    except FileNotFoundError:
         return PanelMemory()
-    return found if found.whole else PanelMemory()
+    except (OSError, stored.BadContent) as err:
+        why = getattr(err, "strerror", None) or str(err)
+    if log is not None:
+        aside = path.with_name(f"{path.name}.damaged")
+        with suppress(OSError):
+            path.replace(aside)
+        log(f"{path}: {why}; the panel is learned anew, and the file is kept as {aside.name}")
+    return PanelMemory()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from edge.config.power import LedConfig
@@ -48,3 +49,14 @@ class StatusLed:
     def close(self) -> None:
         """Release the pin; the LED is then dark."""
         self._led.close()
+
+
+def opened(config: LedConfig | None, log: Callable[[str], None]) -> StatusLed | None:
+    """Return the LED, or None if none is configured or its pin cannot be opened. The governor works without an LED."""
+    if config is None:
+        return None
+    try:
+        return StatusLed(config)
+    except Exception as err:  # lgpio, gpiozero and the kernel each have their own errors
+        log(f"no LED on GPIO {config.pin}: {type(err).__name__}: {err}")
+        return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -45,6 +45,7 @@ def run(
     memory: PanelMemory,
     job_s: float,
     panel: float = 1.0,
+    advance: Callable[[int], None] = lambda _: None,
 ) -> Ran:
     """Replay the days of `slots` and return the result.
 
@@ -57,6 +58,7 @@ def run(
             did not give because the battery was full.
         job_s: seconds that a job takes.
         panel: size of the panel that is tried, as a multiple of the recorded one.
+        advance: called with the number of slots that were replayed since the last call, to show progress.
     """
     ahead = LookAhead(msgspec.structs.replace(memory, last_hour=0, issued=()))
     first = next((slot.percent for slot in slots if slot.percent is not None), 50.0)
@@ -99,6 +101,7 @@ def run(
                 off_s += span_s
             net = (watts - draw) * span_s / 3600
             stored = min(battery_wh, max(0.0, stored + (net * _EFFICIENCY if net > 0 else net / _EFFICIENCY)))
+        advance(1)
     return Ran(round(ended), off_s / 3600, lowest)
 
 

@@ -128,6 +128,17 @@ def resumed(state: PolicyState) -> PolicyState:
     return msgspec.structs.replace(state, tracks=tracks)
 
 
+def critical_now(state: PolicyState) -> bool:
+    """Return True if the last sample of a critical track was critical, too, or unknown.
+
+    A restarted governor may have the state `critical` of its predecessor, although power is good by now.
+    """
+    return any(
+        track.level is Level.CRITICAL and (track.judged.unknown or track.judged.rises_to <= Level.CRITICAL)
+        for track in state.tracks.values()
+    )
+
+
 def of_sources(state: PolicyState, sources: Collection[str]) -> PolicyState:
     """Return `state` without the tracks of sources that are not among `sources`, those that are configured now."""
     tracks = {

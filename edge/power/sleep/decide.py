@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from edge.config.sleep import SleepConfig
@@ -85,6 +87,17 @@ def least_s(costs: Costs) -> float | None:
     """Return the shortest absence, in seconds, that is worth a sleep, or None if a sleep never saves energy."""
     least = costs.least_s
     return None if least is None else max(SHORTEST_S, SOONEST_ALARM_S + costs.boot_s, _MARGIN * least)
+
+
+def too_short(config: SleepConfig, costs: Costs) -> str:
+    """Return why even the longest sleep would save no energy, so that the board never sleeps, or "" if it does."""
+    least, longest_s = least_s(costs), config.max_s + costs.boot_s
+    if least is None or longest_s >= least:  # `_until` names the reason if there is no least time
+        return ""
+    return (
+        f"no sleep saves energy: with a boot of {costs.boot_s:g} s at {costs.boot_watts:g} W, max_s must be at least "
+        f"{math.ceil(least - costs.boot_s)}"
+    )
 
 
 def _until(config: SleepConfig, costs: Costs, wanted: Wanted) -> Decision:

@@ -72,3 +72,19 @@ def test_what_is_missing_is_named(
     """A missing or contradictory argument exits with 2, as do missing recordings."""
     assert main(["power", "replay", *words]) == 2
     assert expected in capsys.readouterr().err
+
+
+def test_a_young_board_is_computed_from_its_first_record_on(board: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+    """With a quarter of an hour on record, "the last 7 days" had 135 h off and an empty battery."""
+    at = series.slot_of(time.time()) - 2 * series.SLOT_S
+    date = time.strftime("%Y-%m-%d", time.localtime(at))
+    slots = {at: PowerSlot(charge=Mean(50.0, 1), solar_watts=Mean(4.0, 1))}
+    board.days.mkdir(parents=True)
+    (board.days / f"{date}.json").write_bytes(msgspec.json.encode(Day(date, slots=slots)))
+    assert main(["power", "replay", "--days", "7", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["days"], found["recorded_h"], found["since"]) == (7, 0.25, at)
+    assert found["as_it_was"]["lowest_percent"] > 40
+    assert found["as_it_was"]["off_h"] < 1
+    assert main(["power", "replay", "--days", "7"]) == 0
+    assert "15 min of 7 days, since 20" in capsys.readouterr().out

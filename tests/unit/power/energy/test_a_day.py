@@ -74,8 +74,11 @@ class PlayedDay:
         """The true draw of the board now."""
         return IDLE_W + CORE_W * sum(job.cores for job in self.meters)
 
-    def play(self, hours: float = 24.0) -> Statement:
-        """Simulate the day, and return the statement of its month."""
+    def play(self, hours: float = 24.0, *, notices: bool = False) -> Statement:
+        """Simulate the day, and return the statement of its month.
+
+        With `notices` the governor is told of each begin and end of a body after 0.2 s, as by the status of a worker.
+        """
         shunt = ShuntConfig(root=self.chip.parent, measures="board", frozen_after_s=0)
         config = PowerConfig(sources=(PlainConfig(), shunt), critical=CriticalConfig(action="none"))
         governor = Governor(config, self.layout, wake=lambda: None)
@@ -93,6 +96,13 @@ class PlayedDay:
                 self._end(job)
             for job in began.get(event, []):
                 self._begin(job)
+            if notices and event < hours * 3600:
+                self.true_j += self.watts * 0.2
+                self.true_idle_j += IDLE_W * 0.2 * all(job.thread for job in self.meters)
+                self.at += 0.2
+                self._measure()
+                governor.workers_changed(time.monotonic())
+                self._note()
         governor.close()
         asyncio.run(self._book())
         return statement.of_month(self.layout, "2026-11")
@@ -105,12 +115,18 @@ class PlayedDay:
                 self.at = until
                 return
             self.at = due
-            noise = self.random.gauss(1.0, 0.03)
-            (self.chip / "curr1_input").write_text(str(round(self.watts * noise / 5 * 1000)))
+            self._measure()
             governor.turn(time.monotonic())
-            for meter in self.meters.values():
-                meter.note(status.read(self.layout.power))
+            self._note()
             self.at += 0.001
+
+    def _measure(self) -> None:
+        noise = self.random.gauss(1.0, 0.03)
+        (self.chip / "curr1_input").write_text(str(round(self.watts * noise / 5 * 1000)))
+
+    def _note(self) -> None:
+        for meter in self.meters.values():
+            meter.note(status.read(self.layout.power))
 
     def _begin(self, job: Body) -> None:
         found = calibration.read(self.layout.calibration)
@@ -133,7 +149,7 @@ class PlayedDay:
 
     def _mark(self, job: Body, *, running: bool) -> None:
         path = self.layout.running / self.names[job]
-        mark = {"id": "x", "boot_id": boot_id(), "pid": os.getpid(), "ran": int(job.thread)}
+        mark = {"id": self.names[job], "boot_id": boot_id(), "pid": os.getpid(), "ran": int(job.thread)}
         if running:
             path.write_bytes(msgspec.json.encode(mark))
         else:  # a real worker empties the file; here, a thousand empty files would be read again and again
@@ -180,6 +196,22 @@ def test_short_jobs_add_up_once_the_board_is_calibrated(tmp_path: Path, monkeypa
     assert total.left_percent is not None
     assert abs(total.left_percent) < 3
     assert total.measured_wh < total.jobs_wh / 2
+
+
+def test_jobs_of_some_seconds_add_up_without_a_calibration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has a reading of its own, and the time of the board at rest has its true draw. Before, 29 % were missing."""
+    jobs = one_after_another(5, shortest=6, longest=10, share=0.4, hours=1.2)
+    day = PlayedDay(tmp_path, jobs, monkeypatch, seed=5)
+    total = day.play(hours=1.2, notices=True).total
+    assert len(jobs) > 100
+    assert total.left_percent is not None
+    assert total.board_wh is not None
+    assert total.idle_wh is not None
+    assert abs(total.left_percent) < 3
+    assert total.measured_wh == pytest.approx(total.jobs_wh, rel=0.01)
+    assert total.board_wh * 3600 == pytest.approx(day.true_j, rel=0.03)
+    assert total.idle_wh * 3600 == pytest.approx(day.true_idle_j, rel=0.03)
+    assert total.jobs_wh * 3600 == pytest.approx(day.true_j - day.true_idle_j, rel=0.03)
 
 
 def test_bodies_in_threads_are_taken_off_the_idle_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -44,6 +45,47 @@ def test_a_month_has_its_days_alone(layout: Layout) -> None:
     assert (day.sun_wh, day.battery_wh, day.left_percent) == (0.4722, 0.5, 1.4)
     assert [line.name for line in made.kinds] == ["solve", "=cmd"]
     assert [line.name for line in made.submitters] == ["laptop", ""]
+    assert made.unreadable == ("activity/2026-11-04.json", "activity/2026-11-05.json")
+
+
+def test_the_total_is_the_sum_of_its_days() -> None:
+    """A day without a monitor has an estimated idle energy. Its jobs do not count against the energy of other days."""
+    took = Took()
+    took.add(Energy(10_000.0, 9000.0, 18_000.0, Metering.ESTIMATED))
+    receipts = {f"2026-11-0{day}": {"solve": {"laptop": took}} for day in (1, 2, 3, 4)}
+    drawn = {
+        "2026-11-01": Drawn(joules=50_000.0, idle_joules=32_050.0, seconds=80_000.0, idle_seconds=70_000.0),
+        "2026-11-02": Drawn(idle_seconds=70_000.0, unmeasured_seconds=80_000.0),
+        "2026-11-03": Drawn(
+            joules=20_000.0, idle_joules=20_000.0, seconds=40_000.0, idle_seconds=70_000.0, unmeasured_seconds=40_000.0
+        ),
+        "2026-11-04": Drawn(joules=100.0, seconds=60.0),
+    }
+    made = statement.made("2026-11", drawn, receipts, idle_watts=1.2)
+    assert [day.left_percent for day in made.days] == [-0.1, None, None, None]
+    assert made.total.left_percent == -0.1
+    for name in ("jobs_wh", "idle_wh", "board_wh"):
+        days = [getattr(day, name) for day in made.days]
+        assert getattr(made.total, name) == pytest.approx(sum(day or 0.0 for day in days), abs=0.001)
+
+
+@pytest.mark.parametrize(("today_s", "joules"), [(100.0, 7200.0), (90_000.0, 50.0)])
+def test_of_today_the_newer_record_counts(layout: Layout, today_s: float, joules: float) -> None:
+    """After a clean stop the copy in tmpfs was older than the summary of the day, and was used all the same."""
+    layout.today.parent.mkdir(parents=True)
+    drawn = [50.0, 50.0, 0.0, 0.0, 0.0, today_s, 0.0, 0.0]
+    layout.today.write_text(json.dumps({"date": "2026-11-03", "drawn": drawn}))
+    assert statement.of_month(layout, "2026-11").total.board_wh == pytest.approx(joules / 3600, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"), [("\t=1", "'\t=1"), (" =1", "' =1"), ("-1", "'-1"), ("a-1", "a-1"), ("\r@x", "'\\x0d@x")]
+)
+def test_a_name_is_never_a_formula(layout: Layout, config: Path, name: str, cell: str) -> None:
+    receipts = {"2026-11-09": {name: {"laptop": [1, *[0.0] * 8]}}}
+    (layout.activity / "2026-11-09.json").write_text(json.dumps({"receipts": receipts}))
+    argv = ["power", "statement", "--month", "2026-11", "--config", str(config), "--by", "kind", "--csv"]
+    assert cell in [row[0] for row in csv.reader(CliRunner().invoke(cli, argv).stdout.splitlines())]
 
 
 @pytest.mark.parametrize("month", ["2026-13", "2026", "../../x", "2026-11-01", ""])
@@ -89,8 +131,10 @@ def test_a_table_and_a_sheet(config: Path) -> None:
         "2.00",
         "1.4",
     ]
+    assert result.stderr == "2 files are damaged and left out: activity/2026-11-04.json, activity/2026-11-05.json\n"
     result = CliRunner().invoke(cli, [*argv, "--by", "kind", "--csv"])
-    assert result.output.splitlines() == [
+    assert result.stderr.startswith("2 files are damaged")
+    assert result.stdout.splitlines() == [
         "kind,seconds,jobs,jobs_wh,measured_wh,sun_wh,battery_wh,mains_wh",
         "solve,100.0000,2,0.9722,0.9444,0.4722,0.5000,0.0000",
         "'=cmd,0.0000,1,0.0000,0.0000,0.0000,0.0000,0.0000",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import msgspec
@@ -53,3 +54,37 @@ class TestDays:
             days.add(n * 86_400.0, 1_800_000_000.0 + n * 86_400.0, PowerState.NORMAL, (charge(50),))
         days.flush()
         assert len(list(tmp_path.iterdir())) == 2
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            '{"date": "DATE", "more": ' + "[" * 100_000,
+            '{"date": "2001-01-01", "falls": 3}',
+            '{"date": "../../up"}',
+            "",
+            "[]",
+        ],
+    )
+    def test_a_damaged_file_of_today_is_begun_anew(self, tmp_path: Path, content: str) -> None:
+        """The governor ended at each start, or wrote a file for each sample."""
+        folder, noon = tmp_path / "power" / "days", 1_800_000_000.0
+        folder.mkdir(parents=True)
+        date = time.strftime("%Y-%m-%d", time.localtime(noon))
+        (folder / f"{date}.json").write_text(content.replace("DATE", date))
+        days = Days(folder)
+        for n in range(3):
+            days.add(n * 10.0, noon + n * 10.0, PowerState.NORMAL, (charge(50),))
+        days.flush()
+        (file,) = (path for path in tmp_path.rglob("*") if path.is_file())
+        day = msgspec.json.decode(file.read_bytes(), type=Day)
+        assert (day.date, day.falls, day.seconds) == (date, 0, {"normal": 20.0})
+
+    def test_the_copy_in_tmpfs_is_never_older_than_the_summary(self, tmp_path: Path) -> None:
+        """Plots and statement prefer the copy, which was up to 5 min older after a clean stop of the governor."""
+        noon, shown = 1_800_000_000.0, tmp_path / "today.json"
+        days = Days(tmp_path / "days", shown=shown)
+        for n in range(3):
+            days.add(n * 10.0, noon + n * 10.0, PowerState.NORMAL, (charge(50),))
+        days.flush()
+        (file,) = (tmp_path / "days").iterdir()
+        assert shown.read_bytes() == file.read_bytes()

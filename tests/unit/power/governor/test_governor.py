@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -90,6 +90,22 @@ def test_a_dry_run_goes_on_with_power(layout: Layout) -> None:
     assert board.turn() is PowerState.CRITICAL
     simulate(board.config, layout, "normal")
     assert board.turn() is PowerState.NORMAL
+
+
+def test_a_restart_at_good_power_does_not_shut_down(layout: Layout) -> None:
+    """The state of the earlier governor is still critical until power was good for long enough."""
+
+    def board(state: Literal["critical", "normal"], **critical: Any) -> Board:
+        source = SimulatedConfig(start=state, resume_after_s=600.0)
+        return Board(layout, sources=(source,), critical=CriticalConfig(**critical))
+
+    board("critical", action="none").turn(3)
+    good = board("normal", dry_run=True)
+    assert good.turn(3) is PowerState.CRITICAL
+    assert good.governor._shutdown is None
+    simulate(good.config, layout, "critical")
+    good.turn(1)
+    assert good.governor._shutdown is not None
 
 
 def test_power_that_comes_back_does_not_stop_a_shutdown(layout: Layout, tmp_path: Path) -> None:

@@ -123,6 +123,22 @@ def test_a_file_that_is_no_memory_is_learned_anew(layout: Layout, content: bytes
     assert made(layout).memory == PanelMemory(place=PLACE)
 
 
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b'{"version": 9}', b'{"bins": [' + b"[" * 100_000])
+def test_a_damaged_memory_is_kept_and_logged(layout: Layout, content: bytes) -> None:
+    """Weeks of learning were lost without a word, and the file was overwritten at the stop."""
+    layout.panel.parent.mkdir(parents=True)
+    layout.panel.write_bytes(content)
+    lines = list[str]()
+    config = Config(root=layout.root, run=layout.run, power=CONFIG)
+    Planning(config, lines.append).flush()
+    assert layout.panel.with_name("panel.json.damaged").read_bytes() == content
+    (line,) = lines
+    assert line.startswith(f"{layout.panel}: ")
+    assert line.endswith("the panel is learned anew, and the file is kept as panel.json.damaged")
+    Planning(config, lines.append)
+    assert len(lines) == 1
+
+
 def test_jobs_that_come_and_go_make_another_plan_due(layout: Layout, at: list[float | None]) -> None:
     some = made(layout, learned())
     backlog(layout)

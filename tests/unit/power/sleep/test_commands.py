@@ -71,6 +71,8 @@ def test_doctor_reports_the_same(
         ("{when: low, idle_watts: 0.04}", "power.sleep.off_watts"),
         ("{when: often}", "power.sleep.when"),
         ("{max_s: 100000}", "power.sleep.max_s"),
+        ("{when: low, wake: light, boot_s: 3600, max_s: 600}", "power.sleep.max_s"),
+        ("{when: idle, ups_returns: true, boot_s: 600, max_s: 600}", "power.sleep.max_s"),
     ],
 )
 def test_a_bad_value_is_named(tmp_path: Path, text: str, key: str) -> None:

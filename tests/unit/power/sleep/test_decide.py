@@ -12,7 +12,7 @@ from edge.config.sleep import AcceptConfig, SleepConfig
 from edge.model import PowerState
 from edge.power.sleep import moments
 from edge.power.sleep.costs import Costs
-from edge.power.sleep.decide import SOONEST_ALARM_S, Facts, Wanted, decide, least_s
+from edge.power.sleep.decide import SOONEST_ALARM_S, Facts, Wanted, decide, least_s, too_short
 
 _TIMES = st.none() | st.floats(-1e9, 1e9)
 _WANTED = st.builds(Wanted, window_s=_TIMES, fixed_s=_TIMES, due_s=_TIMES, power_s=_TIMES, plan_s=_TIMES)
@@ -126,3 +126,13 @@ def test_windows_go_over_midnight() -> None:
     ]  # fmt: skip
     assert moments.next_window(windows, lambda later_s: 600 + later_s / 60) == 12 * 3600
     assert moments.next_window((), float) is None
+
+
+def test_the_least_max_s_that_is_named_is_enough() -> None:
+    costs = Costs(boot_s=600.0)
+    why = too_short(SleepConfig(when="low", max_s=600.0), costs)
+    least_max_s = int(why.rsplit(" ", 1)[1])
+    assert "no sleep saves energy" in why
+    assert decide(SleepConfig(when="low", max_s=float(least_max_s)), costs, QUIET).sleep
+    assert not decide(SleepConfig(when="low", max_s=least_max_s - 1.0), costs, QUIET).sleep
+    assert not too_short(SleepConfig(when="low", max_s=float(least_max_s)), costs)
