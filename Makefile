@@ -61,7 +61,7 @@ test-integration:
 
 test-deploy: setup-dev ## boot a bare Debian (SUITE=trixie: 13), deploy to it over ssh, then break it (root; minutes)
 	@.ci/setup-deploy
-	$(PYTEST) -x tests/deploy --ignore=tests/deploy/test_arm64.py --ignore=tests/deploy/test_cuts.py
+	$(PYTEST) -x tests/deploy --ignore=tests/deploy/test_arm64.py --ignore=tests/deploy/test_vm.py --ignore=tests/deploy/test_cuts.py
 
 test-deploy-cuts: setup-dev ## cut a board's power at 18 places of a deployment, and deploy again each time (root; a quarter of an hour)
 	@.ci/setup-deploy
@@ -70,6 +70,10 @@ test-deploy-cuts: setup-dev ## cut a board's power at 18 places of a deployment,
 test-arm64: setup-dev ## boot a bare Debian 13 for arm64 in QEMU, deploy to it, kill it under load (root; an hour, or half if its card was kept)
 	@.ci/setup-deploy arm64
 	$(PYTEST) -x tests/deploy/test_arm64.py
+
+test-vm: setup-dev ## boot a bare Debian (SUITE=trixie: 13) in a virtual machine, deploy to it, check limits on a real cgroup 2 (root; an hour without KVM)
+	@.ci/setup-deploy vm
+	$(PYTEST) -x tests/deploy/test_vm.py
 
 image: ## build the container image for arm64 (EXTRAS=device: without ChatterBot, TARGET=up: with a broker, ENGINE=podman)
 	$(ENGINE) build $(if $(filter docker,$(ENGINE)),,--format docker) --platform $(or $(PLATFORM),linux/arm64) --file Dockerfile.arm64 \

@@ -10,13 +10,12 @@ from msgspec import Meta
 
 from edge.worker import Job, task
 
-#: Factors that are multiplied in one batch. Between two batches the body reports progress and can be cancelled, so a
-#: batch is small.
+#: Number of factors in one batch. After each batch the body reports progress and makes a checkpoint.
 _BATCH = 2048
 _LEAF = 32
 
 #: Exact arithmetic of any length in base ten. It multiplies by a number-theoretic transform. Printing needs no
-#: conversion, for which Python's own int needs quadratic time.
+#: conversion to base ten; for an `int` that takes quadratic time.
 _EXACT = decimal.Context(
     prec=decimal.MAX_PREC, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN, traps=[decimal.Inexact, decimal.Overflow]
 )
@@ -37,7 +36,8 @@ def factorial(n: Annotated[int, Meta(ge=0, le=5_000_000)], job: Job) -> Digits:
     """Work out n! exactly and write all its digits to a file.
 
     The value has the number of digits, the first and the last twenty digits, and the SHA-256 of all of them. All digits
-    are in the file `N-factorial.txt`. Progress is kept: after a power cut the job continues where it was.
+    are in the file `N-factorial.txt`. Progress is saved every few seconds: after a power cut the job continues from the
+    last checkpoint.
     """
     digits = str(_product(n, job))
     job.file(f"{n}-factorial.txt").write_text(digits)

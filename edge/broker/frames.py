@@ -34,11 +34,16 @@ def publish(
 
     Args:
         body: the content of the message.
-        headers: their values have the types in `_CODE`. Another type raises KeyError.
+        headers: their values have the types in `_CODE`.
         properties: exactly content_type, content_encoding, delivery_mode and correlation_id.
         queue: name of the queue.
         channel: number of the channel.
         most_bytes: largest size of a frame.
+
+    Raises:
+        KeyError: a header's value has another type.
+        struct.error: a header's value is an integer of more than 64 bits.
+        ValueError: the name of a header or of the queue, or a property, has more than 255 bytes.
     """
     content = _pack_header(_BASIC, 0, len(body)) + _properties(headers, properties)
     frames = [_to_queue(queue, channel), _frame(_HEADER, channel, content)]

@@ -1,4 +1,6 @@
-"""Requests the restart of a broker that accepts connections although its queues refuse jobs or do not answer.
+"""Requests the restart of a broker that runs but does not work.
+
+Its queues refuse jobs or do not answer, or it refuses every connection because it could not open its queues.
 
 This happens to RabbitMQ after a full disk: its queues do not work until it is restarted, even if the disk has room
 again. So gateway and workers write a file in `/run` when they see it, and `edge up` or a systemd unit restarts the

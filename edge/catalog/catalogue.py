@@ -16,6 +16,7 @@ from typing import IO
 import msgspec
 
 from edge.catalog import quick
+from edge.catalog.inputs import check_files
 from edge.catalog.signature import named, short, takes
 from edge.core.errors import BadArguments, CatalogueError, UnknownTask
 from edge.core.values import JsonObject
@@ -49,23 +50,7 @@ class TaskInfo(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def check_files(self, files: Mapping[str, InputFile]) -> None:
         """Check that a job of this kind may have these files. Raises BadArguments if it may not."""
-        if self.one_folder:
-            names = [file.name or name for name, file in files.items()]
-            twice = next((name for name in names if names.count(name) > 1), None)
-            if twice is not None:
-                raise BadArguments(self.name, f"two inputs have the file name {twice!r}: give them different names")
-        if self.inputs is None:
-            return
-        known = ", ".join(self.inputs) or "none"
-        for name, most in self.inputs.items():
-            if name not in files:
-                raise BadArguments(self.name, f"input {name!r} is missing; the files it takes: {known}")
-            size = files[name].bytes
-            if size is not None and size > most:
-                raise BadArguments(self.name, f"input {name!r} has {size} bytes; at most {most} are taken")
-        for name in files:
-            if name not in self.inputs:
-                raise BadArguments(self.name, f"unknown input {name!r}; the files it takes: {known}")
+        check_files(self.name, files, inputs=self.inputs, one_folder=self.one_folder)
 
 
 class Listing(msgspec.Struct, frozen=True):
@@ -163,7 +148,7 @@ def load(config_path: Path | None = None, *, timeout_s: float = TIMEOUT_S) -> Ca
     if config_path is not None:
         env["EDGE_CONFIG"] = str(config_path)
     argv = [sys.executable, "-m", "edge.worker.celery.catalogue"]
-    # These are files in memory instead of pipes. A process that a module started could keep a pipe open for ever.
+    # These are files in memory instead of pipes. A process that a module started could keep a pipe open forever.
     with _memory() as out, _memory() as err:
         code = _run(argv, env, out, err, timeout_s)
         out.seek(0)
@@ -181,7 +166,7 @@ def load(config_path: Path | None = None, *, timeout_s: float = TIMEOUT_S) -> Ca
         raise CatalogueError(f"{culprit}its import ended the process")
     try:
         listing = msgspec.json.decode(answer, type=Listing)
-    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+    except (ValueError, RecursionError) as fault:
         raise CatalogueError(f"the list of tasks cannot be read: {fault}") from fault
     return Catalogue({info.name: info for info in listing.tasks}, listing.errors)
 

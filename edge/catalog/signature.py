@@ -103,6 +103,10 @@ class Signature:
         """Names of the arguments that may be passed by position, in order."""
         return tuple(parameter.name for parameter in self.parameters if parameter.by_place)
 
+    def has(self, name: str) -> bool:
+        """Return True if there is an argument of this name."""
+        return any(parameter.name == name for parameter in self.parameters)
+
     def schema(self) -> JsonObject:
         """Return the JSON Schema (2020-12) of an object with the arguments by name."""
         shapes, parts = msgspec.json.schema_components(

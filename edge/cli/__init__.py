@@ -8,6 +8,6 @@
 - `completion`: `edge completion`, and the values that the shell's Tab key offers
 - `jobs`: commands about jobs
 - `schedules`: commands about periodic jobs
-- `board`: commands that work on the board itself
+- `board`: commands about one board; most run on the board itself
 - `lan`: commands that find, install and pair boards on the network
 """

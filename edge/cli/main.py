@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tasks": ("jobs.tasks", "List the kinds of job, or explain one."),
     "token": ("board.token", "Give and revoke access from the LAN (on the board)."),
     "backup": ("board.backup", "Pack the board into one file while it runs."),
-    "restore": ("board.backup", "Restore a stopped board from such a backup file."),
+    "restore": ("board.backup", "Restore a stopped board from a file of `edge backup`."),
     "config": ("board.config", "Check and show the board's configuration."),
     "doctor": ("board.doctor", "Check everything that the board needs; say what is wrong and what to do."),
     "up": ("board.services", "Run broker, gateway, governor and worker in the foreground."),
@@ -61,10 +61,10 @@ Exit codes:
   0  all went well
   1  the job failed or was cancelled, a check failed, or the command could not do its work
   2  bad usage, input or configuration
-  3  gateway or broker cannot be reached
-  4  no such job or file
-  5  not allowed: token missing, unknown or too narrow
-  6  no result within the time to wait
+  3  gateway or broker cannot be reached or started
+  4  no such job, file, schedule or pairing request
+  5  not allowed: the token is missing, unknown, or lacks the scope
+  6  no result in time, or the job would end too late
 130  interrupted by Ctrl-C
 
 \b
@@ -179,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse_undecodable(arguments: Sequence[str]) -> None:
-    """Raise click's UsageError for an argument that is not UTF-8 and is no file name. JSON and HTTP cannot send it."""
+    """Raise click's UsageError for an argument that is neither UTF-8 nor a file name. JSON and HTTP cannot send it."""
     command = _command(arguments)
     if (command[:1] and command[0] in _FILE_COMMANDS) or " ".join(command) in _FILE_COMMANDS:
         return
@@ -193,7 +193,7 @@ def _refuse_undecodable(arguments: Sequence[str]) -> None:
 
 
 def _command(arguments: Sequence[str]) -> list[str]:
-    """Return the first two words that are no options: the command, and its sub-command if it has one."""
+    """Return the first two words that are not options: the command, and its sub-command if it has one."""
     words = [
         word
         for before, word in pairwise(("", *arguments))

@@ -28,8 +28,8 @@ class Moment(click.ParamType):  # type: ignore[type-arg] # generic only since cl
                 year, month, day, hour, minute, second = (int(part or 0) for part in found.groups())
                 return datetime(year, month, day, hour, minute, second).astimezone().isoformat()
             except (ValueError, OverflowError, OSError) as err:
-                self.fail(f"{value!r} is no time: {err}", param, ctx)
+                self.fail(f"{value!r} is not a time: {err}", param, ctx)
         if not re.match(r"\d{4}-", text):
             expected = "expected 17:30, '2026-12-24 17:30' or 2026-12-24T17:30:00+01:00"
-            self.fail(f"{value!r} is no time: {expected}", param, ctx)
+            self.fail(f"{value!r} is not a time: {expected}", param, ctx)
         return text

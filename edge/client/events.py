@@ -41,7 +41,7 @@ class EventStream:
         self._answer: Answer | None = None
         self._blocks: Iterator[bytes] = iter(())
         self._rest = b""
-        self._opened_at = 0.0
+        self._opened_at = self._heard_at = 0.0
         self._pauses = _RETRY.pauses()
 
     def __enter__(self) -> Self:
@@ -51,6 +51,11 @@ class EventStream:
         self, kind: type[BaseException] | None, err: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def connected(self) -> bool:
+        """True while no outage of the connection is known."""
+        return self._answer is not None
 
     def open(self, *, patience_s: float | None = None) -> None:
         """Connect, and try again for `patience_s` (by default that of the settings).
@@ -68,6 +73,7 @@ class EventStream:
             patience_s=patience_s,
         )
         self._blocks, self._rest, self._opened_at = self._answer.stream(), b"", time.monotonic()
+        self._heard_at = self._opened_at
         while b"\n\n" not in self._rest:  # the first block has the id after which a lost stream resumes
             if not self._read():
                 return
@@ -91,9 +97,14 @@ class EventStream:
             if self._answer is None:
                 if not self._open_again(left_s):
                     return None
-            elif left_s is not None and not self._answer.ready(left_s):
+                continue
+            silent_s = max(0.0, self._heard_at + _SILENT_S - time.monotonic())
+            if self._answer.ready(silent_s if left_s is None else min(left_s, silent_s)):
+                if not self._read():
+                    self.close()
+            elif left_s is not None and left_s < silent_s:
                 return None
-            elif not self._read():
+            else:
                 self.close()
 
     def _read(self) -> bool:
@@ -102,6 +113,7 @@ class EventStream:
             block = next(self._blocks, b"")
         except LinkError:
             block = b""
+        self._heard_at = time.monotonic()
         self._rest += block.replace(b"\r", b"")
         return bool(block)
 

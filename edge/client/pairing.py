@@ -82,7 +82,7 @@ def pair(
         nonce = pairing.new_nonce()
         revealed = http.json("PUT", path, PairCommitted, body=_encode(PairNonce(nonce)), headers=_JSON)
         if pairing.commitment(revealed.nonce) != opened.commitment:
-            raise NotPaired("the other end changed its random number: it is no gateway, and it may be an attacker")
+            raise NotPaired("the other end changed its random number: it is not a gateway, and it may be an attacker")
         binding = pairing.binding_of(
             certificate=_fingerprint(settings.certificate),
             token_sha256=token_sha256,

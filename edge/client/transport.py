@@ -230,7 +230,7 @@ def _problem(answer: Answer) -> tuple[Problem, float]:
     except ValueError:
         status = f"{answer.status} {answer.reason}".strip()
         problem = Problem(
-            status, answer.status, detail=f"the server at the gateway's address answered {status}, and is no gateway"
+            status, answer.status, detail=f"the server at the gateway's address answered {status}, and is not a gateway"
         )
     try:
         after = float(answer.headers.get("retry-after", "0"))

@@ -40,7 +40,7 @@ def example() -> str:
 def _fields(record: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:
     kind = inspect.type_info(record)
     if not isinstance(kind, inspect.StructType):
-        raise TypeError(f"{record} is no record")
+        raise TypeError(f"{record} is not a record")
     return kind.fields
 
 

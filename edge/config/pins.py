@@ -28,7 +28,7 @@ def gpio_number(pin: int | str) -> int:
     """Return the GPIO number of a pin by any of its names. Raises ValueError if a Raspberry Pi has no such GPIO."""
     match = _NAME.fullmatch(str(pin))
     if match is None:  # 06 is refused too, because it may be meant as octal
-        raise ValueError(f"{pin!r} is no pin: {ALLOWED}")
+        raise ValueError(f"{pin!r} is not a pin: {ALLOWED}")
     number = int(match["number"])
     if match["family"] in {"", "GPIO", "BCM"}:
         gpio = number if number <= 63 else None

@@ -32,9 +32,9 @@ class ThresholdConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     critical_percent: Annotated[Percent, about("At or below: stop everything and go down cleanly.")] = 10.0
     pause_percent: Annotated[Percent, about("At or below: only jobs of class `always` start.")] = 30.0
-    resume_percent: Annotated[Percent, about("At or above: work goes on. The gap to pause keeps it from flapping.")] = (
-        45.0
-    )
+    resume_percent: Annotated[
+        Percent, about("At or above: work continues. The gap to pause keeps it from flapping.")
+    ] = 45.0
     surplus_percent: Annotated[Percent, about("At or above: jobs of class `surplus` start too.")] = 90.0
 
 
@@ -43,7 +43,7 @@ class WindowConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
 
     from_: Annotated[TimeOfDay, about("Begins at this time of the board's zone.", example="22:00")]
     to: Annotated[TimeOfDay, about("Ends at this time; a window may go over midnight.", example="06:00")]
-    at_most: Annotated[Literal["normal", "low"] | None, about("The state is no better than this.", example="low")] = (
+    at_most: Annotated[Literal["normal", "low"] | None, about("The state is not better than this.", example="low")] = (
         None
     )
     unknown_as: Annotated[Literal["normal"] | None, about("In place of at_most: what an unknown source counts as.")] = (

@@ -26,7 +26,7 @@ from edge.model import TaskName
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
-Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]  # up to a year: infinity is no time
+Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]  # up to a year: infinity is not a duration
 
 
 class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

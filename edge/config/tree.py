@@ -73,7 +73,7 @@ def read(path: Path) -> JsonObject:
     if tree is None:
         return {}
     if not isinstance(tree, dict):
-        raise ConfigError("config", str(path), "expected keys and values at the top of the file")
+        raise ConfigError("config", str(path), "expected a mapping at the top of the file")
     return tree
 
 
@@ -124,5 +124,5 @@ def _fault(tree: object, most_values: int, most_depth: int) -> str:
             try:
                 node.encode()
             except UnicodeEncodeError:
-                return "holds half of a UTF-16 pair, which is no text"
+                return "holds half of a UTF-16 pair, which is not text"
     return ""

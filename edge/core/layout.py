@@ -104,6 +104,11 @@ class Layout:
         return self.run / "output"
 
     @property
+    def node_output(self) -> Path:
+        """The output of programs that run on nodes, `NODE/ID/STREAM/OFFSET`; the gateway writes."""
+        return self.run / "node-output"
+
+    @property
     def tasks(self) -> Path:
         """Data that tasks keep between jobs (a bot's database), one folder for each task; workers write."""
         return self.root / "tasks"
@@ -254,7 +259,7 @@ class Layout:
 
     @property
     def orders(self) -> Path:
-        """`ID.cancel`, `ID.delete` and `ID.take`: orders to the workers; the gateway writes."""
+        """`ID.cancel`, `ID.delete`, `ID.fail` and `ID.take`: orders to the workers; the gateway writes."""
         return self.run / "orders"
 
     @property

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 
 def notify(**fields: str) -> None:
-    """Send lines `NAME=value` to NOTIFY_SOCKET as one datagram. It is no error if no process listens."""
+    """Send lines `NAME=value` to NOTIFY_SOCKET as one datagram. It is not an error if no process listens."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return

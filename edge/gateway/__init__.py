@@ -16,6 +16,7 @@
 - `board`: reads power, workers and free disk space for a request
 - `files`: receives and stores the input files of jobs
 - `old_files`: removes input files that no open job needs
+- `node_output`: keeps what programs print on nodes while they run
 - `kinds`: loads the catalogue of the kinds of job and reloads it
 - `series`: power and jobs of the last day or month, in equal steps
 - `costs`: learns from receipts what a job of each kind costs

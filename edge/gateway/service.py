@@ -50,6 +50,7 @@ from edge.gateway.files import Files
 from edge.gateway.http import tls
 from edge.gateway.http.auth import Caller
 from edge.gateway.kinds import CatalogueLoader
+from edge.gateway.node_output import NodeOutput
 from edge.gateway.old_files import OldFiles
 from edge.gateway.receipts import Receipts
 from edge.gateway.schedules import Schedules
@@ -146,6 +147,7 @@ class Appliance:
             starts=self.board.starts,
         )
         self.away = NodesAway()
+        self.node_output = NodeOutput(layout.node_output)
         #: None if the board never sleeps.
         self.sleep: SleepConsent | None = None
         if sleeps:
@@ -189,6 +191,7 @@ class Appliance:
     async def start(self) -> None:
         """Start the background tasks and read the catalogue. Raises StorageError."""
         self.files.start()
+        self.node_output.start()
         self._events.start()
         self.outbox.start()
         self._tasks = [

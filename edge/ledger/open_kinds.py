@@ -39,7 +39,7 @@ class OpenKind(msgspec.Struct, frozen=True):
     """The number of open jobs of one kind and power class."""
 
     task: str
-    power: str  # as stored in the ledger; in a damaged row it may be no power class
+    power: str  # as stored in the ledger; in a damaged row it may be another text
     jobs: int
 
 

@@ -9,6 +9,7 @@ from typing import Self
 
 import msgspec
 
+from edge.core import clock
 from edge.core.errors import UnknownJob
 from edge.ledger.connection import Connection
 from edge.ledger.open_kinds import OpenKind
@@ -170,6 +171,37 @@ class LedgerReader:
     def newest(self) -> int:
         """The number of the newest job."""
         return self._count("SELECT coalesce(max(seq), 0) FROM job")
+
+    def accepted_by(self, times: Iterable[float]) -> list[int]:
+        """Return for each of these times, in ascending order, the newest job that was accepted by then, or 0 for none.
+
+        The times are seconds since 1970. A binary search finds each of them, because jobs are accepted in the order of
+        their numbers. If the clock was wrong meanwhile, it may find an older job, never a job with a later time.
+        """
+        found, least, newest = list[int](), 0, self.newest
+        for at in times:
+            above = newest + 1
+            while above - least > 1:
+                middle = (least + above) // 2
+                rows = self._query("SELECT seq, accepted_at FROM job WHERE seq >= ? ORDER BY seq LIMIT 1", middle)
+                if rows and clock.plausible(rows[0][1]) and rows[0][1] <= at:
+                    least = rows[0][0]
+                else:
+                    above = middle
+            found.append(least)
+        return found
+
+    def ended_since(self, at: float, *, most: int = 10_000) -> list[tuple[str, float]]:
+        """Return kind and end of the jobs that ended after `at` (seconds since 1970), in the order of their ends.
+
+        Only the newest `most` jobs are read.
+        """
+        rows = self._query(
+            "SELECT task, finished_at FROM (SELECT task, finished_at FROM job ORDER BY seq DESC LIMIT ?)"
+            " WHERE finished_at > ? ORDER BY finished_at",
+            *(most, at),
+        )
+        return [(task, finished_at) for task, finished_at in rows]
 
     def _bounded(self, where: str, *values: SqlValue, index: str) -> list[JobRow]:
         """Return rows with their arguments; fewer rows if the arguments are large."""

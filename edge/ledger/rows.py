@@ -15,7 +15,7 @@ from edge.schedule.later import USUAL_PRIORITY, Later
 COLUMNS = (
     "seq, id, task, arguments, power, retries, time_limit_s, submitter, fingerprint, state, "
     "accepted_at, finished_at, due_at, failures, attempts, cancel, remove, size_bytes, message, deadline_s, "
-    "max_temp_c, priority, delay_s, clock, unique_key, files"
+    "max_temp_c, priority, delay_s, clock, unique_key, files, released_seq"
 )
 #: The columns for lists, without the arguments: those of one job may be a megabyte, and a list has hundreds of jobs.
 LEAN = COLUMNS.replace("arguments", "x''")
@@ -37,8 +37,8 @@ SqlValue: TypeAlias = str | bytes | int | float | None
 #: A row that a statement returns. It is `Any`, because the type checker does not know the types of the columns.
 SqlRow: TypeAlias = tuple[Any, ...]
 
-#: Seq, failures and power class, which identify one message of a job. Each retry has another edition.
-Edition = tuple[int, int, str]
+#: Seq, failures and power class, which identify one message of a job. Each retry has another key.
+MessageKey = tuple[int, int, str]
 
 #: Decodes text columns. A damaged column may not be UTF-8, and then SQLite's driver would refuse the whole row.
 legible = partial(str, encoding="utf-8", errors="replace")
@@ -97,12 +97,18 @@ class JobRow(msgspec.Struct, frozen=True):
     clock: int | None = None  # number of the run of the gateway that computed `due_at` from a delay
     unique_key: str | None = None
     files: bytes | None = None  # JSON of its input files by name; None if it has none
+    released_seq: int | None = None  # number of the newest job when this one was released; None if it never waited
     waits: bool = False  # it waits in the ledger, for `due_at` or for other jobs; not a column
 
     @property
-    def edition(self) -> Edition:
-        """The edition of the message of the present attempt."""
+    def message_key(self) -> MessageKey:
+        """The key of the message of the present attempt."""
         return self.seq, self.failures, self.power.value
+
+    @property
+    def ready_seq(self) -> int:
+        """The number of the newest job when this one could first be published."""
+        return self.seq if self.released_seq is None else self.released_seq
 
     def call(self) -> tuple[list[JsonValue], JsonObject]:
         """Return the positional and the named arguments."""

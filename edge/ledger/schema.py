@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-VERSION = 7
+VERSION = 8
 
 # One index serves all lists and counts. It holds every column that lists filter by, so a row that does not match is not
 # read. A separate index for each filter would write one more page to the card for each job.
@@ -157,6 +157,12 @@ ALTER TABLE job ADD COLUMN files BLOB;
 CREATE INDEX job_files ON job (seq)
     WHERE files IS NOT NULL AND state NOT IN ('succeeded', 'failed', 'cancelled');
 PRAGMA user_version = 7;
+COMMIT;
+""",
+    7: """
+BEGIN IMMEDIATE;
+ALTER TABLE job ADD COLUMN released_seq INTEGER;
+PRAGMA user_version = 8;
 COMMIT;
 """,
 }

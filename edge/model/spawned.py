@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from msgspec import Meta
 
 from edge.core.values import JsonObject, JsonValue
 from edge.model.ids import spawned_job_id
+from edge.model.input import InputFile, InputFiles
 from edge.model.job import Retries, TaskName, TimeLimit
 from edge.model.power import Power
 from edge.model.waits import Waits
@@ -20,12 +22,15 @@ MOST_CHILDREN = 100_000
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
-def spawned_fingerprint(task: str, args: list[JsonValue], kwargs: JsonObject) -> bytes:
+def spawned_fingerprint(
+    task: str, args: list[JsonValue], kwargs: JsonObject, *, files: Mapping[str, InputFile]
+) -> bytes:
     """Return a hash that distinguishes two jobs spawned with the same key or in the same call.
 
-    Default values of the task are not part of the hash.
+    Default values of the task are not part of the hash, nor are the names of the files.
     """
-    return sha256(_encode((task, args, kwargs))).digest()
+    hashes = {name: file.sha256 for name, file in files.items()}
+    return sha256(_encode((task, args, kwargs, *([hashes] if hashes else [])))).digest()
 
 
 class SpawnedJob(Waits, msgspec.Struct, frozen=True, omit_defaults=True):
@@ -39,6 +44,7 @@ class SpawnedJob(Waits, msgspec.Struct, frozen=True, omit_defaults=True):
     time_limit_s: TimeLimit | None = None
     key: Annotated[str, Meta(max_length=255)] = ""
     own_id: Annotated[str, Meta(max_length=128)] = ""  # id of a job spawned by plain Celery, which has its id already
+    files: InputFiles = {}  # input files, which the board stores
     call: Annotated[int, Meta(ge=0, le=MOST_CHILDREN)] = 0  # ordinal of a call without a key, counted from 1
 
     def id(self, parent: str) -> str:
@@ -48,7 +54,7 @@ class SpawnedJob(Waits, msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def fingerprint(self) -> bytes:
         """The hash of `spawned_fingerprint` for this job."""
-        return spawned_fingerprint(self.task, self.args, self.kwargs)
+        return spawned_fingerprint(self.task, self.args, self.kwargs, files=self.files)
 
 
 class SpawnedJobs(msgspec.Struct, frozen=True, omit_defaults=True):

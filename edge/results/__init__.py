@@ -9,6 +9,7 @@
 - `inputs`: the input files of jobs, by the hash of their content
 - `incoming`: unfinished uploads of input files
 - `uploads`: results from nodes, until a worker of the head publishes them
+- `stream`: writes the output of a running program to files, up to a size
 - `output`: the output of a running program, in the files that its worker writes
 - `kept_output`: the output of an ended program, in a file of its result, with offsets in the stream
 - `orders`: orders of the gateway to the workers: cancel, delete, fail, take

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import msgspec
 
-from edge.core import durable
+from edge.core import durable, stored
 from edge.core.layout import Layout
 from edge.model import Attempts, check_job_id
 
@@ -30,8 +30,8 @@ class AttemptsStore:
             fd = os.open(f"{self._folder}/{check_job_id(job_id)}.json", os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
-        with os.fdopen(fd, "rb") as file, suppress(msgspec.DecodeError, UnicodeDecodeError):
-            return msgspec.json.decode(file.read(), type=Attempts)
+        with os.fdopen(fd, "rb") as file, suppress(stored.BadContent):
+            return stored.decoded(file.read(), Attempts)
         return None
 
     def write(self, attempts: Attempts) -> None:

@@ -6,7 +6,7 @@ there is a gap between them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,19 +27,20 @@ class Run:
 class OutputFiles:
     """Reads the output of one job on this board. Any thread may call its methods."""
 
-    def __init__(self, root: Path, job_id: str) -> None:
-        """Take the root folder, which is `Layout.output`, and the job."""
-        self._root, self._id = root, job_id
+    def __init__(self, root: Path, job_id: str, *, others: Sequence[Path] = ()) -> None:
+        """Take the root folder, which is `Layout.output`, and the job. `others` are further root folders."""
+        self._roots, self._id = (root, *others), job_id
 
     def folder(self) -> Path | None:
         """Return the folder of the job, or None if no program of it has printed anything on this board."""
-        found = [path for path in self._root.glob(f"*/{self._id}") if path.is_dir()]
+        found = [path for root in self._roots for path in root.glob(f"*/{self._id}") if path.is_dir()]
         return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
     def watched(self, stream: str) -> Iterator[Path]:
         """Yield the folders in which a file changes when the program prints more, outermost first."""
-        yield self._root
-        yield from (path for path in self._root.glob("*") if path.is_dir())
+        for root in self._roots:
+            yield root
+            yield from (path for path in root.glob("*") if path.is_dir())
         if (folder := self.folder()) is not None:
             yield folder
             if (folder / stream).is_dir():

@@ -197,7 +197,7 @@ def _fields(expression: str) -> list[str]:
     text = expression.strip().lower()
     if text.startswith("@"):
         if text == "@reboot":
-            raise UsageError(f"{shown}: the start of the board is no time; expected five fields or {_names()}")
+            raise UsageError(f"{shown}: the start of the board is not a time; expected five fields or {_names()}")
         if text not in _NAMED:
             raise UsageError(f"{shown}: expected five fields or {_names()}")
         return _NAMED[text].split()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Iterable
 
 #: The pace of a lane is the number of jobs that ended within this time. The broker may have twice that number. When
 #: half of them have ended, the gateway sends more, and the other half lasts for this time. So workers never wait.
@@ -57,8 +58,8 @@ def refill(usual: int, ended_lately: int, *, out: int) -> int:
 class Overtaken:
     """Remembers which job was the newest at earlier times, and so knows which jobs have waited too long.
 
-    It compares the order in which jobs were accepted, because the wall clock may jump. After a restart of the gateway
-    all jobs start to wait anew.
+    It compares the order in which jobs were accepted, because the wall clock may jump. Only after a restart of the
+    gateway it begins with the times in the ledger, see `recall`.
     """
 
     _MARKS = 64
@@ -66,6 +67,19 @@ class Overtaken:
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
         self._marks: list[tuple[float, int]] = []
+
+    def ages(self) -> list[float]:
+        """Return the ages in seconds, in descending order, for which `recall` takes the newest job."""
+        return [self._limit_s * part / self._MARKS for part in range(self._MARKS, -1, -1)]
+
+    def recall(self, newest: Iterable[int], *, now: float) -> None:
+        """Begin with what an earlier gateway knew.
+
+        Args:
+            newest: for each of `ages`, the number of the newest job that was accepted that long ago; 0 for none.
+            now: monotonic seconds.
+        """
+        self._marks = [(now - age, seq) for age, seq in zip(self.ages(), newest, strict=True) if seq]
 
     def note(self, newest: int, *, now: float) -> None:
         """Record that `newest` is the number of the newest job now."""

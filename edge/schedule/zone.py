@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import os
 import re
+import zoneinfo
 from contextlib import suppress
 from pathlib import Path
-from zoneinfo import TZPATH, ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from edge.core.errors import UsageError
 
 _NAME = re.compile(r"[A-Za-z0-9_+-]{1,64}(/[A-Za-z0-9_+-]{1,64}){0,3}", re.ASCII)
 #: Folders with copies of all zones. The copies in `right` count leap seconds, which the clock of a board does not.
 _COPIES = ("posix/", "right/")
+#: A file that each package of rules has, and that changes with them.
+RULES_FILE = "tzdata.zi"
 _LOCALTIME, _TIMEZONE = Path("/etc/localtime"), Path("/etc/timezone")
 
 
@@ -48,14 +51,22 @@ def board_zone(localtime: Path = _LOCALTIME, timezone: Path = _TIMEZONE) -> str:
     return "UTC"
 
 
-def rules_edition() -> str:
+def rules_folder() -> Path | None:
+    """Return the folder of the system's rules, or None if the system has none."""
+    return next((folder for folder in map(Path, zoneinfo.TZPATH) if (folder / RULES_FILE).exists()), None)
+
+
+def forget() -> None:
+    """Read the rules of each zone again when they are needed next. Call it when the rules have changed."""
+    ZoneInfo.clear_cache()
+
+
+def tz_rules_version() -> str:
     """Return a text that changes when the rules of the zones change. The next times of a schedule may then change."""
-    for folder in TZPATH:
-        try:
-            found = os.stat(Path(folder, "tzdata.zi"))  # noqa: PTH116 - every package of rules has this file
-        except OSError:
-            continue
-        return f"{found.st_size} {found.st_mtime_ns}"
+    if (folder := rules_folder()) is not None:
+        with suppress(OSError):  # removed meanwhile
+            found = (folder / RULES_FILE).stat()
+            return f"{found.st_size} {found.st_mtime_ns}"
     from importlib.metadata import PackageNotFoundError, version  # imported only if the system has no rules
 
     try:

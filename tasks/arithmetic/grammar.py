@@ -154,11 +154,11 @@ def _check_known(found: Sequence[Token]) -> None:
         if token.text == "\u2013" and _is_unknown(token):
             raise NotASum(f"{shown} between two numbers may mean from one to the other: write a minus with spaces")
         if _is_unknown(token):
-            raise NotASum(f"{shown} is no number and no operation known here")
+            raise NotASum(f"{shown} is neither a number nor an operation known here")
         if token.name == "!":
             raise NotASum("'!' may be a factorial or the end of a sentence")
         if token.name == "=":
-            raise NotASum("an equation is no sum")
+            raise NotASum("an equation is not a sum")
         article = token.name == "the" and at + 1 < len(found) and found[at + 1].kind is Kind.FUNCTION
         if token.kind in _AROUND and not article:
             raise NotASum(f"{shown} stands within the sum")

@@ -117,7 +117,7 @@ def function(name: str, operand: Part) -> Part:
     if name == "log":
         value = values.logarithm(operand.value)
     elif operand.value.high < 0:
-        raise NotASum("the square root of a negative number is no real number")
+        raise NotASum("the square root of a negative number is not a real number")
     else:
         value = values.power(operand.value, values.number(Fraction(1, 2)))
     form = f"{name} ( {operand.form} )"

@@ -119,7 +119,7 @@ def power(base: Value, exponent: Value) -> Value:
         raise NotASum("a power of a number that cannot be told from zero")
     if base.high < 0:
         if whole is None:
-            raise NotASum("a fractional power of a negative number is no real number")
+            raise NotASum("a fractional power of a negative number is not a real number")
         turned = power(negative(base), exponent)
         return negative(turned) if whole % 2 else turned
     if not (base.exact and exponent.exact):

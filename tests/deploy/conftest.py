@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -16,16 +17,38 @@ from tests.deploy.machine import Machine
 
 _NEEDED = ("systemd-nspawn", "debootstrap", "ip", "nsenter", "ssh", "ssh-keygen")
 
+Tell = Callable[[str], None]
+
+
+def demand(machine: str, why: str, *, hint: str) -> None:
+    """Skip the test on a laptop, and fail it in CI, if there is a reason `why` no `machine` can be had here."""
+    if why and os.environ.get("CI"):
+        pytest.fail(f"no {machine} can be had here: {why}")
+    if why:
+        pytest.skip(f"no {machine} can be had here: {why} ({hint})")
+
+
+@pytest.fixture(scope="module")
+def tell(request: pytest.FixtureRequest) -> Iterator[Tell]:
+    """Collects figures, and shows them at the end, each after the name of the test file."""
+    lines: list[str] = []
+    yield lines.append
+    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+    capture = request.config.pluginmanager.get_plugin("capturemanager")
+    assert reporter is not None
+    name = request.path.stem.removeprefix("test_")
+    with capture.global_and_fixture_disabled() if capture else nullcontext():
+        reporter.write_line("")
+        for line in lines:
+            reporter.write_line(f"{name}: {line}")
+
 
 @pytest.fixture(scope="session")
 def lan() -> Iterator[Lan]:
     """The network of the boards; if this machine cannot make it, tests are skipped on a laptop and fail in CI."""
     missing = [name for name in _NEEDED if shutil.which(name) is None]
     why = f"not installed: {', '.join(missing)}" if missing else "needs root" if os.geteuid() else ""
-    if why and os.environ.get("CI"):
-        pytest.fail(f"no machine can be booted here: {why}")
-    if why:
-        pytest.skip(f"no machine can be booted here: {why} (apt install systemd-container debootstrap openssh-client)")
+    demand("booted container", why, hint="apt install systemd-container debootstrap openssh-client")
     with Lan() as made:
         yield made
 

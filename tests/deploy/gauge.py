@@ -9,13 +9,23 @@ from tests.deploy.emulated import Emulated
 
 UNITS = ("edge-power", "edge-gateway", "edge-worker", "rabbitmq-server")
 _GROUP = "/sys/fs/cgroup/system.slice"
+# A worker that has run a program with a limit is in a cgroup below that of its unit.
+_PIDS = f"find {_GROUP}/$unit.service -name cgroup.procs -exec cat {{}} +"
 _COUNT = f"""count() {{
   for unit in {" ".join(UNITS)}; do
-    for pid in $(cat {_GROUP}/$unit.service/cgroup.procs); do cat /proc/$pid/task/*/status; done |
+    for pid in $({_PIDS}); do cat /proc/$pid/task/*/status; done |
       awk '/^voluntary_ctxt_switches/ {{ n += $2 }} END {{ print n }}'
   done
   awk '{{ print $7 }}' /sys/block/vda/stat
 }}"""
+
+
+def healthy(board: Emulated) -> bool:
+    """Return True if every service is active, the governor reports power and the worker is connected."""
+    states = board.run(f"systemctl is-active {' '.join(UNITS)}").stdout.split()
+    said = board.run("sudo cat /run/edge/worker-main.json /run/edge/power.json").stdout
+    working = any(f'"state":"{state}"' in said for state in ("idle", "paused", "running"))
+    return states == ["active"] * len(UNITS) and working and '"unknown"' not in said
 
 
 @dataclass(frozen=True)
@@ -40,7 +50,7 @@ def memory(board: Emulated) -> Memory:
     total, used, available, swapped = map(int, found)
     services = {}
     for unit in UNITS:
-        rollups = f"cat $(sed 's|.*|/proc/&/smaps_rollup|' {_GROUP}/{unit}.service/cgroup.procs)"
+        rollups = f"unit={unit}; cat $({_PIDS} | sed 's|.*|/proc/&/smaps_rollup|')"
         services[unit] = int(board.sh(f"{rollups} | awk '/^Pss:/ {{ n += $2 }} END {{ print n }}'")) // 1024
     return Memory(total, used, available, swapped, services)
 

@@ -143,7 +143,7 @@ class Machine:
 
     def active(self, *units: str) -> bool:
         """Return True if every unit is active."""
-        return all(state == "active" for state in self.run("systemctl", "is-active", *units).stdout.split())
+        return self.run("systemctl", "is-active", *units).stdout.split() == ["active"] * len(units)
 
     def _end(self, number: int, timeout_s: float) -> None:
         if self._process is not None and self._process.poll() is None:

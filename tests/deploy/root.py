@@ -22,7 +22,7 @@ FETCHED = [
     *("nftables", "avahi-daemon", "unattended-upgrades"),
 ]
 #: Further packages for a whole machine; a container gets their function from its host.
-MACHINE = {"installed": ["linux-image-arm64", "initramfs-tools", "zstd"], "fetched": ["zram-tools"]}
+MACHINE = {"installed": ["linux-image-{arch}", "initramfs-tools", "zstd"], "fetched": ["zram-tools"]}
 
 
 def cache() -> Path:
@@ -32,13 +32,13 @@ def cache() -> Path:
 
 
 def suite() -> str:
-    """Return the Debian suite that `make test-deploy` boots; SUITE=trixie is Debian 13."""
+    """Return the Debian suite that `make test-deploy` and `make test-vm` boot; SUITE=trixie is Debian 13."""
     return os.environ.get("SUITE") or "bookworm"
 
 
 def debian(suite: str, arch: str = HERE, *, kernel: bool = False) -> Path:
     """Return the root of a bare Debian; the first call makes it and takes minutes, many for a foreign `arch`."""
-    installed = INSTALLED + (MACHINE["installed"] if kernel else [])
+    installed = INSTALLED + ([name.format(arch=arch) for name in MACHINE["installed"]] if kernel else [])
     fetched = FETCHED + (MACHINE["fetched"] if kernel else [])
     recipe = hashlib.sha256(f"{suite} {arch} {installed} {fetched} 2".encode()).hexdigest()[:8]
     root = cache() / f"debian-{suite}-{arch}-{recipe}"

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,14 +12,14 @@ import pytest
 import edge.client
 from edge.model import JobState, Result, Submission
 from tests.deploy.client import Client
+from tests.deploy.conftest import Tell, demand
 from tests.deploy.controller import Controller
-from tests.deploy.emulated import Emulated
-from tests.deploy.gauge import UNITS, card_mb, journal, memory, pressed, rest, seconds_of
-from tests.deploy.root import cache, debian
+from tests.deploy.emulated import ARM64, Emulated, lacking
+from tests.deploy.gauge import card_mb, healthy, journal, memory, pressed, rest, seconds_of
+from tests.deploy.kept import KeptCard
 
 WORKER = "edge-worker"
 OWN = ("edge-power", "edge-gateway", WORKER)
-_NEEDED = ("qemu-system-aarch64", "qemu-aarch64-static", "debootstrap", "mkfs.ext4", "ssh")
 pytestmark = pytest.mark.timeout(3600)
 GLUTTON = '''"""Eats memory."""
 import os
@@ -35,33 +31,12 @@ def glutton(mb: int) -> int:
     return len([os.urandom(1 << 20) for _ in range(mb)])
 '''
 
-Tell = Callable[[str], None]
-
-
-@pytest.fixture(scope="module")
-def tell(request: pytest.FixtureRequest) -> Iterator[Tell]:
-    """Collects figures, and shows them at the end."""
-    lines: list[str] = []
-    yield lines.append
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    capture = request.config.pluginmanager.get_plugin("capturemanager")
-    assert reporter is not None
-    with capture.global_and_fixture_disabled() if capture else nullcontext():
-        reporter.write_line("")
-        for line in lines:
-            reporter.write_line(f"arm64: {line}")
-
 
 @pytest.fixture(scope="module")
 def board() -> Iterator[Emulated]:
     """A bare machine, switched off; if it cannot be emulated, tests are skipped on a laptop and fail in CI."""
-    missing = [name for name in _NEEDED if shutil.which(name) is None]
-    why = f"not installed: {', '.join(missing)}" if missing else "needs root" if os.geteuid() else ""
-    if why and os.environ.get("CI"):
-        pytest.fail(f"no arm64 machine can be had here: {why}")
-    if why:
-        pytest.skip(f"no arm64 machine can be had here: {why} (.ci/setup-deploy arm64)")
-    with Emulated() as machine:
+    demand("arm64 machine", lacking(ARM64, "qemu-aarch64-static"), hint=".ci/setup-deploy arm64")
+    with Emulated(ARM64) as machine:
         yield machine
 
 
@@ -76,45 +51,14 @@ def client(board: Emulated, controller: Controller, tmp_path_factory: pytest.Tem
     return Client("127.0.0.1", controller.clients, home, port=board.gateway_port)
 
 
-def healthy(board: Emulated) -> bool:
-    """Return True if every service is active, the governor reports power and the worker is connected."""
-    states = board.run(f"systemctl is-active {' '.join(UNITS)}").stdout.split()
-    said = board.run("sudo cat /run/edge/worker-main.json /run/edge/power.json").stdout
-    working = any(f'"state":"{state}"' in said for state in ("idle", "paused", "running"))
-    return states == ["active"] * len(UNITS) and working and '"unknown"' not in said
-
-
-def deployed(sources: Path) -> Path:
-    """Return the folder for the card that a playbook of exactly these sources has made of a bare one."""
-    digest = hashlib.sha256(f"{debian('trixie', 'arm64', kernel=True).name} {GLUTTON}".encode())
-    for path in sorted(sources.rglob("*")):
-        if path.is_file():
-            digest.update(f"{path.relative_to(sources)} {hashlib.sha256(path.read_bytes()).hexdigest()}".encode())
-    return cache() / f"deployed-arm64-{digest.hexdigest()[:8]}"
-
-
-def keep(board: Emulated, controller: Controller, kept: Path, said: str) -> None:
-    """Keep the card of a board that is off, with the files for its clients; remove the cards of other sources."""
-    for old in cache().glob("deployed-arm64-*"):
-        shutil.rmtree(old)
-    part = kept.with_suffix(".part")
-    part.mkdir()
-    board.copy_card(part)
-    shutil.copytree(controller.clients, part / "clients")
-    (part / "said.txt").write_text(said)
-    part.rename(kept)
-
-
 def test_from_bare_to_appliance(controller: Controller, board: Emulated, tell: Tell) -> None:
     """One run of the playbook over ssh makes the appliance; the board has no access to the internet.
 
     The card is kept, and the next run with the same sources begins with it.
     """
-    kept = deployed(controller.source)
-    if kept.exists():
-        board.take_card(kept)
-        shutil.copytree(kept / "clients", controller.clients)
-        tell(f"the card of an earlier run of the same sources: {(kept / 'said.txt').read_text()}")
+    kept = KeptCard(board, controller, GLUTTON)
+    if (said := kept.take()) is not None:
+        tell(f"the card of an earlier run of the same sources: {said}")
         return
     board.write_card()
     boot_s = board.boot()
@@ -136,7 +80,7 @@ def test_from_bare_to_appliance(controller: Controller, board: Emulated, tell: T
     )
     tell(said)
     board.shut_down()
-    keep(board, controller, kept, said)
+    kept.keep(said)
 
 
 def test_idle(board: Emulated, tell: Tell) -> None:

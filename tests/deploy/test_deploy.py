@@ -268,6 +268,7 @@ def test_one_writer_a_file(board: Machine) -> None:
         "/run/edge/poweroff",
         "/var/lib/edge/paired",
         "/run/edge/pairing",
+        "/run/edge/node-output",
         "/etc/edge/edge.yaml",
         "/etc/edge/credentials",
         "/etc/edge/tls/key.pem",
@@ -281,6 +282,7 @@ def test_one_writer_a_file(board: Machine) -> None:
             "/run/edge/orders",
             "/run/edge/power-orders",
             "/run/edge/pairing",
+            "/run/edge/node-output",
         },
         "edge-power": {"/var/lib/edge/power", "/run/edge/power.json", "/run/edge/poweroff"},
     }
@@ -651,8 +653,13 @@ def test_a_second_board_works_for_the_first(
 
 
 def test_remove_leaves_the_data(controller: Controller, board: Machine) -> None:
-    """remove.yml removes the appliance and keeps its data."""
+    """remove.yml removes the appliance and keeps its data; of a worker that had failed, systemd keeps nothing."""
     assert board.active("edge-worker@io")
+    once = "/run/systemd/system/edge-worker@io.service.d"
+    board.sh(f"mkdir {once}; printf '[Service]\nRestart=no\n' >{once}/once.conf; systemctl daemon-reload")
+    board.sh("systemctl kill --signal=KILL edge-worker@io")
+    board.until(lambda: board.active("edge-again@edge-worker@io.timer"))
+    board.sh(f"rm -r {once}")
     controller.play("remove.yml")
     assert not (board.root / "opt/edge").exists()
     assert not [*board.root.glob("etc/systemd/system/edge.target.wants/*")]

@@ -290,7 +290,7 @@ def test_the_health_check_asks_a_gateway_with_a_given_certificate(tmp_path: Path
 
 
 def test_a_backup_is_known_before_the_board_is_touched(tmp_path: Path) -> None:
-    """A complete backup has no fault; a truncated one, another archive, or a file that is no archive has one."""
+    """A complete backup has no fault; a truncated one, another archive, or a file that is not an archive has one."""
     fault = _role_file("backup").fault
     for name in ("ledger.sqlite", "MANIFEST.json", "var/lib/edge/ledger.sqlite", "etc/edge/edge.yaml"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -498,7 +498,7 @@ def test_a_board_that_lets_nobody_in_is_explained(message: str, option: str) -> 
 
 
 def test_what_is_no_network_is_refused() -> None:
-    """An entry that is no network is refused, because systemd would only log that it ignores it in IPAddressAllow."""
+    """An entry that is not a network is refused: in IPAddressAllow systemd would only log that it ignores it."""
     spec = spec_from_file_location("networks", REPO / "ansible/roles/edge/filter_plugins/networks.py")
     assert spec is not None
     assert spec.loader is not None
@@ -538,7 +538,7 @@ def test_packages_that_are_half_done_are_reported(tmp_path: Path, monkeypatch: p
     listed, checked = "installed ok bash\n", (0, "")
     monkeypatch.setattr(packages, "run", lambda *argv: (0, listed) if argv[0] == "dpkg-query" else checked)
     assert packages.faults() == []
-    (tmp_path / "updates/tmp.i").touch()  # a cut can leave this empty file, and it is no fault
+    (tmp_path / "updates/tmp.i").touch()  # a cut can leave this empty file, and it is not a fault
     assert packages.faults() == []
     (tmp_path / "updates/0001").touch()
     assert packages.faults() == ["dpkg was interrupted"]

@@ -124,6 +124,16 @@ def test_in_a_terminal_it_draws(gateway: RunningGateway) -> None:
     assert "Traceback" not in watched.out
 
 
+def test_in_a_terminal_an_outage_is_shown(gateway: RunningGateway) -> None:
+    """An outage is shown as soon as the connection is lost, although no event comes."""
+    report_power(gateway.config, PowerState.NORMAL)
+    with watching(gateway, terminal=True) as watched:
+        watched.wait_for("normal")
+        gateway.stop()
+        watched.wait_for("still watching")
+        assert watched.leave() == 0
+
+
 def test_a_missing_gateway_is_reported_in_one_line(gateway: RunningGateway) -> None:
     """A missing gateway is reported in one line, with exit code 3."""
     gateway.stop()

@@ -109,7 +109,7 @@ def test_a_second_gateway_on_the_same_state_is_one_line(
 def test_an_unreadable_ledger_is_set_aside(
     edge_env: dict[str, str], make_config: MakeConfig, tmp_path: Path, ready: socket.socket
 ) -> None:
-    """A file that is no ledger is set aside, never overwritten; the board accepts jobs, and the log reports it."""
+    """A file that is not a ledger is set aside, never overwritten; the board accepts jobs, and the log reports it."""
     config = make_config()
     config.root.mkdir()
     config.layout.ledger.write_bytes(b"this is not a database, but it is long enough to be read as one" * 20)

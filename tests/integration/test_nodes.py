@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from hashlib import sha256
 from pathlib import Path
@@ -15,13 +16,16 @@ import yaml
 from edge.access.tokens import Scope, Tokens
 from edge.broker import topology
 from edge.cli.main import main
+from edge.client import Client
 from edge.config import BrokerConfig, Config, load
 from edge.gateway.api import nodes
+from edge.gateway.http.route import OCTETS
 from edge.model import Artifact, Attempts, FailureCode, JobState, PowerState, Result, WorkerState
 from edge.results.store import Results
 from tests.conftest import MakeConfig, delete_queues, sections
 from tests.running_gateway import RunningGateway, StartGateway
 from tests.running_worker import RunningWorker, StartWorker, depth, publish, report_power, until
+from tests.unit.worker.command.bench import needs_bubblewrap
 
 pytestmark = pytest.mark.broker
 ATTEMPT = "0123abcd"
@@ -330,3 +334,47 @@ def test_a_node_that_goes_to_sleep_tells_its_head(
     at_node.until_state(WorkerState.PAUSED)
     at_node.stop()
     assert gateway.ask("GET", "/status").json["away"] == {"node-2": awake_at}
+
+
+PRINTS = "echo one; echo oops >&2; n=0; while [ $n -lt 100 ]; do sleep 0.1; n=$((n+1)); done; echo two"
+
+
+@needs_bubblewrap
+def test_a_program_on_a_node_is_read_at_the_head_while_it_runs(
+    gateway: RunningGateway,
+    bearer: dict[str, Any],
+    node: Config,
+    at_head: RunningWorker,
+    start_worker: StartWorker,
+    tmp_path: Path,
+) -> None:
+    """A follower at the head gets the first lines long before the end, and all lines in the end.
+
+    Afterwards the head keeps no file of the output, and takes no more of it.
+    """
+    tree = yaml.safe_load((tmp_path / "node.yaml").read_text())
+    tree["commands"] = [{"name": "nothing", "run": ["sh", "-c", PRINTS]}]
+    (tmp_path / "node.yaml").write_text(yaml.safe_dump(tree))
+    start_worker(node, EDGE_CONFIG=str(tmp_path / "node.yaml")).until_state(WorkerState.IDLE)
+    client = Client(f"http://127.0.0.1:{gateway.port}")
+    job = client.submit("nothing")
+    seen = list[tuple[str, str]]()
+
+    def read(stream: str) -> None:
+        for chunk in client.output(job.id, stream=stream, follow=True):
+            seen.append((client.job(job.id).state, chunk.decode()))
+
+    readers = [threading.Thread(target=read, args=[stream]) for stream in ("stdout", "stderr")]
+    for reader in readers:
+        reader.start()
+    until(lambda: {text for _, text in seen} == {"one\n", "oops\n"}, "the first lines")
+    assert not client.job(job.id).state.final
+    for reader in readers:
+        reader.join(60)
+    assert "".join(text for _, text in seen if text != "oops\n") == "one\ntwo\n"
+    assert job.wait(20).value["stdout"] == "one\ntwo\n"
+    until(lambda: not list(gateway.layout.node_output.rglob("stdout")), "the end of the files")
+    late = gateway.ask("PUT", f"/jobs/{job.id}/output?attempt={ATTEMPT}", b"x", Content_Type=OCTETS, **bearer)
+    assert late.status == 409
+    unknown = gateway.ask("PUT", f"/jobs/nobody/output?attempt={ATTEMPT}", b"x", Content_Type=OCTETS, **bearer)
+    assert unknown.status == 404

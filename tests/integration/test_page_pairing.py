@@ -131,9 +131,9 @@ def test_a_refusal_is_shown(visitor: Browser, admin: Browser) -> None:
     [
         ({}, 400, "expected 8"),
         ({"code": "<b>x</b>"}, 400, "&lt;b&gt;"),
-        ({"code": "0000-0000"}, 404, "do not go on"),
+        ({"code": "0000-0000"}, 404, "do not continue"),
         ({"code": "0000-0001"}, 400, "typing error"),
-        ({"code": "0000-0000", "do": "deny"}, 404, "do not go on"),
+        ({"code": "0000-0000", "do": "deny"}, 404, "do not continue"),
         ({"do": "\u202e" * 50, "code": "\U0001f600"}, 400, "code"),
     ],
 )

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable
+import zoneinfo
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from importlib import resources
+from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from edge.config import Config
 from edge.core.clock import SteadyClock
+from edge.gateway.background import zone_rules
 from edge.gateway.background.journal import Journal
 from edge.gateway.background.outbox import Outbox
 from edge.gateway.background.timekeeper import Timekeeper
@@ -51,22 +57,30 @@ class Board:
         self.outbox, self.keeper = outbox, keeper
 
     async def put(self, asked: Schedule, name: str = "s") -> None:
+        """Make a schedule."""
         await self.keeper.put(ScheduleRow(name, f"uid-{name}", asked, "me", "UTC", None, None, time.time()))
 
     def slots(self, name: str = "s") -> list[SlotRow]:
         return self.outbox.reader.schedules.slots(f"uid-{name}", limit=500)
+
+    def due_hour(self, name: str = "s") -> int:
+        """Return the hour in UTC of the next slot."""
+        row = self.outbox.reader.schedules.find(name)
+        assert row is not None
+        assert row.due_at is not None
+        return int(row.due_at) // 3600 % 24
 
     def fates(self) -> set[Fate]:
         return {slot.fate for slot in self.slots()}
 
 
 @asynccontextmanager
-async def running(config: Config, clock: Clock) -> AsyncIterator[Board]:
+async def running(config: Config, clock: Clock, *, calm_s: float = 10.0) -> AsyncIterator[Board]:
     config.layout.root.mkdir(exist_ok=True)
     outbox = Outbox(config)
     outbox.start()
     steady = SteadyClock(wall=clock.now)
-    keeper = Timekeeper(outbox, Journal(), kind=lambda _: None, trusted=clock.trusted, steady=steady)
+    keeper = Timekeeper(outbox, Journal(), kind=lambda _: None, trusted=clock.trusted, steady=steady, calm_s=calm_s)
     task = asyncio.create_task(keeper.run())
     try:
         yield Board(outbox, keeper)
@@ -181,5 +195,83 @@ def test_a_thousand_schedules_wake_nobody_and_write_nothing(config: Config, cloc
             await board.put(Schedule("echo", ["hi"], every_s=2, overlap=Overlap.ALLOW))
             await until(lambda: bool(board.slots()))
             assert len(looks) <= 4  # one when the schedule was put, and those for its slots
+
+    asyncio.run(run())
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Iterator[Callable[[str], None]]:
+    """Install rules in which Europe/Berlin is another zone, as a package does: file by file, by renames."""
+    folder = tmp_path / "zoneinfo"
+
+    def install(zone: str) -> None:
+        (folder / "Europe").mkdir(parents=True, exist_ok=True)
+        content = resources.files("tzdata").joinpath("zoneinfo", *zone.split("/")).read_bytes()
+        for name, data in (("Europe/Berlin", content), ("tzdata.zi", f"# {zone}\n".encode())):
+            (folder / f"{name}.new").write_bytes(data)
+            (folder / f"{name}.new").replace(folder / name)
+
+    install("Etc/GMT-1")
+    before = zoneinfo.TZPATH
+    zoneinfo.reset_tzpath(to=[folder])
+    ZoneInfo.clear_cache()
+    yield install
+    zoneinfo.reset_tzpath(to=before)
+    ZoneInfo.clear_cache()
+
+
+def test_schedules_follow_new_rules_of_the_time_zones_at_once(
+    config: Config, clock: Clock, rules: Callable[[str], None]
+) -> None:
+    """An update of tzdata moves the next slots without a restart, and new schedules have the new rules, too."""
+    noon = Schedule("echo", ["hi"], cron="0 12 * * *", timezone="Europe/Berlin")
+
+    async def run() -> None:
+        async with running(config, clock, calm_s=0.2) as board:
+            await board.put(noon)
+            assert board.due_hour() == 11
+            await until(lambda: board.keeper.knows_time)
+            rules("Etc/GMT-5")
+            await until(lambda: board.due_hour() == 7)
+            await board.put(noon, "t")
+            assert board.due_hour("t") == 7
+
+    asyncio.run(run())
+
+
+def test_new_rules_are_noticed_by_the_next_decision_without_a_watch(
+    config: Config, clock: Clock, rules: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the folder cannot be watched, each look at the schedules compares the rules."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EMFILE, "too many watches")
+
+    monkeypatch.setattr(zone_rules, "Watch", refuse)
+
+    async def run() -> None:
+        async with running(config, clock) as board:
+            await board.put(Schedule("echo", ["hi"], cron="0 12 * * *", timezone="Europe/Berlin"))
+            await until(lambda: board.keeper.knows_time)
+            rules("Etc/GMT-5")
+            board.keeper.clock_was_set()
+            await until(lambda: board.due_hour() == 7)
+
+    asyncio.run(run())
+
+
+def test_a_zone_that_new_rules_do_not_have_stops_no_other_schedule(
+    config: Config, clock: Clock, rules: Callable[[str], None], tmp_path: Path
+) -> None:
+    async def run() -> None:
+        async with running(config, clock, calm_s=0.2) as board:
+            lost = tmp_path / "zoneinfo" / "Lost"
+            lost.write_bytes((tmp_path / "zoneinfo" / "Europe" / "Berlin").read_bytes())
+            for name, zone in (("a", "Lost"), ("s", "Europe/Berlin")):
+                await board.put(Schedule("echo", ["hi"], cron="0 12 * * *", timezone=zone), name)
+            lost.unlink()
+            rules("Etc/GMT-5")
+            await until(lambda: board.due_hour() == 7)
+            assert board.due_hour("a") == 11
 
     asyncio.run(run())

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from edge.config import BrokerConfig, Config
@@ -92,6 +97,41 @@ def test_a_broker_that_lets_nobody_in_has_to_be_started_again(
         until(lambda: any(odd.layout.complaints.glob("worker-*")), worker.log_tail)
     finally:
         broker_node.stop()  # so that the next test gets a new store
+
+
+@contextmanager
+def frozen(node: PrivateNode) -> Iterator[None]:
+    """Stop all processes of the broker inside the block: its connections stay open, and it answers nothing."""
+    first = psutil.Process(node.pid)
+    pids = [first.pid, *(child.pid for child in first.children(recursive=True))]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("pool", ["main", "threads"])
+def test_a_worker_stops_although_its_broker_does_not_answer(
+    make_config: MakeConfig, start_worker: StartWorker, broker: BrokerConfig, broker_node: PrivateNode, pool: str
+) -> None:
+    """systemd kills a worker that needs longer than 60 s; it stops cleanly, and its jobs come again."""
+    config = make_config(
+        broker=broker,
+        tasks=["odd"],
+        worker={"name": "one", "stop_grace_s": 1.0},
+        workers=[{"name": "main"}, {"name": "one", "pool": pool}],
+    )
+    report_power(config, PowerState.NORMAL)
+    worker = start_worker(config)
+    worker.until_state(WorkerState.IDLE)
+    with frozen(broker_node):
+        began = time.monotonic()
+        assert worker.stop() == 0
+        assert time.monotonic() - began < 30
+    assert "Traceback" not in worker.log_tail()
 
 
 def test_without_a_governor_nothing_runs(

@@ -223,7 +223,7 @@ def test_critical_takes_the_job_home(
 def test_critical_ends_a_job_that_does_not_listen_after_its_grace(
     worker: RunningWorker, broker: BrokerConfig, odd: Config
 ) -> None:
-    """A body that does not respond is interrupted, which is no crash, and runs again."""
+    """A body that does not respond is interrupted, which does not count as a crash, and runs again."""
     job_id = publish(broker, "nap", 3)
     worker.until_running(job_id)
     report_power(odd, PowerState.CRITICAL)

@@ -215,7 +215,7 @@ def test_random_power_on_a_full_window(stamping: Config, broker: BrokerConfig, s
 def test_random_power_on_a_worker_of_threads(
     broker: BrokerConfig, make_config: MakeConfig, start_worker: StartWorker, tmp_path: Path
 ) -> None:
-    """No job is handed to a thread after a confirmed fall; each begins once, and a returned message is no attempt."""
+    """No job is handed to a thread after a confirmed fall; each begins once. A returned message is not an attempt."""
     (tmp_path / "stamping.py").write_text(STAMPS.replace("@task\n", '@task(pool="io")\n'))
     config = make_config(
         broker=broker,

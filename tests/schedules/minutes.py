@@ -8,6 +8,7 @@ passes a matching time for the first time.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -53,12 +54,18 @@ class WallClock:
     def __init__(self, shifts: Changes, first: int, last: int) -> None:
         starts = [minute for minute, _ in shifts] + [last]
         offset = np.repeat([shift for _, shift in shifts], np.diff(starts)).astype(np.int32)
-        self.shown: Minutes = np.arange(last - first, dtype=np.int32) + offset + np.int32(_MARGIN)
+        shown: Minutes = np.arange(last - first, dtype=np.int32) + offset + np.int32(_MARGIN)
+        #: The times shown between two changes. There is no jump between them, so an array can be sliced by them.
+        self._spans = [slice(int(shown[at - first]), int(shown[end - 1 - first]) + 1) for at, end in pairwise(starts)]
         #: The latest time that the clock has shown so far.
-        self.reached: Minutes = np.maximum.accumulate(self.shown)
+        self.reached: Minutes = np.maximum.accumulate(shown)
         steps = np.diff(self.reached, prepend=self.reached[0] - 1)
         self.goes_on: Flags = steps == 1
         self.leaps = [int(at) for at in np.flatnonzero(steps > 1)]
+
+    def read(self, names: Flags) -> Flags:
+        """Return the value in `names` of the time that the clock shows, for each minute in UTC."""
+        return np.concatenate([names[span] for span in self._spans])
 
 
 def named(expression: Expression, first: int, last: int) -> Flags:
@@ -80,9 +87,10 @@ def named(expression: Expression, first: int, last: int) -> Flags:
 
 def due(expression: Expression, names: Flags, clock: WallClock) -> NDArray[np.int64]:
     """Return the indices of the minutes in UTC at which the expression is due; `names` is the result of `named`."""
+    found = clock.read(names)
     if expression.follows_real_time:
-        return np.flatnonzero(names[clock.shown])
-    found = names[clock.reached] & clock.goes_on
+        return np.flatnonzero(found)
+    found &= clock.goes_on  # where it goes on, the clock shows the latest time so far
     for at in clock.leaps:
         found[at] = any(names[minute] for minute in range(clock.reached[at - 1] + 1, clock.reached[at] + 1))
     return np.flatnonzero(found)

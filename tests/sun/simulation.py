@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from enum import Enum
@@ -132,7 +133,7 @@ class Simulation:
         view = View(0, 0.0, 60.0, 0.0, 0.0, waiting, running)
         boot_min, following, count = board.boot_s / 60, 0, len(jobs)
         usable = battery.usable(10.0)
-        percent_sum, before = 0.0, 0
+        percent_sum, before, earliest = 0.0, 0, math.inf  # `earliest`: no waiting job is due before this minute
         outcome.jobs = count
         for job in jobs:
             outcome.by_month[_month(job.minute)][1] += 1
@@ -148,13 +149,18 @@ class Simulation:
                 view.minute, view.percent, view.at = minute, percent, self._weather.epoch(minute / 60)
                 while outside:
                     rule.handed(outside[0], view)
+                    earliest = min(earliest, outside[0].due)
                     waiting.append(outside.popleft())
-                while waiting and waiting[0].due < minute:
-                    rule.began(waiting.popleft(), view)
+                if earliest < minute:  # the results of some jobs are worth nothing any more
+                    for job in [each for each in waiting if each.due < minute]:
+                        waiting.remove(job)
+                        rule.began(job, view)
+                    earliest = min((each.due for each in waiting), default=math.inf)
                 verdict = rule.decide(view)
                 if verdict.off_until is not None:
                     for body in reversed(running):  # unfinished jobs begin again later
                         waiting.appendleft(body.job)
+                        earliest = min(earliest, body.job.due)
                     running.clear()
                     state, until, critical = State.OFF, verdict.off_until, verdict.critical
                 elif verdict.may:
@@ -208,6 +214,7 @@ class Simulation:
                         outcome.brown_outs += 1
                         for body in reversed(running):
                             waiting.appendleft(body.job)
+                            earliest = min(earliest, body.job.due)
                         running.clear()
                         state, critical = State.DEAD, True
                     stored = max(0.0, stored)

@@ -168,7 +168,7 @@ def test_workers_that_are_named_have_to_be_connected(tmp_path: Path) -> None:
 
 
 def test_workers_that_have_retired_are_no_fault(tmp_path: Path) -> None:
-    """In a container with scaled workers, a stopped worker is no fault, but each other one must be connected."""
+    """In a container with scaled workers, a stopped worker is not a fault, but each other one must be connected."""
     _worker(tmp_path, "main", WorkerState.IDLE)
     _worker(tmp_path, "extra-1", WorkerState.STOPPED)
     assert _healthy("worker", tmp_path, WORKERS="scale") == 0

@@ -1,4 +1,7 @@
-"""Commands that run on the board itself and work on its files and services.
+"""Commands about one board, its files and its services.
+
+Most run on the board itself. `statement` also works from a laptop, and `doctor` checks a laptop's clock and gateway.
+
 
 - `calibrate`: `edge power calibrate` measures the board's watts at rest and for each busy core
 - `statement`: `edge power statement` shows the energy of jobs and board in a month

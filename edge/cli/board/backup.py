@@ -39,7 +39,10 @@ class _Meter:
 @common
 @pass_session
 def backup(session: Session, *, file: Path, force: bool) -> int:
-    """Pack this board's ledger, open jobs, results, checkpoints, tokens and configuration into FILE.
+    """Pack the state of this board into FILE: jobs, schedules, files, results, checkpoints, tokens, configuration.
+
+    The files are the input files of jobs, the files of results, and those that kinds of job keep between jobs.
+
 
     The board keeps running meanwhile. FILE is compressed if its name ends in gz. It contains tokens, and arguments and
     results of jobs: keep it as safe as the board. It contains a job of a plain Celery client only if that job has

@@ -34,9 +34,15 @@ def when_awake(
             left_s = ends - now()
             if left_s <= 0:
                 raise
-            awake_at = err.awake_at if isinstance(err, Asleep) else None
-            at = f"; it is awake again at {output.when(awake_at)}" if awake_at else ""
-            if (line := f"{err}{at}") != shown:
+            if (line := _reason(err)) != shown:
                 shown = line
-                output.note(f"{line}; waiting for it for up to {duration(left_s)}")
+                output.note(f"{line}; trying again for up to {duration(left_s)}")
             sleep(min(left_s, _SOON_S if isinstance(err, Asleep) else _AGAIN_S))
+
+
+def _reason(err: Unreachable) -> str:
+    """Return why the board took nothing. The text of `Asleep` itself asks to try again, which this command does."""
+    if not isinstance(err, Asleep):
+        return str(err)
+    at = f", and is awake again at {output.when(err.awake_at)}" if err.awake_at else ""
+    return f"the board is about to sleep{at}"

@@ -44,7 +44,7 @@ def uploaded(client: Client, paths: Mapping[str, Path]) -> dict[str, InputFile]:
 
 @contextmanager
 def _bar(name: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Show a progress bar of an upload, and yield its callback. Yields None if stderr is no terminal."""
+    """Show a progress bar of an upload, and yield its callback. Yields None if stderr is not a terminal."""
     if not sys.stderr.isatty():
         yield None
         return

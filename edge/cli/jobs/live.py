@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -23,7 +24,7 @@ from edge.wire import About, Event, JobChange, JobView, StatusView
 if TYPE_CHECKING:
     from edge.client import Client
 
-_TICK_S = 1.0  # durations on the screen are drawn again at this interval, without a request
+_TICK_S = 1.0  # durations on the screen are updated at this interval, without a request
 _DRAW_S = 0.25  # events within this time are drawn together
 _LOOK_S = 2.0  # the shortest time between two requests for the state of the board
 _WAITING, _ENDED = 6, 8
@@ -70,6 +71,11 @@ class Picture:
         """Note that the board does not answer."""
         self._outage = f"{err}; still watching"
 
+    @property
+    def lost(self) -> bool:
+        """True if the board did not answer and `look` was not called since."""
+        return bool(self._outage)
+
     def drawn(self) -> RenderableType:
         """Return the picture in a form that rich can draw."""
         board, now = self._board, time.time() - self._behind_s
@@ -79,13 +85,13 @@ class Picture:
         head.add_row(Text("power", "bold"), _text(power_text(board.power), _POWER.get(board.power.state, "magenta")))
         head.add_row(Text("broker", "bold"), _text(broker_text(board.broker)))
         if not board.workers:
-            head.add_row(Text("worker", "bold"), _text("none: jobs are kept, none is run", "red"))
+            head.add_row(Text("worker", "bold"), _text("no worker runs: jobs are kept, but none starts", "red"))
         if self._outage:
-            head.add_row(Text("lost", "bold red"), _text(self._outage, "red"))
+            head.add_row(Text("connection", "bold red"), _text(self._outage, "red"))
         return Group(head, self._running(now), self._waiting_jobs(), self._results(now))
 
     def _running(self, now: float) -> Table:
-        table = _table("runs", "worker", "for", "progress", "")
+        table = _table("running", "worker", "duration", "progress", "")
         for worker in self._board.workers:
             for body in worker.running:
                 change = self._progress.get(body.id)
@@ -105,13 +111,13 @@ class Picture:
         return table
 
     def _waiting_jobs(self) -> Table:
-        table = _table("waits", "state", "why")
+        table = _table("waiting", "state", "reason")
         for job in self._waiting:
             table.add_row(_text(f"{job.task} {job.id}"), str(job.state), _text(job.waiting))
         return table
 
     def _results(self, now: float) -> Table:
-        table = _table("ended", "how", "ago", "")
+        table = _table("ended", "state", "ago", "")
         for job in self._ended:
             ago = duration(max(0.0, now - job.finished_at), fine=True) if job.finished_at else ""
             table.add_row(_text(f"{job.task} {job.id}"), Text(job.state, _STATE[job.state]), ago, _text(job.error))
@@ -119,26 +125,35 @@ class Picture:
 
 
 def live(client: Client) -> None:
-    """Draw until Ctrl-C. Raises the client's errors, but only before the first picture is drawn."""
-    with client.event_stream() as stream:
+    """Draw until Ctrl-C. Raises the client's errors. After the first picture, an outage is shown and is not raised."""
+    views = pictures(client)
+    with Live(next(views).drawn(), console=Console(), screen=True, auto_refresh=False) as screen:
+        for picture in views:
+            screen.update(picture.drawn(), refresh=True)
+
+
+def pictures(client: Client) -> Iterator[Picture]:
+    """Yield the picture each time it must be drawn, without end. Raises the client's errors, as `live` does."""
+    with client.event_stream(on_outage=lambda err: picture.outage(err)) as stream:  # noqa: PLW0108 - `picture` is set below
         stream.open()
         picture = Picture(client.status(), _waiting(client))
-        with Live(picture.drawn(), console=Console(), screen=True, auto_refresh=False) as screen:
-            looked_at, stale = time.monotonic(), False
-            while True:
-                event = stream.next(_TICK_S)
-                until = time.monotonic() + _DRAW_S
-                while event is not None:
-                    stale = picture.note(event) or stale
-                    event = stream.next(max(0.0, until - time.monotonic())) if time.monotonic() < until else None
-                if stale and time.monotonic() - looked_at >= _LOOK_S:
-                    try:
-                        picture.look(client.status(), _waiting(client))
-                        stale = False
-                    except EdgeError as err:  # show it and try again: the board may come back
-                        picture.outage(err)
-                    looked_at = time.monotonic()
-                screen.update(picture.drawn(), refresh=True)
+        yield picture
+        looked_at, stale = time.monotonic(), False
+        while True:
+            event = stream.next(_TICK_S)
+            until = time.monotonic() + _DRAW_S
+            while event is not None:
+                stale = picture.note(event) or stale
+                event = stream.next(max(0.0, until - time.monotonic())) if time.monotonic() < until else None
+            # Without a connection, a request would only delay the picture that shows the outage.
+            if (stale or picture.lost) and stream.connected and time.monotonic() - looked_at >= _LOOK_S:
+                try:
+                    picture.look(client.status(), _waiting(client))
+                    stale = False
+                except EdgeError as err:  # show it and try again: the board may come back
+                    picture.outage(err)
+                looked_at = time.monotonic()
+            yield picture
 
 
 def _waiting(client: Client) -> list[JobView]:

@@ -16,7 +16,7 @@ from edge.cli.session import Session, common, pass_session
 def watch(session: Session) -> int:
     """Show power, running jobs, waiting jobs with the reason, and the last results, until Ctrl-C.
 
-    If stdout is no terminal, a line is printed for each change; with --json, each event is a line of JSON.
+    If stdout is not a terminal, a line is printed for each change; with --json, each event is a line of JSON.
     """
     with session.client() as client:
         try:

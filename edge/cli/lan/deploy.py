@@ -151,7 +151,7 @@ def _variable(text: str) -> tuple[str, object]:
 
 
 def _check_variables(chosen: Iterable[str], folder: Path) -> None:
-    """Raise UsageError for a name that is no variable of the roles, the playbooks or Ansible itself."""
+    """Raise UsageError for a name that is not a variable of the roles, the playbooks or Ansible itself."""
     import yaml
 
     names = list(_OF_PLAYS)

@@ -108,5 +108,5 @@ def _found(seconds: float) -> list[FoundBoard]:
 
 
 def _time(text: bytes | None) -> float | None:
-    """Return `text` as seconds since 1970, or None if it is no time. Anybody on the LAN may send any text."""
+    """Return `text` as seconds since 1970, or None if it is not a time. Anybody on the LAN may send any text."""
     return float(text) if text and text.isdigit() and len(text) <= 12 else None

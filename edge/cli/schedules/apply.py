@@ -80,7 +80,7 @@ def apply(session: Session, *, file: Path, yes: bool, check: bool, prune: bool) 
 def _agreed() -> bool:
     if not sys.stdin.isatty():
         raise UsageError(
-            "stdin is no terminal, so nobody can confirm; --yes changes without asking, --check shows what would change"
+            "stdin is not a terminal, so nobody can confirm: --yes applies without asking, --check shows the changes"
         )
     return click.confirm("Change this?", err=True)
 

@@ -124,8 +124,14 @@ class EventRoutes:
             return view.shows_output(job_id, kind, submitter)
 
         self._printing += 1
+        layout = appliance.config.layout
         try:
-            with closing(Printed(appliance.config.layout.output, wanted=wanted, came=reader.wake)) as printed:
+            with (
+                appliance.node_output.followed(),
+                closing(
+                    Printed(layout.output, wanted=wanted, came=reader.wake, others=(layout.node_output,))
+                ) as printed,
+            ):
                 yield printed
         finally:
             self._printing -= 1

@@ -11,10 +11,12 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from edge.core.errors import StorageError
+from edge.core.errors import StorageError, WrongState
+from edge.gateway.api.output import StreamName
 from edge.gateway.http import bodies
 from edge.gateway.http.problems import BadRequest, Busy, TooLarge, TooSlow, WrongType
 from edge.gateway.http.route import JSON, OCTETS, Call
+from edge.gateway.node_output import PIECE_BYTES
 from edge.gateway.service import Appliance
 from edge.model import MOST_CHILDREN, Attempts, HeadBacklog, NodeAway, Result, SpawnedJobs, check_job_id
 from edge.results.orders import Order, Orders
@@ -35,6 +37,14 @@ class AttemptQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """To which attempt the upload belongs. Two boards that run the same job at once must not mix their files."""
 
     attempt: Annotated[str, Meta(description="made up by the node for each attempt", pattern="^[0-9a-f]{8}$")]
+
+
+class PrintedQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which part of the output of a running program the body is."""
+
+    attempt: Annotated[str, Meta(description="made up by the node for each attempt", pattern="^[0-9a-f]{8}$")]
+    stream: Annotated[StreamName, Meta(description="`stdout` or `stderr`")] = StreamName.STDOUT
+    offset: Annotated[int, Meta(description="offset of the first byte in the stream", ge=0, le=1 << 53)] = 0
 
 
 class NodeRoutes:
@@ -104,6 +114,7 @@ class NodeRoutes:
             raise StorageError("cannot take a result", err) from err
         finally:
             await asyncio.to_thread(self._uploads.drop, result.id, call.query.attempt)
+        self._appliance.node_output.drop(result.id)
         return web.Response(status=HTTPStatus.NO_CONTENT)
 
     async def _take(self, result: Result, attempt: str) -> None:
@@ -125,7 +136,21 @@ class NodeRoutes:
         """Record a failed attempt with retries left. Answer when the retry is durable in the ledger."""
         attempts = await self._read(call, Attempts)
         await self._appliance.outbox.retry(attempts.id, failures=attempts.failures, message=attempts.last_error)
+        self._appliance.node_output.drop(attempts.id)
         return web.Response(status=HTTPStatus.NO_CONTENT)
+
+    async def output(self, call: Call) -> web.StreamResponse:
+        """Keep a part of what the program of a running job has printed. Answer when the next part may be sent."""
+        job_id = check_job_id(call.request.match_info["id"])
+        data = await bodies.read(call.request, (OCTETS,), max_bytes=PIECE_BYTES, max_s=_JSON_S)
+        job = self._appliance.outbox.reader.get(job_id)
+        if job.state.final:
+            raise WrongState(f"job {job_id} has ended")
+        query: PrintedQuery = call.query
+        pause_s = self._appliance.node_output.take(
+            call.caller.name, job_id, data, attempt=query.attempt, stream=query.stream.value, offset=query.offset
+        )
+        return web.Response(status=HTTPStatus.NO_CONTENT, headers={"Edge-Pause": f"{pause_s:g}"})
 
     async def spawned(self, call: Call) -> web.StreamResponse:
         """Accept the jobs that a body spawned. Answer when they are durable in the ledger."""
@@ -158,7 +183,7 @@ class NodeRoutes:
         try:
             found = msgspec.json.decode(content, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
-            raise BadRequest(f"the body is no {kind.__name__}: {err}") from err
+            raise BadRequest(f"the body is not a valid {kind.__name__}: {err}") from err
         given: str = found.id  # type: ignore[attr-defined]
         if given != job_id:
             raise BadRequest(f"id: {given[:80]!r} is not the job of this address")

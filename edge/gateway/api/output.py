@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import closing, suppress
 from enum import StrEnum
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -53,18 +54,22 @@ class OutputRoutes:
         """Send the output so far. With `follow`, send also new output until the job ends. Raises Busy."""
         job = self._appliance.job(call.request.match_info["id"], call.caller)
         query: OutputQuery = call.query
-        files = OutputFiles(self._appliance.config.layout.output, job.id)
+        layout = self._appliance.config.layout
+        # Of an ended job on a node the result has all output; the node may have sent only a part of it before.
+        others = () if job.state.final else (layout.node_output,)
+        files = OutputFiles(layout.output, job.id, others=others)
         if query.follow and not job.state.final and call.request.method != hdrs.METH_HEAD:
             if self._followed >= _MOST_FOLLOWERS:
                 raise Busy(f"{_MOST_FOLLOWERS} outputs are followed already", retry_after_s=10)
             self._followed += 1
             try:
-                return await self._follow(call.request, job, files, query)
+                with self._appliance.node_output.followed(job.id):
+                    return await self._follow(call.request, job, files, query)
             finally:
                 self._followed -= 1
         found = await asyncio.to_thread(files.read, query.stream, query.offset)
         if found is None and job.state.final:
-            found = await asyncio.to_thread(self._kept, job, query)
+            found = await asyncio.to_thread(self._kept, job, query.stream, query.offset)
         found = found or Run(query.offset, b"")
         headers = _HEADERS | {"Edge-Offset": str(found.offset)}
         if found.next is not None:
@@ -80,9 +85,10 @@ class OutputRoutes:
         response = web.StreamResponse(headers=_HEADERS)
         response.content_type, response.charset = "text/plain", "utf-8"
         offset = query.offset
-        files_root = self._appliance.config.layout.output
-        with suppress(OSError):  # on an appliance the folder exists already
-            await asyncio.to_thread(lambda: files_root.mkdir(mode=0o750, parents=True, exist_ok=True))
+        layout = self._appliance.config.layout
+        for root in (layout.output, layout.node_output):
+            with suppress(OSError):  # on an appliance the folder exists already
+                await asyncio.to_thread(partial(root.mkdir, mode=0o750, parents=True, exist_ok=True))
         with closing(Watch()) as watch, self._appliance.waiters.expecting(job.id) as ended:
             loop.add_reader(watch, changed.set)
             ended.add_done_callback(lambda _: changed.set())
@@ -108,6 +114,8 @@ class OutputRoutes:
                         response.headers["Edge-Offset"] = str(offset)
                         await response.prepare(request)
                     if over:
+                        if ended.done():
+                            await self._rest(response, job, query.stream, offset)
                         break
                     await changed.wait()
             except TimeoutError as err:
@@ -118,14 +126,20 @@ class OutputRoutes:
         await response.write_eof()
         return response
 
-    def _kept(self, job: JobRow, query: OutputQuery) -> Run | None:
+    async def _rest(self, response: web.StreamResponse, job: JobRow, stream: StreamName, offset: int) -> None:
+        """Send what a job on a node has printed since the node sent its output last. The result has it."""
+        found = await asyncio.to_thread(self._kept, job, stream, offset)
+        if found is not None and found.data and found.offset == offset:
+            await asyncio.wait_for(response.write(found.data), _SLOW_S)
+
+    def _kept(self, job: JobRow, stream: StreamName, offset: int) -> Run | None:
         """Return the output that the result keeps: a file if the output was long, otherwise its last lines."""
         results = self._appliance.results
         try:
             result = results.read(job.id)
         except (TornResult, OSError):
             return None
-        return None if result is None else kept(results, result, str(query.stream), query.offset)
+        return None if result is None else kept(results, result, str(stream), offset)
 
 
 def _look(watch: Watch, files: OutputFiles, stream: str, offset: int) -> Run | None:

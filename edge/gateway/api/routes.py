@@ -12,7 +12,7 @@ from edge.gateway.api.about import BoardRoutes
 from edge.gateway.api.events import ID_SCHEMA, LAST_EVENT_ID, EventQuery, EventRoutes
 from edge.gateway.api.files import FileRoutes
 from edge.gateway.api.jobs import ChildQuery, EndQuery, FollowerQuery, JobRoutes, ListQuery, WaitQuery
-from edge.gateway.api.nodes import AttemptQuery, NodeRoutes
+from edge.gateway.api.nodes import AttemptQuery, NodeRoutes, PrintedQuery
 from edge.gateway.api.output import OutputQuery, OutputRoutes
 from edge.gateway.api.pairing import PairRoutes
 from edge.gateway.api.schedules import Nothing, ScheduleQuery, ScheduleRoutes
@@ -206,6 +206,19 @@ def table(appliance: Appliance) -> list[Route]:
             body=Body(Attempts, JOB_MEDIA, "What happened to the job so far."),
             answers=(Answer(HTTPStatus.NO_CONTENT, "Durable: the job is published again when its wait is over"),),
             problems=(HTTPStatus.NOT_FOUND, HTTPStatus.INSUFFICIENT_STORAGE),
+        ),
+        Route(
+            *("PUT", "/v1/jobs/{id}/output", "Hand in what a running program prints", nodes.output, NODES),
+            query=PrintedQuery,
+            body=Body(bytes, (OCTETS,), "The bytes that the program has printed, 256 KiB at most."),
+            answers=(
+                Answer(
+                    HTTPStatus.NO_CONTENT,
+                    "Shown to readers until the attempt ends. The next part may come after `Edge-Pause` seconds.",
+                    headers={"Edge-Pause": "seconds until the next part"},
+                ),
+            ),
+            problems=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
         ),
         Route(
             *("PUT", "/v1/jobs/{id}/spawned", "Hand in jobs that the body of a job spawned", nodes.spawned, NODES),

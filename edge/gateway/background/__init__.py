@@ -9,6 +9,7 @@
 - `outbox`: accepts jobs durably and publishes them; owns the ledger's writer, the publisher, retries and deadlines
 - `timekeeper`: makes the jobs of schedules when they are due
 - `slots`: decides the due slots of one schedule, inside a transaction of the ledger
+- `zone_rules`: notices new rules of the time zones, for `timekeeper`
 - `routing`: remembers the queue of each kind, and moves messages out of queues that are no longer used
 - `retention`: removes the oldest finished jobs, by age and by size
 - `copies`: renews the copy of the ledger

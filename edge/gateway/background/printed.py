@@ -10,8 +10,9 @@ import asyncio
 import codecs
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -32,25 +33,29 @@ _encode = msgspec.json.Encoder().encode
 class Printed:
     """Watches the output of running programs for one reader. Belongs to the event loop; the constructor starts it."""
 
-    def __init__(self, root: Path, *, wanted: Callable[[str], bool], came: Callable[[], None]) -> None:
+    def __init__(
+        self, root: Path, *, wanted: Callable[[str], bool], came: Callable[[], None], others: Sequence[Path] = ()
+    ) -> None:
         """Make events of everything that is printed from now on.
 
         Args:
             root: the folder of the output of running programs (`Layout.output`).
             wanted: returns True if the reader wants this job and may see it. It may raise StorageError.
             came: called when `take` has events.
+            others: further folders of the same form.
 
         Raises:
             OSError: the folder cannot be watched.
         """
-        self._root, self._wanted, self._came = root, wanted, came
+        self._roots, self._wanted, self._came = (root, *others), wanted, came
         self._known: dict[str, bool] = {}
         self._places: dict[Path, int] = {}  # offset of the next byte of each stream, by its folder
         self._blocks: list[bytes] = []
         self._looked_at = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
-        with suppress(OSError):  # on an appliance the folder exists
-            root.mkdir(mode=0o750, parents=True, exist_ok=True)
+        for each in self._roots:
+            with suppress(OSError):  # on an appliance the folder exists
+                each.mkdir(mode=0o750, parents=True, exist_ok=True)
         self._watch = Watch(root, on=_ON)
         self._look(quietly=True)
         asyncio.get_running_loop().add_reader(self._watch, self._readable)
@@ -98,9 +103,10 @@ class Printed:
         """
         for folder in self._watch.read().gone:  # a later attempt makes a folder of the same name
             self._places.pop(folder, None)
-        self._add(self._root)
+        for root in self._roots:
+            self._add(root)
         there = set[str]()
-        for worker in _folders(self._root):
+        for worker in chain.from_iterable(map(_folders, self._roots)):
             self._add(worker)
             for job in _folders(worker):
                 there.add(job.name)

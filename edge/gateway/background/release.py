@@ -18,6 +18,7 @@ import msgspec
 
 from edge.broker.routes import Routes
 from edge.config import Config, LimitConfig
+from edge.core.clock import plausible
 from edge.ledger.reader import READ_BYTES, LedgerReader
 from edge.ledger.rows import JobRow
 from edge.model import Pool, Power, Result
@@ -54,6 +55,7 @@ class Release:
         routes: Callable[[], Routes],
         begun: Callable[[], Mapping[str, float]] = dict,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         """Begin without jobs at the broker; `load` adds those of an earlier gateway.
 
@@ -62,12 +64,14 @@ class Release:
             routes: returns the present routes.
             begun: returns for each job that is known to run how many seconds it has run.
             clock: the monotonic clock, in seconds.
+            wall: the wall clock, in seconds since 1970.
         """
         self._limits: Mapping[str, LimitConfig] = config.limits
         self._usual = config.gateway.release_window
         threads = sum(each.bodies for each in config.planned(io=True) if each.takes is Pool.IO)
         self._usual_io = max(self._usual, _THREADS, 2 * threads)
         self._get_routes, self._begun, self._clock = routes, begun, clock
+        self._wall = wall
         self._lock = threading.Lock()  # guards all fields below
         self._routes: Routes | None = None  # the routes from which `_lanes` was made
         self._lanes: dict[tuple[str, Power], Lane] = {}
@@ -86,8 +90,20 @@ class Release:
     # ---- the publisher's thread ----
 
     def load(self, reader: LedgerReader) -> None:
-        """Count the jobs that an earlier gateway published as out. Raises StorageError."""
+        """Count the jobs that an earlier gateway published as out, and learn how long others wait. Raises StorageError.
+
+        The time before this start is measured by the wall clock. If it is not set, all jobs start to wait anew.
+        """
         with self._lock:
+            now, wall = self._clock(), self._wall()
+            if plausible(wall):
+                times = [wall - age for age in self._overtaken.ages()]
+                self._overtaken.recall(reader.accepted_by(times), now=now)
+                if any(limit.per_minute is not None for limit in self._limits.values()):
+                    # The ledger does not know when the bodies began. With their ends a limit is kept, too.
+                    for task, ended_at in reader.ended_since(wall - limits.MINUTE_S):
+                        if task in self._starts:
+                            self._starts[task].append(now - max(0.0, wall - ended_at))
             for job_id, task, power in reader.queued():
                 self._add(job_id, task, self._lane(task, power), confirmed=True)
 
@@ -324,7 +340,10 @@ class Release:
     def _more(
         self, reader: LedgerReader, lane: Lane, priority: int, limit: int, now: float, *, upto: int = 0
     ) -> list[JobRow]:
-        """Return further jobs of a lane that is behind; with `upto` only jobs up to this number (`seq`)."""
+        """Return further jobs of a lane that is behind.
+
+        With `upto` only jobs that have waited since the job of this number was the newest, and those before them.
+        """
         eager = priority > USUAL_PRIORITY or bool(upto)
         room = min(limit, self._room(lane, now, eager=eager))
         taken, size, cursors = list[JobRow](), 0, self._behind[lane]
@@ -335,7 +354,10 @@ class Release:
                 del cursors[priority]
                 break
             if upto:
-                found = [job for job in found if job.seq <= upto]
+                # A job that waited for its time or for others has a lower number than jobs that wait longer. It is not
+                # passed over, because among jobs of the same priority the older one starts first.
+                count = max((place for place, job in enumerate(found, 1) if job.ready_seq <= upto), default=0)
+                found = found[:count]
                 if not found:
                     break
             cursors[priority] = found[-1].seq
@@ -355,9 +377,11 @@ class Release:
                 found = reader.unpublished(after_seq=self._head, limit=wanted)
             for job in found:
                 lane = self._lane(job.task, job.power)
+                if job.id in self._out:
+                    continue
                 if job.priority != USUAL_PRIORITY:
                     self._set_behind(lane, job)
-                elif job.id in self._out or USUAL_PRIORITY in self._behind.get(lane, ()):
+                elif USUAL_PRIORITY in self._behind.get(lane, ()):
                     continue
                 elif self._room(lane, now, eager=True) > 0:
                     taken += self._take([job], lane)

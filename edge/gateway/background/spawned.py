@@ -45,6 +45,7 @@ def new_jobs(spawned: SpawnedJobs, *, submitter: str = "") -> list[NewJob]:
             fingerprint=job.fingerprint,
             key=job.key,
             child=not job.own_id,
+            files=job.files,
             later=later(job, results=list(results_in([job.args, job.kwargs])), foreign=True),
         )
         for job in spawned.jobs

@@ -9,16 +9,16 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from edge.core.clock import ClockSet, SteadyClock, trusted_now
-from edge.core.errors import EdgeError, StorageError
+from edge.core.errors import EdgeError, StorageError, UsageError
 from edge.gateway.background.journal import Journal
 from edge.gateway.background.outbox import Accept, Outbox
 from edge.gateway.background.slots import FindKind, SlotWriter
+from edge.gateway.background.zone_rules import CALM_S, ZoneRules
 from edge.ledger.rows import Accepted
 from edge.ledger.schedules import ScheduleRow, SlotRow
 from edge.ledger.writer import LedgerWriter
 from edge.model import Fate
 from edge.schedule.timetable import Timetable
-from edge.schedule.zone import rules_edition
 from edge.wire import ScheduleChange, ScheduleDeed
 
 log = logging.getLogger(__name__)
@@ -36,8 +36,8 @@ _STEP_S = 60.0
 class Timekeeper:
     """Decides the slots of all schedules when they are due. Belongs to the event loop.
 
-    It wakes up when a slot is due, a schedule changes, or the clock is set. While the time is not known and schedules
-    wait for it, it also checks the clock once a minute.
+    It wakes up when a slot is due, a schedule changes, the clock is set, or the time zones have new rules. While the
+    time is not known and schedules wait for it, it also checks the clock once a minute.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class Timekeeper:
         kind: FindKind,
         trusted: Callable[[], float | None] = trusted_now,
         steady: SteadyClock | None = None,
+        calm_s: float = CALM_S,
     ) -> None:
         """Prepare; `run` decides the slots.
 
@@ -57,10 +58,13 @@ class Timekeeper:
             kind: returns the description of a kind of job, or None.
             trusted: returns the time in epoch seconds, or None if the clock cannot be trusted.
             steady: measures steps of the clock.
+            calm_s: time without a change of the time zones after which their new rules are read.
         """
         self._outbox, self._journal, self._kind, self._trusted = outbox, journal, kind, trusted
         self._steady = steady or SteadyClock()
         self._wake = asyncio.Event()
+        self._rules = ZoneRules(self._wake.set, calm_s=calm_s)
+        self._version = ""  # of the rules behind the next times in the ledger, as far as it is known
         self._since: float | None = None  # time since which the clock is right without a break; None if unknown
         self._looked = False  # True after the first check of the clock
         self._made_at: dict[str, float] = {}  # monotonic time at which a schedule was made while the time was unknown
@@ -79,7 +83,7 @@ class Timekeeper:
             clock_set = ClockSet()
             loop.add_reader(clock_set, self._on_clock_set, clock_set)
         try:
-            await self._follow_rules()
+            self._rules.start()
             while True:
                 self._wake.clear()
                 left_s = await self._look()
@@ -87,12 +91,13 @@ class Timekeeper:
                     async with asyncio.timeout(left_s):
                         await self._wake.wait()
         finally:
+            self._rules.close()
             if clock_set is not None:
                 loop.remove_reader(clock_set)
                 clock_set.close()
 
     def _on_clock_set(self, clock_set: ClockSet) -> None:
-        clock_set.hush()
+        clock_set.rearm()
         self.clock_was_set()
 
     def clock_was_set(self) -> None:
@@ -102,6 +107,7 @@ class Timekeeper:
     async def _look(self) -> float | None:
         """Decide the due slots. Return the seconds until the next check, or None to wait for an event."""
         try:
+            await self._follow_rules()
             return await self._decide()
         except StorageError as err:
             log.error("slots of schedules cannot be decided: %s; trying again in %g s", err, _AGAIN_S)
@@ -187,23 +193,25 @@ class Timekeeper:
 
     async def _follow_rules(self) -> None:
         """Compute the next times again if the rules of the time zones have changed since the last computation."""
-        edition = rules_edition()
+        version = self._rules.current()
+        if version == self._version:
+            return
         reader = self._outbox.reader.schedules
-        try:
-            if reader.rules() == edition:
-                return
 
-            def work(ledger: LedgerWriter, accept: Accept) -> None:
-                writer = SlotWriter(ledger.schedules, accept, kind=self._kind, now=time.time())
-                for row in ledger.schedules.reader.waiting():
-                    if row.cursor is not None and row.asked.cron is not None:
+        def work(ledger: LedgerWriter, accept: Accept) -> None:
+            writer = SlotWriter(ledger.schedules, accept, kind=self._kind, now=time.time())
+            for row in ledger.schedules.reader.waiting():
+                if row.cursor is not None and row.asked.cron is not None:
+                    try:
                         writer.begin(row, cursor=row.cursor)
-                ledger.schedules.set_rules(edition)
+                    except UsageError as err:  # such as a zone that the new rules do not have
+                        log.error("the next time of schedule %s cannot be computed: %s", row.name, err)
+            ledger.schedules.set_rules(version)
 
-            if reader.next_due() is not None:
-                await self._outbox.make(work)
-        except EdgeError as err:
-            log.error("the next times of schedules cannot be computed: %s", err)
+        if reader.rules() != version and reader.next_due() is not None:
+            await self._outbox.make(work)
+            log.info("the rules of the time zones are other ones: the next times of schedules were computed again")
+        self._version = version
 
     # ---- changes by users ----
 
@@ -212,14 +220,14 @@ class Timekeeper:
         now, since = self._trusted(), self._since
         if now is not None and since is None:
             since = now
+        version = self._rules.current()
 
         def work(ledger: LedgerWriter, accept: Accept) -> tuple[ScheduleRow, bool]:
             writer = SlotWriter(ledger.schedules, accept, kind=self._kind, now=now or time.time())
             before = ledger.schedules.reader.find(row.name)
             new = row if before is None else _replacing(row, before)
-            edition = rules_edition()
-            if ledger.schedules.reader.rules() != edition and ledger.schedules.reader.next_due() is None:
-                ledger.schedules.set_rules(edition)
+            if ledger.schedules.reader.rules() != version and ledger.schedules.reader.next_due() is None:
+                ledger.schedules.set_rules(version)
             return writer.put(new, before, since=since if now is not None else None), before is None
 
         stored, created = await self._outbox.make(work)

@@ -62,7 +62,7 @@ class Field(msgspec.Struct, frozen=True):
             text: the content of the field; None if the form was sent without it, as browsers do for an empty checkbox.
 
         Raises:
-            ValueError: the text is no such value. The message says what is allowed.
+            ValueError: the text is not such a value. The message says what is allowed.
         """
         if self.shape is Shape.TICK:
             return text is not None
@@ -131,7 +131,7 @@ def _field(name: str, node: JsonValue, parts: JsonObject, *, required: bool) -> 
 
 
 def _resolved(node: JsonValue, parts: JsonObject) -> JsonObject:
-    """Return `node` with its `$ref` replaced by the target. A node that is no object allows every value."""
+    """Return `node` with its `$ref` replaced by the target. A node that is not an object allows every value."""
     if not isinstance(node, dict):
         return {}
     reference = node.get("$ref")

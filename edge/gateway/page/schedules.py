@@ -82,7 +82,7 @@ class SchedulesView:
 
 
 def _moment(text: str) -> float | None:
-    """Return an RFC 3339 time as seconds since the epoch, or None if `text` is no such time."""
+    """Return an RFC 3339 time as seconds since the epoch, or None if `text` is not such a time."""
     try:
         return datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError):

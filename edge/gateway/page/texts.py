@@ -110,7 +110,7 @@ _UNSAFE |= {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, *range(0x80,
 
 
 def printable(value: object) -> object:
-    """Return text with the characters of `_UNSAFE` written as codes. Markup, and values that are no text, are kept."""
+    """Return text with the characters of `_UNSAFE` written as codes. Markup, and values that are not text, are kept."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
     return value.translate(_UNSAFE)

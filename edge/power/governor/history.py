@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from edge.core import stored
 from edge.core.errors import UsageError
 from edge.model import PowerState, Reading
 
@@ -25,8 +26,8 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
 class ReadingHistory:
     """Writes samples to two files in turn. When the newer file is full, it replaces the older one.
 
-    Each file holds up to `hours` of samples and half of `max_bytes`. The history is no reason to stop the governor, so
-    `append` ignores errors such as a full tmpfs. Belongs to the governor's thread.
+    Each file holds up to `hours` of samples and half of `max_bytes`. The history is not a reason to stop the governor,
+    so `append` ignores errors such as a full tmpfs. Belongs to the governor's thread.
     """
 
     def __init__(self, path: Path, *, hours: float = 24.0, max_bytes: int = 4 << 20) -> None:
@@ -62,15 +63,14 @@ def read(path: Path) -> Iterator[Sample]:
     An incomplete last line is left out: a history that is being written may have one.
 
     Raises:
-        UsageError: the file cannot be read, or a line is no sample; the text names the first such line.
+        UsageError: the file cannot be read, or a line is not a sample; the text names the first such line.
     """
-    decode = msgspec.json.Decoder(Sample).decode
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 try:
-                    yield decode(line)
-                except (msgspec.DecodeError, UnicodeDecodeError) as err:
+                    yield stored.decoded(line, Sample)
+                except stored.BadContent as err:
                     if not line.endswith(b"\n"):
                         return
                     raise UsageError(f"{path}:{number}: not a sample: {err}") from err

@@ -119,7 +119,7 @@ def _fault(name: str, readings: Sequence[object]) -> str:
         if not _is_number(reading.age_s) or reading.age_s < 0:
             return f"{reading.what} has an age of {reading.age_s!r:.40}"
         if reading.value is not None and not _is_number(reading.value):
-            return f"{reading.what} is {reading.value!r:.40}, which is no finite number"
+            return f"{reading.what} is {reading.value!r:.40}, which is not a finite number"
         if (reading.value is None) is not (reading.verdict is Verdict.UNKNOWN):
             return f"{reading.what} is {reading.value} and {reading.verdict}: only what is unknown has no value"
     return ""

@@ -107,7 +107,7 @@ def solar_watts(power: PowerConfig) -> Quantity:
     They report surplus from `power.policy.surplus_watts` on, and never make power worse than normal.
     """
     watts = power.policy.surplus_watts
-    # Only the limit for surplus matters: a lack of sun is no reason to pause while the battery is good.
+    # Only the limit for surplus matters: a lack of sun is not a reason to pause while the battery is good.
     criterion = None if watts is None else Criterion(band=Band(-2.0, -1.0, surplus=watts), only_claims=True)
     return Quantity(what="solar_watts", unit="W", criterion=criterion)
 

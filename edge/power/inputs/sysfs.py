@@ -17,7 +17,7 @@ def text(path: Path) -> str:
     """Return the stripped text of a small file. Never blocks, not even on a FIFO or a device.
 
     Raises:
-        Unreadable: the file cannot be read or is no ASCII text; the error has the path and the reason.
+        Unreadable: the file cannot be read or is not ASCII text; the error has the path and the reason.
     """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -34,7 +34,7 @@ def text(path: Path) -> str:
 
 
 def integer(path: Path, low: int, high: int) -> int:
-    """Return the integer in a file. Raises Unreadable if the text is no integer, or is not between `low` and `high`."""
+    """Return the integer in a file. Raises Unreadable if the text is not an integer from `low` to `high`."""
     found = text(path)
     if not _INTEGER.fullmatch(found):
         raise Unreadable(f"{path}: {'empty' if not found else f'garbled ({found[:20]!r})'}")

@@ -62,11 +62,16 @@ def plan(
         if not enough:
             reason = "a job of class `always` is waiting"
     else:
-        action = Action.IDLE
-        reason = f"{battery.percent:.0f} % is no more than the floor of {floor:.0f} %" if known else "no job waits"
-        wanted = bool(known) or settings.sleep is SleepWhen.IDLE
+        action, short = Action.IDLE, bool(known) and not enough
+        reason = "no job waits"
+        if short:
+            reason = f"{battery.percent:.0f} % is not above the floor of {floor:.0f} %"
+        elif known:
+            reason = f"only jobs for surplus power wait, from {settings.surplus_percent:.0f} % on"
+        wanted = short or settings.sleep is SleepWhen.IDLE
         if sleeps and jobs is not None and wanted and not _free(now, battery, outlook, board, settings):
-            wake_at = _wake_at(now, battery, outlook, floor, board, settings, short=bool(known))
+            target = settings.surplus_percent if known and enough else None
+            wake_at = _wake_at(now, battery, outlook, floor, board, settings, short=short, target=target)
             if wake_at - now >= settings.least_sleep_s:
                 action, reason = Action.SLEEP, f"{reason}: sleeps for {duration(wake_at - now)}"
             else:
@@ -134,11 +139,13 @@ def _wake_at(
     settings: PlanSettings,
     *,
     short: bool,
+    target: float | None,
 ) -> float:
     """Return when to wake: as soon as there is enough energy to work, at the latest after `longest_sleep_s`.
 
-    If the energy suffices already and no job waits, the sleep lasts `nap_s`. This plan does not know when a job is due:
-    the gateway tells the `Sleeper`, which wakes the board earlier if needed.
+    If the energy suffices already and no job waits that may use it, the sleep lasts `nap_s`, or until the battery has
+    reached `target`. This plan does not know when a job is due: the gateway tells the `Sleeper`, which wakes the board
+    earlier if needed.
 
     Args:
         now: seconds since the epoch.
@@ -148,10 +155,14 @@ def _wake_at(
         board: the draw of the board.
         settings: the owner's settings and the fixed thresholds.
         short: True if jobs wait for energy.
+        target: charge in percent for which jobs of class `surplus` wait, or None if none waits.
     """
     latest = now + settings.longest_sleep_s
     above_wh = (floor + settings.gap_percent) / 100 * battery.capacity_wh + settings.batch_s / 3600 * board.busy_w
     boot_wh = board.boot_s / 3600 * board.boot_w
     if not short and battery.stored_wh >= above_wh:
-        return min(latest, now + settings.nap_s)
+        nap = min(latest, now + settings.nap_s)
+        if target is None:
+            return nap
+        return min(nap, path.reaches(outlook, now, target / 100 * battery.capacity_wh - battery.stored_wh, board.off_w))
     return min(latest, path.reaches(outlook, now, above_wh + boot_wh - battery.stored_wh, board.off_w))

@@ -23,7 +23,7 @@ from edge.power.policy.rules import Rule, Rules
 
 _HOUR_S = 3600.0
 _BATTERY_LEVELS = frozenset({"charge", "volts"})
-_SAME_SAMPLE_S = 0.05  # a cached reading that is seen again, when another source sent a notice, is no new sample
+_SAME_SAMPLE_S = 0.05  # a cached reading that is seen again, when another source sent a notice, is not a new sample
 
 
 class Judged(msgspec.Struct, frozen=True):

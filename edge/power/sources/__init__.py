@@ -30,7 +30,7 @@ def configured(config: PowerConfig) -> tuple[PowerSourceConfig, ...]:
     """Return the records of the configured sources, or one plain supply, which is always good, if there are none.
 
     Raises:
-        ConfigError: the record of a kind from another package is no PowerSourceConfig, so it cannot be opened.
+        ConfigError: the record of a kind from another package is not a PowerSourceConfig, so it cannot be opened.
     """
     records = []
     for number, record in enumerate(config.sources):

@@ -29,7 +29,7 @@ class ClockConfig(PowerSourceConfig, frozen=True, tag="clock"):
     require_sync: Annotated[bool, about("true: power is low until a time server has set the clock")] = False
 
     def quantities(self, power: PowerConfig) -> tuple[Quantity, ...]:
-        """Return the quantity `clock`, in seconds since 1970. It is no part of the summary of a day."""
+        """Return the quantity `clock`, in seconds since 1970. It is not part of the summary of a day."""
         return (
             Quantity(
                 what="clock",

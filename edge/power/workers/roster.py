@@ -41,7 +41,7 @@ class Process:
             self.missing_s = now_s
 
     def failing(self, now_s: float) -> bool:
-        """Return True if the worker is missing for too long or keeps crashing, so that it is no capacity for jobs."""
+        """Return True if the worker does not count as capacity: it is missing for too long, or keeps crashing."""
         late = self.missing_s is not None and now_s - self.missing_s >= _LATE_S
         return late or len(self.crashes) >= _CRASHES
 
@@ -73,7 +73,7 @@ class Roster:
         return tuple(name for name in self._processes if name in living)
 
     def failing(self, now_s: float) -> tuple[str, ...]:
-        """Return those of `names` that keep crashing or do not get ready, and so are no capacity for jobs."""
+        """Return those of `names` that keep crashing or do not get ready, and so do not count as capacity for jobs."""
         return tuple(name for name, process in self._processes.items() if process.failing(now_s))
 
     def resize(self, count: int, living: Mapping[str, WorkerStatus], now_s: float) -> None:

@@ -82,7 +82,7 @@ def accepts(port: int, *, timeout_s: float = 1.0) -> bool:
 def speaks_amqp(port: int, *, timeout_s: float = 2.0) -> bool:
     """Return True if a broker on `port` of loopback answers the AMQP 0-9-1 greeting with Connection.Start.
 
-    An open port is no proof, because a broker accepts connections and closes them again while it boots.
+    An open port proves nothing, because a broker accepts connections and closes them again while it boots.
     """
     try:
         with socket.create_connection((LOOPBACK, port), timeout_s) as sock:

@@ -17,15 +17,19 @@ from edge.worker.api.spawner import LocalSpawner, Spawning
 
 
 class Job:
-    """The job whose body runs. The worker makes it. `Job.local(folder)` makes one for a unit test.
+    """The running job, as the function of the task sees it.
 
-    A cancel and a time limit raise an exception wherever the body is. When the worker stops, the next `checkpoint`
-    raises, because no progress is lost there. A body that reaches no checkpoint is interrupted after the worker's grace
-    time. While power is too low for the job, it waits in `checkpoint`, `progress` or `check`. That time does not count
-    for its time limit. All methods except `spawn` belong to the thread of the body.
+    The worker makes it. `Job.local(folder)` makes one for a unit test.
+
+    In a worker of pool `main`, a cancel and a time limit raise an exception at any point of the body. In pool `io`, the
+    next call of the job raises it, and after a short time it is raised at any point of the body's Python code where
+    that is safe. When the worker stops, the next `checkpoint` raises, because no progress is lost there. A body that
+    reaches no checkpoint is interrupted after the worker's grace time. With `worker.running_job: hold` (the default),
+    the job waits in `checkpoint`, `progress` or `check` while power is too low for it. That time does not count for its
+    time limit. Call all methods except `spawn` only in the thread of the body.
     """
 
-    #: `Signature` recognises by this attribute a parameter that the worker supplies.
+    #: By this attribute `Signature` finds the parameter that the worker supplies.
     __edge_job__: ClassVar[bool] = True
 
     def __init__(
@@ -44,8 +48,11 @@ class Job:
         spawner: Spawning | None = None,
         inputs: Mapping[str, Path] | None = None,
     ) -> None:
+        #: Id of the job.
         self.id = job_id
+        #: Ordinal of this attempt, counted from 1.
         self.attempt = attempt
+        #: The `settings:` of this kind of job in `edge.yaml`.
         self.settings: Mapping[str, JsonValue] = settings or {}
         self._folder = folder
         self._files = files
@@ -115,7 +122,7 @@ class Job:
     def input(self, name: str) -> Path:
         """Return the path of an input file. Open it for reading only, because other jobs may use the same file.
 
-        The name of the file is a hash, without an ending. The file stays there until the job has ended.
+        The name of the file is a hash, without a file extension. The file stays there until the job has ended.
 
         Raises:
             UsageError: the job has no input file of this name.
@@ -128,7 +135,7 @@ class Job:
     def progress(self, done: float, total: float = 0, note: str = "") -> None:
         """Report the progress of the job. Cheap enough for an inner loop: it is written at most four times a second.
 
-        Like `check`, it holds the job while power is too low, and raises if the job must end.
+        It waits and raises as `check` does.
 
         Args:
             done: the part that is done, in any unit.
@@ -164,25 +171,28 @@ class Job:
         """Submit another job and return its id.
 
         The job is submitted once, even if this body runs again, and it stays if this job fails later. Its id comes from
-        this job's id and `key`. Without a key, it comes from the ordinal of the call among the calls without a key. So
-        give each job a key if another attempt may spawn other jobs, or the same jobs in another order. The new job has
-        the power class, the retries and the time limit of its kind. May be called from any thread of the body.
+        this job's id and `key`. Without a key, it comes from this job's id and the number of earlier calls without a
+        key. So give each job a key if another attempt may spawn other jobs, or the same jobs in another order. The new
+        job has the power class, the retries and the time limit of its kind. May be called from any thread of the body.
 
-        The named arguments may include options that let the job wait, as in a submission: `delay_s` or `not_before`,
-        `priority`, `unique_key`, `after` (ids of jobs, also of jobs that were spawned before) and `after_failure`. If
-        the kind has an argument with the name of an option, the name means the argument.
+        The named arguments may include options that decide when the job starts, and what happens if a job with the same
+        key is open: `delay_s` or `not_before`, `priority`, `unique_key`, `after` (ids of jobs, also of jobs that were
+        spawned before) and `after_failure`. They mean the same as in a submission. The option `files` hands input files
+        on: a dict of the names of inputs and files, each `job.input(NAME)` or the SHA-256 of a file that the board
+        stores. If the kind has an argument with the name of an option, the name means the argument.
 
         Args:
             task: a function decorated with `@task`, or the name of a kind of job.
             *args: positional arguments of the job.
-            key: 1 to 255 printable ASCII characters, another key for each job.
-            **kwargs: named arguments of the job, and options that let it wait.
+            key: 1 to 255 printable ASCII characters, a different key for each job.
+            **kwargs: named arguments of the job, and the options above.
 
         Raises:
             UnknownTask: no kind of job has this name.
-            BadArguments: the kind does not take these arguments.
+            BadArguments: the kind does not take these arguments or files.
             KeyReused: another job was spawned with this key, or at this place in the order.
-            UsageError: the key or an option is not usable, too many jobs were spawned, or this job cannot spawn.
+            UsageError: the key, a file or an option is not usable, too many jobs were spawned, or this job cannot
+                spawn.
             OSError: the jobs of earlier attempts cannot be read, or the disk or the head refuses jobs and no more can
                 wait in memory.
         """
@@ -194,5 +204,10 @@ class Job:
             return self._spawner.spawn(task, args, kwargs, key=key)
 
     def check(self) -> None:
-        """Return once power allows the job to continue; raise if it was cancelled, is out of time or must stop."""
+        """Return once power allows the job to continue.
+
+        Raises if the job was cancelled, has reached its time limit, or the worker stops. A body that makes checkpoints
+        waits here only if it makes none for 2 s, because it is better held at a checkpoint. At `critical` the call
+        returns at once: the body has `power.critical.grace_s` to reach a checkpoint or its end.
+        """
         self._check(patient=self._saves)

@@ -10,11 +10,12 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Protocol
 
 import msgspec
 
+from edge.catalog.signature import Signature
 from edge.core.duplicates import duplicate
 from edge.core.errors import BadArguments, SpawnedOtherwise, UnknownTask, UsageError
 from edge.core.values import JsonObject, JsonValue
@@ -22,6 +23,7 @@ from edge.model import MOST_CHILDREN, SpawnedJob, SpawnedJobs, Waits, spawned_jo
 from edge.schedule.arguments import results_in
 from edge.schedule.later import later
 from edge.wire import KEY_RULE, is_key
+from edge.worker.api.handed import Handed
 from edge.worker.api.kind import TaskKind
 
 logger = logging.getLogger(__name__)
@@ -78,8 +80,19 @@ class Spawner:
         kinds: Callable[[], Mapping[str, TaskKind]],
         hand_over: HandOver,
         max_bytes: int,
+        handed: Handed | None = None,
     ) -> None:
-        """`kinds` returns the known kinds of job; `max_bytes` is the largest size of one job's arguments as JSON."""
+        """Prepare for one attempt.
+
+        Args:
+            parent: the id of the job that spawns.
+            submitter: its submitter.
+            kinds: returns the known kinds of job.
+            hand_over: receives the jobs.
+            max_bytes: the largest size of one job's arguments as JSON.
+            handed: reads the input files that the body hands on.
+        """
+        self._handed = Handed() if handed is None else handed
         self._parent, self._submitter = parent, submitter
         self._read_kinds = kinds
         self._kinds: Mapping[str, TaskKind] = {}
@@ -178,6 +191,11 @@ class Spawner:
         self, kind: TaskKind, args: Sequence[object], kwargs: Mapping[str, object], key: str | None
     ) -> tuple[SpawnedJob, int]:
         """Return the job and the size of its arguments as JSON. The checks are those of a submission over HTTP."""
+        wanted: object = None
+        if "files" in kwargs and _is_option("files", kind.edge_signature):
+            kwargs = dict(kwargs)
+            wanted = kwargs.pop("files")
+        files = self._handed.files(kind, {} if wanted is None else wanted)
         try:
             # With `ensure_ascii` half a surrogate pair, which no file can hold, would be encoded without an error.
             text = json.dumps([list(args), dict(kwargs)], allow_nan=False, ensure_ascii=False, separators=(",", ":"))
@@ -206,6 +224,7 @@ class Spawner:
             time_limit_s=kind.edge_time_limit_s,
             key=key or "",
             call=0 if key else self._calls + 1,
+            files=files,
             **{name: getattr(waits, name) for name in Waits.__struct_fields__},
         )
         return job, len(content)
@@ -252,39 +271,48 @@ class LocalSpawner:
         Raises UsageError, BadArguments, OSError.
         """
         if (signature := getattr(task, "edge_signature", None)) is not None:
-            signature.bind(args, kwargs)
+            signature.bind(args, {name: value for name, value in kwargs.items() if not _is_option(name, signature)})
         name = task_name(task)
         self._calls += not key
         job_id = spawned_job_id(self._parent, key=key or "", call=0 if key else self._calls)
         call = {"id": job_id, "task": name, "args": list(args), "kwargs": dict(kwargs), "key": key}
         with self._path.open("a") as file:
-            file.write(f"{json.dumps(call, allow_nan=False)}\n")
+            file.write(f"{json.dumps(call, allow_nan=False, default=_path)}\n")
         return job_id
 
 
-def _options(kind: TaskKind, kwargs: JsonObject) -> tuple[Waits, JsonObject]:
-    """Split the named arguments of a call into the options of `Waits` and the arguments of the job. Raises UsageError.
+def _path(value: object) -> str:
+    """Return the text of a path, the only value of a call that may not be JSON. Raises TypeError."""
+    if not isinstance(value, PurePath):
+        raise TypeError(f"{type(value).__name__} is not JSON")
+    return os.fspath(value)
 
-    If the kind has an argument with the name of an option, the name means the argument. So it was before there were
-    such options.
-    """
-    own = {parameter.name for parameter in kind.edge_signature.parameters}
-    names = set(Waits.__struct_fields__) - own
-    options = {name: value for name, value in kwargs.items() if name in names}
+
+def _options(kind: TaskKind, kwargs: JsonObject) -> tuple[Waits, JsonObject]:
+    """Split the named arguments of a call into the options for waiting and the arguments. Raises UsageError."""
+    options = {name: value for name, value in kwargs.items() if _is_option(name, kind.edge_signature)}
     if isinstance(options.get("after"), str):
         options["after"] = [options["after"]]
     try:
         waits = msgspec.convert(options, Waits)
     except msgspec.ValidationError as err:
         raise UsageError(f"spawn: {str(err).replace('`', '').replace(' - at $.', ' in ')}") from err
-    return waits, {name: value for name, value in kwargs.items() if name not in names}
+    return waits, {name: value for name, value in kwargs.items() if name not in options}
+
+
+def _is_option(name: str, signature: Signature) -> bool:
+    """Return True if a named argument of a call is an option.
+
+    If the kind has an argument of that name, the name means the argument. So it was before there were such options.
+    """
+    return (name in Waits.__struct_fields__ or name == "files") and not signature.has(name)
 
 
 def task_name(task: object) -> str:
     """Return the name of `task`, which is a decorated function or a name already. Raises UsageError otherwise."""
     name = task if isinstance(task, str) else getattr(task, "name", None)
     if not isinstance(name, str):
-        raise UsageError(f"spawn: {type(task).__name__} is no task; pass a task, or its name")
+        raise UsageError(f"spawn: {type(task).__name__} is not a task; pass a task, or its name")
     return name
 
 

@@ -67,7 +67,7 @@ def deferred_jobs(
     jobs = [SpawnedJob(task, args, kwargs, own_id=job_id, not_before=_eta(eta))]
     steps = chain or []
     if not isinstance(steps, list):
-        raise UsageError("the message has a chain that is no list")
+        raise UsageError("the message has a chain that is not a list")
     if len(steps) > _MOST_STEPS:
         raise UsageError(f"the message has a chain of {len(steps)} steps; at most {_MOST_STEPS} are taken")
     for step in reversed(steps):  # Celery lists the next step last
@@ -119,5 +119,5 @@ def _eta(value: JsonValue) -> str | None:
     try:
         rfc3339.parsed(text, name="eta")
     except UsageError as err:
-        raise UsageError(f"the message has an eta that is no time: {err}") from err
+        raise UsageError(f"the message has an eta that is not a time: {err}") from err
     return text

@@ -27,7 +27,7 @@ from edge.core.errors import (
     SpawnedOtherwise,
     UnknownJob,
     Unreachable,
-    given,
+    not_none,
 )
 from edge.core.layout import Layout
 from edge.model import Attempts, Failure, FailureCode, HeadBacklog, JobState, NodeAway, OpenJobs, Result, SpawnedJobs
@@ -54,7 +54,7 @@ class Head:
 
     def __init__(self, config: NodeConfig) -> None:
         """Read the token. Raises ConfigError if that fails."""
-        url, token_file = given(config.head_url, "node.head_url"), given(config.token_file, "node.token_file")
+        url, token_file = not_none(config.head_url, "node.head_url"), not_none(config.token_file, "node.token_file")
         try:
             token = token_file.read_text().strip()
         except (OSError, UnicodeDecodeError) as err:
@@ -101,6 +101,16 @@ class Head:
             yield from answer.stream()
         finally:
             answer.close()
+
+    def output(self, job_id: str, data: bytes, *, attempt: str, stream: str, offset: int) -> float:
+        """Send a part of what a running program has printed. Return the seconds until the next part may be sent."""
+        query = {"attempt": attempt, "stream": stream, "offset": offset}
+        headers = {"Content-Type": "application/octet-stream"}
+        try:
+            answer = self._http.send("PUT", path_of("jobs", job_id, "output"), query=query, body=data, headers=headers)
+            return max(1.0, float(answer.headers.get("edge-pause", "10")))
+        except (GatewayError, ValueError) as err:
+            raise Unreachable(f"the head: {err}") from err
 
     def put(self, *path: str, body: bytes | BinaryIO, media: str = "application/json", attempt: str = "") -> None:
         """Upload `body` to `/v1/PATH`. On return the head has it. Raises the errors that the class names.
@@ -184,7 +194,7 @@ class HeadResults(Results):
             self._send(msgspec.structs.replace(written, result=msgspec.structs.replace(refused, args=[], kwargs={})))
 
     def _send(self, written: Written) -> None:
-        result, staging = written.result, given(written.staging, "the staging of a written result")
+        result, staging = written.result, not_none(written.staging, "the staging of a written result")
         attempt = staging.folder.name.rpartition(".")[2]
         for artifact in result.files:
             with (staging.folder / artifact.name).open("rb") as file:

@@ -13,7 +13,7 @@ import sys
 import msgspec
 
 from edge.catalog.catalogue import Listing, TaskInfo
-from edge.catalog.commands import is_any
+from edge.catalog.commands import inputs_of, is_any
 from edge.config import load
 from edge.core.errors import EdgeError
 from edge.worker.api.kind import TaskKind
@@ -57,7 +57,7 @@ def _info(task: TaskKind) -> TaskInfo:
         pool=task.edge_pool,
         retries=task.edge_retries,
         time_limit_s=task.edge_time_limit_s,
-        inputs=None if command is None or is_any(command) else {n: i.max_bytes for n, i in command.inputs.items()},
+        inputs=None if command is None else inputs_of(command),
         one_folder=command is not None and is_any(command),
         scope="" if command is None or command.scope == "submit" else command.scope,
     )

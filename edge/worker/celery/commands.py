@@ -43,6 +43,7 @@ def _body(command: CommandConfig) -> Callable[..., JsonValue]:
         run: Run = bound.pop(HOST)
         return run(command, bound)
 
-    body.__name__ = body.__qualname__ = command.name
+    # The function keeps its own name. Celery writes the name into source code, and that of a command may be `to-mp4`
+    # or `import`.
     body.__doc__ = description_of(command)
     return body

@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from edge.worker.command.cgroup_files import Limit
+from edge.worker.command.disk_weight import CURE, why_no_weight
 
 _V2 = "cgroup2"
 #: Cgroup into which the worker moves itself. A cgroup that enables controllers for its children must have no processes.
@@ -119,15 +120,19 @@ class Cgroups:
         self,
         worker: str,
         *,
+        disk: Path = Path("/"),
         mounts: Path = Path("/proc/self/mountinfo"),
         own: Path = Path("/proc/self/cgroup"),
         systemd: Path = Path("/run/systemd/system"),
+        sys: Path = Path("/sys"),
     ) -> None:
-        """Find the cgroups for the worker `worker`. Tests pass other paths.
+        """Find the cgroups for the worker `worker`, whose programs write to the disk of the folder `disk`.
 
-        `mounts` is a file like mountinfo. `own` lists the cgroups of this process. `systemd` exists if systemd runs.
+        Tests pass other paths: `mounts` is a file like mountinfo. `own` lists the cgroups of this process. `systemd`
+        exists if systemd runs.
         """
         self._prefix = f"edge-{worker}."
+        self._disk, self._sys, self._mounts = disk, sys, mounts
         # The folders below which this process may make groups, by controller of version 1, and by `_V2`.
         self._base: dict[str, Path] = {}
         self._why = ""
@@ -160,6 +165,9 @@ class Cgroups:
         if needed and not self.usable:
             raise NotEnforced(f"sandbox: false needs a cgroup, and this worker cannot make one: {self._why}")
         folders = {self._controller(limit): self._base_of(limit) for limit in limits}
+        for limit in limits:
+            if limit.of_disk and (why := why_no_weight(self._disk, sys=self._sys, mounts=self._mounts)):
+                raise NotEnforced(f"{limit.key}: {why}; {CURE}")
         base = self._base.get(_V2)
         v2 = None if base is None else base / f"{self._prefix}{name}"
         others = {c: folder / f"{self._prefix}{name}" for c, folder in folders.items() if folder != base}
@@ -226,19 +234,19 @@ class Cgroups:
 
     @staticmethod
     def _set(limit: Limit, folder: Path | None, files: tuple[tuple[str, str], ...]) -> None:
+        written = False
         for number, (name, text) in enumerate(files):
             path = (folder or Path()) / name
-            if not path.exists() and (number or (len(files) > 1 and limit.key == "io_weight")):
+            if not path.exists() and (number or limit.of_disk):
                 continue
             try:
                 path.write_text(text)
+                written = True
             except OSError as err:
                 if number == 0:
                     raise NotEnforced(f"{limit.key}: {path.name} cannot be set: {err.strerror or err}") from err
-        if limit.key == "io_weight" and not any(((folder or Path()) / name).exists() for name, _ in files):
-            raise NotEnforced(
-                "io_weight: the disk's scheduler has no weights; choose bfq in /sys/block/DISK/queue/scheduler"
-            )
+        if not written:
+            raise NotEnforced(f"{limit.key}: the kernel has none of {', '.join(name for name, _ in files)}")
 
     def _read(self, mounts: Path, own: Path, systemd: Path) -> None:
         try:

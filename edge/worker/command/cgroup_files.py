@@ -23,6 +23,7 @@ class Limit:
     v1: Callable[[int], Files]
     v1_controller: str = ""
     hint: str = ""  # what the owner must do if the controller is missing
+    of_disk: bool = False  # it depends on the disk: which of the files exist, and whether they have an effect
 
 
 LIMITS = (
@@ -45,6 +46,7 @@ LIMITS = (
         lambda n: (("io.weight", f"default {n}"), ("io.bfq.weight", f"default {n}")),
         lambda n: (("blkio.bfq.weight", str(n)),),
         v1_controller="blkio",
+        of_disk=True,
     ),
     Limit("processes", "pids", lambda n: (("pids.max", str(n)),), lambda n: (("pids.max", str(n)),)),
 )

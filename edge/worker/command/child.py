@@ -202,7 +202,7 @@ class Child:
 
 
 def _reaped(pid: int) -> resource.struct_rusage | None:
-    """Wait for a killed process. Return the resources that it used, or None if it is no child of this process."""
+    """Wait for a killed process. Return the resources that it used, or None if it is not a child of this process."""
     with suppress(OSError):
         handle = os.pidfd_open(pid)
         try:

@@ -11,6 +11,7 @@ from edge.config import Config
 from edge.config.command_check import program_of
 from edge.config.commands import PATH
 from edge.worker.command.cgroup_files import Limit, wanted
+from edge.worker.command.disk_weight import CURE, why_no_weight
 from edge.worker.command.sandbox import bubblewrap
 
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -33,6 +34,9 @@ def missing(config: Config, *, cgroups: Path = _CGROUPS) -> Iterator[tuple[str, 
             if not _has(limit, cgroups):
                 what = f"commands[{number}].{limit.key}: the kernel's controller {limit.controller!r} is off"
                 yield f"{what}: jobs of {command.name} are refused", limit.hint or "leave the limit out"
+            elif limit.of_disk and (why := why_no_weight(config.layout.root)):
+                what = f"commands[{number}].{limit.key}: {why}"
+                yield f"{what}: jobs of {command.name} are refused", f"{CURE}, or leave the limit out"
 
 
 def _has(limit: Limit, cgroups: Path) -> bool:

@@ -59,7 +59,7 @@ def _compiled(pattern: str | None) -> re.Pattern[str] | None:
 
 
 def _number(text: str | None) -> float | None:
-    """Return the number in `text`, or None if it is no number. A time such as 1:02:03.5 is returned in seconds."""
+    """Return the number in `text`, or None if it is not a number. A time such as 1:02:03.5 is returned in seconds."""
     value = 0.0
     with suppress(ValueError):
         for part in (text or "").split(":"):

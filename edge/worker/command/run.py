@@ -28,6 +28,7 @@ from edge.core.values import JsonValue
 from edge.core.wakeup import Wakeup
 from edge.model import FailureCode
 from edge.results.inputs import Inputs
+from edge.results.stream import Stream
 from edge.worker.api.checkpoint import Checkpoint, folder_of
 from edge.worker.attempt.delivery import Delivery
 from edge.worker.command import disk, outputs, sandbox
@@ -39,7 +40,6 @@ from edge.worker.command.failure import ProgramFailed
 from edge.worker.command.group import Processes
 from edge.worker.command.host import JobHost
 from edge.worker.command.inputs import place_inputs
-from edge.worker.command.output import Stream
 from edge.worker.command.progress import ProgressReader
 from edge.worker.command.saved import SavedFolder
 from edge.worker.command.shared import Commands
@@ -85,6 +85,7 @@ class Run:
         output = commands.output_of(delivery.id)
         self._streams = {name: Stream(output / name) for name in ("stdout", "stderr")}
         self._output = output
+        self._live, self._mark = commands.live, secrets.token_hex(4)  # the mark identifies this attempt at the head
         self._asked_to_end = False  # SIGTERM was sent, because the worker stops or power is critical
         self._group: Group | None = None
         self._oom_kills = 0
@@ -297,7 +298,7 @@ class Run:
                 return
             now = time.monotonic()
             if wakeup.fileno() in ready or now >= look_at:
-                wakeup.hush()
+                wakeup.clear()
                 self._attend(processes)
                 now = time.monotonic()
                 if now >= look_at:
@@ -331,6 +332,8 @@ class Run:
         if not data:
             return False
         self._streams[stream].feed(data)
+        if self._live is not None:
+            self._live.printed(self._delivery.id, self._mark)
         if (found := progress.feed(stream, data)) is not None:
             self._host.progress(found)
         return True
@@ -383,6 +386,8 @@ class Run:
 
     def _keep_output(self) -> None:
         """Add the output as a file to the result, if it is longer than the last lines in the value."""
+        if self._live is not None:
+            self._live.ended(self._delivery.id)
         for name, stream in self._streams.items():
             stream.close()
             if stream.is_long:

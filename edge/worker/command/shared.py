@@ -12,9 +12,11 @@ from pathlib import Path
 from edge.config import Config
 from edge.core import trees
 from edge.results.output import ENDED
+from edge.worker.attempt.head import Head
 from edge.worker.command import sandbox
 from edge.worker.command.cgroup import Cgroups
 from edge.worker.command.child import Reaper
+from edge.worker.command.live import LiveOutput
 
 #: Number of ended jobs whose output is kept, for readers that are late.
 _KEPT = 4
@@ -29,12 +31,15 @@ class Commands:
     def __init__(self, config: Config) -> None:
         self.config, self.layout, self.name = config, config.layout, config.worker.name
         self.reaper = Reaper()
+        self.live: LiveOutput | None = None  # sends the output of programs to the head of a node
+        if config.node.head_url is not None:
+            self.live = LiveOutput(self.layout.output, Head(config.node).output)
         self._closed: deque[Path] = deque()
 
     @cached_property
     def cgroups(self) -> Cgroups:
         """The cgroups of this worker. They are looked up at the first run that needs one."""
-        return Cgroups(_group_name(self.config))
+        return Cgroups(_group_name(self.config), disk=self.layout.root)
 
     @cached_property
     def bubblewrap(self) -> str | None:

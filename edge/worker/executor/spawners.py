@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from msgspec.structs import replace
 
 from edge.core.errors import SpawnedOtherwise
+from edge.results.inputs import Inputs
+from edge.worker.api.handed import Handed
 from edge.worker.api.kind import TaskKind
 from edge.worker.api.spawner import HandOver, Spawner
 from edge.worker.attempt.attempt import Attempt
@@ -16,8 +18,26 @@ from edge.worker.executor.execute import Outcome, failure_of
 class Spawners:
     """Makes a `Spawner` for each attempt whose body has a parameter for its `Job`. Belongs to the main thread."""
 
-    def __init__(self, hand_over: HandOver, *, kinds: Callable[[], Mapping[str, TaskKind]], max_bytes: int) -> None:
+    def __init__(
+        self,
+        hand_over: HandOver,
+        *,
+        kinds: Callable[[], Mapping[str, TaskKind]],
+        max_bytes: int,
+        inputs: Inputs,
+        node: bool,
+    ) -> None:
+        """Prepare for all attempts of this worker.
+
+        Args:
+            hand_over: receives the spawned jobs.
+            kinds: returns the known kinds of job.
+            max_bytes: the largest size of one job's arguments as JSON.
+            inputs: the input files on this board.
+            node: True if the head stores the files, so that this board has some of them only.
+        """
         self._hand_over, self._kinds, self._max_bytes = hand_over, kinds, max_bytes
+        self._inputs, self._stored = inputs, None if node else inputs.size
 
     def begin(self, attempt: Attempt) -> Spawner:
         """Make the spawner of `attempt`, whose body is about to run."""
@@ -27,6 +47,7 @@ class Spawners:
             kinds=self._kinds,
             hand_over=self._hand_over,
             max_bytes=self._max_bytes,
+            handed=Handed(attempt.delivery.files, inputs=self._inputs, stored=self._stored),
         )
         attempt.spawns(spawner)
         return spawner

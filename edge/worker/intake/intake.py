@@ -38,6 +38,9 @@ logger = get_logger(__name__)
 
 #: Time for which the message of a later retry is parked while the attempt before it still runs here.
 _COPY_S = 1.0
+#: Time limit for each answer of the broker while this worker ends. systemd kills a worker that needs longer than its
+#: grace time and 60 s, and the broker takes back the messages of a closed connection without any question.
+_PARTING_S = 5.0
 #: Fewest waiting messages that count as a backlog.
 _BACKLOG = 2
 
@@ -116,7 +119,7 @@ class Intake:
         self._opened = True
         self._watcher.look()
         self._apply()
-        self._wakeup.ring()
+        self._wakeup.wake()
 
     def connection_lost(self) -> None:
         """Commit the jobs that have ended, and forget the messages of the lost connection.
@@ -140,7 +143,7 @@ class Intake:
         """
         if not self._subscriptions.attached:
             return
-        self._subscriptions.close_all()
+        self._subscriptions.close_all(answer_s=_PARTING_S)
         self._commit()
         self._settlement.give_back_all()
         self.connection_lost()
@@ -150,7 +153,7 @@ class Intake:
         delivery = deliveries.read(message, queue, error, first_in_queue=queue not in self._seen)
         self._seen.add(queue)
         if not self._window:
-            self._wakeup.ring()
+            self._wakeup.wake()
         self._window.add(delivery)
 
     # --- called by the event loop ------------------------------------------------------------------------------
@@ -180,7 +183,7 @@ class Intake:
         self.refresh()
         self._adjust()
         if (first := self._window.first()) is not None and self._may_begin() and self._admits(first):
-            self._wakeup.ring()
+            self._wakeup.wake()
 
     def serve_bodies(self) -> None:
         """Apply the power report to bodies in threads, and commit those that ended, while there is no connection.
@@ -207,7 +210,7 @@ class Intake:
         """Try the parked jobs again in the next `step`. Callable from any thread."""
         if self._window.parked:
             self._reconsider = True
-            self._wakeup.ring()
+            self._wakeup.wake()
 
     def commit_and_give_back(self) -> None:
         """Commit the jobs that have ended and give back the waiting messages, while a body takes long or is held.
@@ -394,7 +397,7 @@ class Intake:
         self._watch_expiry()
         self._status.update_queues(tuple(sorted(gate.queues)), gate.power.state)
         if self._window.parked:
-            self._wakeup.ring()
+            self._wakeup.wake()
 
     def _open_allowed(self) -> None:
         """Open each allowed queue. Its prefetch is 1 while a long body runs."""
@@ -419,7 +422,7 @@ class Intake:
             self._window.give_back(lambda each: each.delivery.queue in closed and each is not attempt, parked=False)
 
     def _reopen(self) -> None:
-        """Close and open all queues. After a full disk a queue may be dead, and its consumer would wait for ever."""
+        """Close and open all queues. After a full disk a queue may be dead, and its consumer would wait forever."""
         if self._opened:
             self._subscriptions.close_all()
             self._commit()
@@ -429,7 +432,7 @@ class Intake:
         """Give all messages back and wait for the bodies in threads, because the worker stops."""
         if not self._executor.in_threads:
             return
-        self._subscriptions.close_all()
+        self._subscriptions.close_all(answer_s=_PARTING_S)
         self._window.give_back(lambda _: True, parked=True)
         if not self._executor.busy:
             self._on_empty()
@@ -439,7 +442,7 @@ class Intake:
 
     def _retire(self) -> None:
         """Give all messages back, and end the worker once no body runs and no attempt is blocked."""
-        self._subscriptions.close_all()
+        self._subscriptions.close_all(answer_s=_PARTING_S)
         self._commit()
         self._window.give_back(lambda _: True, parked=True)
         self._window.report_parked()
@@ -459,7 +462,7 @@ class Intake:
     def _due(self, due_at: float) -> None:
         if self._due_at == due_at:
             self._due_at = None
-        self._wakeup.ring()
+        self._wakeup.wake()
 
     def _watch_expiry(self) -> None:
         """Schedule a `step` for the time when the governor's report is too old to count."""

@@ -81,6 +81,12 @@ class QueueConsumers:
         """Return how many consumers the queue has, on all boards."""
         return int(self.channel.queue_declare(queue=queue, passive=True).consumer_count)
 
+    def limit_answers(self, seconds: float) -> None:
+        """Set the time limit for each answer of the broker from now on."""
+        connection = self.channel.connection
+        if connection is not None and connection.transport is not None:
+            connection.transport.sock.settimeout(seconds)
+
     def read(self) -> None:
         """Read the frames that have arrived on the connection, without waiting for more.
 

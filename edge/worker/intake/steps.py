@@ -7,7 +7,7 @@ from typing import Any
 from amqp.exceptions import AccessRefused, NotFound, PreconditionFailed
 from celery import bootsteps
 from celery.worker.consumer.connection import Connection
-from kombu.common import QoS, ignore_errors
+from kombu.common import QoS
 
 from edge.broker import topology
 from edge.core.errors import BrokerError
@@ -45,7 +45,7 @@ class Tasks(bootsteps.StartStopStep):  # type: ignore[misc]
     def stop(self, c: Any) -> None:  # `c`: the consumer
         """Stop consuming and give back the messages in hand."""
         if c.task_consumer is not None:
-            ignore_errors(c, c.context.intake.release)
+            c.release()
 
     def shutdown(self, c: Any) -> None:  # `c`: the consumer
         """Stop consuming for good."""

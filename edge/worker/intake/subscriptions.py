@@ -33,6 +33,9 @@ class Consumers(Protocol):
     def count(self, queue: str) -> int:
         """Return how many consumers the queue has, on all boards."""
 
+    def limit_answers(self, seconds: float) -> None:
+        """Set the time limit for each answer of the broker from now on."""
+
     def read(self) -> None:
         """Read the frames that have arrived, without waiting for more."""
 
@@ -91,9 +94,11 @@ class Subscriptions:
         """Close the queues that `power` forbids. The gate stays as it is until `change_gate`."""
         self._close_forbidden(Gate.of(power, self._selected))
 
-    def close_all(self) -> None:
-        """Close all queues."""
+    def close_all(self, *, answer_s: float | None = None) -> None:
+        """Close all queues. From now on the broker must answer within `answer_s`, if it is set."""
         if self._consumers is not None:
+            if answer_s is not None:
+                self._consumers.limit_answers(answer_s)
             for queue in self._consumers.queues:
                 self._consumers.close_queue(queue)
 

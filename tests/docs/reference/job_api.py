@@ -13,10 +13,10 @@ from edge.worker.api.job import Job
 from edge.worker.celery import task as task_module
 from tests.docs.generated import table
 
-#: Attributes that `__init__` sets; they have no docstring in the code.
+#: Attributes that `__init__` sets. Their text in the code is a comment, which cannot be read at run time.
 _ATTRIBUTES = {
-    "id": "Which job this is.",
-    "attempt": "Which try this is, counted from 1.",
+    "id": "Id of the job.",
+    "attempt": "Ordinal of this attempt, counted from 1.",
     "settings": "The `settings:` of this kind of job in `edge.yaml`.",
 }
 

@@ -86,11 +86,11 @@ def test_a_code_lives_five_minutes(book: PairingBook) -> None:
     """After that the code and the request are unknown, and no memory is used for them."""
     request = requested(book)
     assert book.by_code(code_of(request), now=LIFE_S - 1).id == request.id
-    with pytest.raises(UnknownPairing, match="do not go on"):
+    with pytest.raises(UnknownPairing, match="do not continue"):
         book.by_code(code_of(request), now=LIFE_S)
     with pytest.raises(UnknownPairing):
         book.find(request.id, now=LIFE_S)
-    assert book.next_end() is None
+    assert not book._pairings
 
 
 @pytest.mark.parametrize("outcome", [Outcome.APPROVED, Outcome.DENIED])
@@ -191,7 +191,7 @@ def test_a_code_without_a_request_approves_nothing(path: Path, tokens: Tokens) -
     for content in (None, pairing.encode([]), pairing.encode([request])):
         if content is not None:
             path.write_bytes(content)
-        with pytest.raises(UnknownPairing, match="do not go on"):
+        with pytest.raises(UnknownPairing, match="do not continue"):
             pairing.approve(path, tokens, Code("00000" if request.binding != "00000" else "11111", "ZZ"), [Scope.READ])
     assert tokens.list() == ()
 

@@ -32,7 +32,7 @@ def test_a_request_that_was_handled_in_vain_is_written_again(tmp_path: Path) -> 
     request.make("no answer in time")
     assert file.exists()
     file.unlink()
-    request.withdraw()  # a missing file is no error
+    request.withdraw()  # a missing file is not an error
 
 
 def test_a_run_folder_that_refuses_is_no_fault_of_the_caller(tmp_path: Path) -> None:

@@ -53,6 +53,14 @@ def test_every_module_is_read_and_a_broken_one_is_one_line(make_config: MakeConf
     assert "good" not in sys.modules
 
 
+def test_a_command_may_have_any_name_of_a_kind(make_config: MakeConfig, tmp_path: Path) -> None:
+    """A name with a hyphen, a dot or a colon, and a word of Python, are names like others."""
+    names = ["to-mp4", "import", "audio.trim", "media:convert"]
+    make_config(tasks=[], commands=[{"name": name, "run": ["true"]} for name in names])
+    found = catalogue.load(tmp_path / "edge.yaml")
+    assert (set(found.tasks), found.errors) == (set(names), {})
+
+
 def test_only_modules_that_are_named_are_listed(make_config: MakeConfig, tmp_path: Path) -> None:
     """Other modules of the package are not listed. A module lists imported tasks too, and a package its own."""
     (tmp_path / "other.py").write_text("from tasks.primes import primes\n")

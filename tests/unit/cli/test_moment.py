@@ -38,6 +38,6 @@ def test_a_date_is_of_this_computers_zone() -> None:
 
 @pytest.mark.parametrize("text", ["25:00", "12:60", "2030-02-30 10:00", "tomorrow", ""])
 def test_what_is_no_time_is_refused(text: str) -> None:
-    """Text that is no time is refused by the command itself, without a request to the board."""
-    with pytest.raises(click.BadParameter, match="is no time"):
+    """Text that is not a time is refused by the command itself, without a request to the board."""
+    with pytest.raises(click.BadParameter, match="is not a time"):
         moment(text)

@@ -36,8 +36,9 @@ def test_it_tries_again_until_the_board_answers(capsys: pytest.CaptureFixture[st
     assert played.pauses == [5.0, 30.0, 30.0]
     printed = capsys.readouterr().err.splitlines()
     assert len(printed) == 2
-    assert "it is awake again at 2026-11-28" in printed[0]
-    assert printed[1] == "cannot reach the gateway; waiting for it for up to 60 min"
+    assert printed[0].count("awake again") == 1
+    assert "is awake again at 2026-11-28" in printed[0]
+    assert printed[1] == "cannot reach the gateway; trying again for up to 60 min"
 
 
 def test_it_gives_up_in_time() -> None:

@@ -38,7 +38,7 @@ def test_a_number_is_found(payload: bytes, path: str, found: float) -> None:
 
 @pytest.mark.parametrize("payload", [b"", b"nan", b"inf", b"0x10", b"1_000", b"12 W", b"true", b"1e999", b"\xff"])
 def test_what_is_no_number_is_refused(payload: bytes) -> None:
-    """A payload that is no plain decimal number is refused, even if Python would read it as a number."""
+    """A payload that is not a plain decimal number is refused, even if Python would read it as a number."""
     with pytest.raises(BadPayload):
         number(value(payload, ""))
 

@@ -110,7 +110,7 @@ def test_seconds_of_a_slot_never_exceed_it_while_the_clock_runs_on(gaps: list[in
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 @settings(max_examples=100, deadline=None)
 def test_any_file_is_read_or_left_out(content: bytes) -> None:
-    """A file that is torn, or that another program wrote, is no error."""
+    """A file that is torn, or that another program wrote, is not an error."""
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / f"{time.strftime('%Y-%m-%d', time.localtime(_NOON))}.json"
         path.write_bytes(content)

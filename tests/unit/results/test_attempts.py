@@ -8,7 +8,7 @@ from edge.results.attempts import AttemptsStore
 
 
 def test_a_record_reads_back_until_it_is_forgotten(config: Config) -> None:
-    """A record can be written, read, replaced and removed. Removing it twice is no error."""
+    """A record can be written, read, replaced and removed. Removing it twice is not an error."""
     store = AttemptsStore(config.layout)
     assert store.read("job-1") is None
     store.write(Attempts(id="job-1", deliveries=1))

@@ -13,7 +13,7 @@ from edge.model import Artifact, Failure, FailureCode, JobState, Result
 from edge.results.kept_output import FILE_BYTES, TAIL_FILES, cut_line, kept
 from edge.results.output import Run
 from edge.results.store import Results
-from edge.worker.command.output import Stream
+from edge.results.stream import Stream
 
 LONG = b"".join(b"%06d\n" % number for number in range(FILE_BYTES))  # 7 times the size of one file
 

@@ -96,7 +96,7 @@ def test_litter_of_a_cut_goes(files: SpawnedFiles, tmp_path: Path) -> None:
 
 
 def test_taken_twice_is_taken(files: SpawnedFiles) -> None:
-    """Taking a file a second time is no error. After `forget` the file does not exist."""
+    """Taking a file a second time is not an error. After `forget` the file does not exist."""
     files.write(jobs("p", "a"), number=0)
     (name,) = files.waiting()
     files.take(name)

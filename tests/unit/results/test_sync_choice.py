@@ -32,7 +32,7 @@ def test_a_disk_that_keeps_the_order_needs_no_other_way(choice: SyncChoice) -> N
 
 
 def test_a_result_alone_is_synced_alone(choice: SyncChoice) -> None:
-    """A sync of the whole file system would be no faster."""
+    """A sync of the whole file system would not be faster."""
     assert choice.way(1, 1) is Way.APART
 
 

@@ -96,7 +96,7 @@ def test_a_kernel_that_offers_nothing(tmp_path: Path) -> None:
 
 
 def test_the_record_says_when_it_is_awake(kernel: Kernel) -> None:
-    """The record has the time while the board is asleep, and not after it woke. Text that is no time is left out."""
+    """The record has the time while the board is asleep, and not after it woke. Text that is not a time is left out."""
     kernel.ask(awake="1795880137")
     assert "    <txt-record>awake=1795880137</txt-record>\n" in (kernel.folder / "record").read_text()
     kernel.ask(awake="1795880200")

@@ -193,6 +193,7 @@ class PlayedBroker:
         self._requeue(list(self.unacked))
         self._consumers.clear()
         self._tag = 0
+        self.answer_s = 30.0
 
     # --- the methods of QueueConsumers
 
@@ -221,6 +222,10 @@ class PlayedBroker:
     def count(self, queue: str) -> int:
         """Return the number of consumers of a queue: this worker and `others`."""
         return 1 + self.others.get(queue, 0)
+
+    def limit_answers(self, seconds: float) -> None:
+        """Note the time limit."""
+        self.answer_s = seconds
 
     def read(self) -> None:
         """Deliver what the prefetch allows."""
@@ -289,7 +294,7 @@ class PlayedConsumers:
 
     def __init__(self, broker: PlayedBroker) -> None:
         self.broker = broker
-        for name in ("prefetch", "open", "close_queue", "count", "read"):
+        for name in ("prefetch", "open", "close_queue", "count", "limit_answers", "read"):
             setattr(self, name, getattr(broker, name))
 
     @property

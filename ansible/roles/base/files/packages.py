@@ -21,7 +21,7 @@ WAIT_S = 600
 
 
 def wait_for_others(deadline: float) -> None:
-    """Return when no other apt or dpkg runs, because its half-done work is no fault. Raises TimeoutError."""
+    """Return when no other apt or dpkg runs, because its half-done work is not a fault. Raises TimeoutError."""
     for name in ("lock-frontend", "lock"):
         with (DPKG / name).open("w") as stream:
             while True:

@@ -64,7 +64,7 @@ def main():
     )
     for path in map(Path, module.params["paths"]):
         before = path.read_text(encoding="utf-8", errors="surrogateescape") if path.is_file() else ""
-        # Raspberry Pi OS 12 has a note at the old path that names the new one; it is no command line.
+        # Raspberry Pi OS 12 has a note at the old path that names the new one; it is not a command line.
         if "root=" in before:
             break
     else:

@@ -14,7 +14,7 @@ KEYS = "etc/edge/edge.yaml"
 
 
 def fault(path: Path) -> str:
-    """Return why the file is no complete backup, or an empty text; the file is read to its end."""
+    """Return why the file is not a complete backup, or an empty text; the file is read to its end."""
     names = set()
     try:
         with gzip.open(path) as file:

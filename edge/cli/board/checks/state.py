@@ -44,7 +44,7 @@ def folders(config: Config) -> Iterator[Finding]:
             yield fail(part, f"{path}: {err.strerror}", _OTHER_USER)
             continue
         if not stat.S_ISDIR(mode):
-            yield fail(part, f"{path} is no folder", f"move it away, or set `{name}` in edge.yaml")
+            yield fail(part, f"{path} is not a folder", f"move it away, or set `{name}` in edge.yaml")
         elif mode & stat.S_IWOTH:
             yield fail(part, f"every user can write to {path}", f"chmod o-w {path}")
         elif not os.access(path, os.R_OK | os.W_OK | os.X_OK):

@@ -156,7 +156,7 @@ def test_a_ledger_that_opens_is_well(board: Config) -> None:
 
 
 def test_a_ledger_that_is_none_is_told(board: Config) -> None:
-    """A file that is no database fails with one finding and raises nothing."""
+    """A file that is not a database fails with one finding and raises nothing."""
     board.layout.ledger.write_bytes(b"not a database" * 1000)
     assert levels(state.ledger(board.layout.ledger)) == ["FAIL"]
 

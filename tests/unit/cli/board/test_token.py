@@ -92,7 +92,7 @@ def test_who_asks_is_listed_without_the_code(board: Path, capsys: pytest.Capture
     ("word", "exit_code", "expected"),
     [
         ("ABC", 2, "expected 8"),
-        ("00000000", 4, "do not go on"),
+        ("00000000", 4, "do not continue"),
         ("00000001", 2, "typing error"),
         ("\x1b[2J", 2, "code"),
     ],

@@ -31,7 +31,7 @@ def test_a_host_means_https(word: str, url: str) -> None:
 
 @pytest.mark.parametrize("word", ["", "pi/x", "pi:port", ":8420"])
 def test_what_is_no_host_is_refused(word: str) -> None:
-    """Text that is no host and no URL raises UsageError."""
+    """Text that is neither a host nor a URL raises UsageError."""
     with pytest.raises(UsageError, match="HOST"):
         pair._address(word)
 

@@ -22,8 +22,8 @@ from edge.gateway.background.readers import View
 from edge.model import JobState
 from edge.results.kept_output import FILE_BYTES
 from edge.results.output import ENDED
+from edge.results.stream import Stream
 from edge.wire import About
-from edge.worker.command.output import Stream
 
 
 class Listener:

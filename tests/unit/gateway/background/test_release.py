@@ -19,13 +19,14 @@ from edge.model import JobState, Power, Result, new_job_id
 from edge.schedule.later import Later
 
 WINDOW = 8
+SET = 1_800_000_000.0  # a time that only a clock that was set shows
 
 
 class Board:
     """A ledger, the release, and a simulated broker. A test decides when its workers end jobs."""
 
     def __init__(self, path: Path, **settings: Any) -> None:
-        self.now = 1000.0
+        self.now, self.wall = 1000.0, 1.0  # the monotonic clock, and the wall clock, which is not set
         self.ledger = LedgerWriter.open(path / "l")
         gateway = GatewayConfig(release_window=WINDOW, overtaken_s=settings.pop("overtaken_s", 3600.0))
         self.config = Config(gateway=gateway, **settings)
@@ -36,20 +37,57 @@ class Board:
 
     def fresh(self) -> Release:
         routes = Routes(io=frozenset({"fetch"}))
-        return Release(self.config, routes=lambda: routes, begun=lambda: self.running, clock=lambda: self.now)
+        return Release(
+            self.config,
+            routes=lambda: routes,
+            begun=lambda: self.running,
+            clock=lambda: self.now,
+            wall=lambda: self.wall,
+        )
 
     def accept(
-        self, count: int = 1, *, priority: int = 5, task: str = "solve", power: Power = Power.NORMAL
+        self,
+        count: int = 1,
+        *,
+        priority: int = 5,
+        task: str = "solve",
+        power: Power = Power.NORMAL,
+        after: tuple[str, ...] = (),
     ) -> list[str]:
         """Accept jobs, and return their ids."""
-        later = Later(priority=priority) if priority != 5 else None
+        later = Later(priority=priority, after=after) if priority != 5 or after else None
         with self.ledger.transaction(durable=False):
             jobs = [
-                self.ledger.add(NewJob(new_job_id(), task, [], {}, power, 0, None, "me", b"", later=later), now=1.0).job
+                self.ledger.add(
+                    NewJob(new_job_id(), task, [], {}, power, 0, None, "me", b"", later=later), now=self.wall
+                ).job
                 for _ in range(count)
             ]
-        self.release.came(jobs)
+        self.release.came([job for job in jobs if not job.waits])
         return [job.id for job in jobs]
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+        self.wall += seconds
+
+    def restart(self) -> None:
+        """Do what a new gateway does; after a boot the monotonic clock begins at 0."""
+        self.now = 0.0
+        self.release = self.fresh()
+        self.release.load(self.ledger.reader)
+
+    def overtaken_s(self, job_id: str, *, within_s: float) -> float | None:
+        """Let jobs of priority 9 overtake `job_id`. Return after how many seconds it goes out, or None if later."""
+        passed = 0.0
+        while passed < within_s:
+            self.accept(1, priority=9)
+            self.end(1)
+            if job_id in self.publish():
+                return passed
+            self.wait(5.0)
+            passed += 5.0
+        return None
 
     def publish(self, limit: int = 256, *, anew: bool = False, noted: bool = True) -> list[str]:
         """Do what the publisher does when it is woken. The broker confirms at once. Return the ids of the jobs."""
@@ -69,17 +107,18 @@ class Board:
     def note(self, jobs: list[JobRow]) -> None:
         """Record in the ledger that the broker has these jobs."""
         with self.ledger.transaction(durable=False):
-            self.ledger.mark_queued([job.edition for job in jobs])
+            self.ledger.mark_queued([job.message_key for job in jobs])
 
     def end(self, count: int = 1, *, seconds: float = 0.0) -> bool:
         """End the oldest jobs of the broker. Return True if others may be published in their place."""
         over, self.out = self.out[:count], self.out[count:]
         results = [
-            Result(job.id, job.task, JobState.SUCCEEDED, started_at=1.0, finished_at=1.0, seconds=seconds)
+            Result(job.id, job.task, JobState.SUCCEEDED, started_at=1.0, finished_at=self.wall, seconds=seconds)
             for job in over
         ]
         with self.ledger.transaction(durable=False):
-            self.ledger.finish_all([(result, 1) for result in results], now=1.0)
+            free = self.ledger.finish_all([(result, 1) for result in results], now=self.wall).free
+        self.release.came(free)
         return self.release.ended(results)
 
 
@@ -145,6 +184,13 @@ def test_higher_ones_first_then_the_usual_then_the_lower_ones(board: Board) -> N
     assert board.publish() == [usual[2], *low]
 
 
+def test_all_priorities_go_out_at_the_start_if_there_is_room(board: Board) -> None:
+    """After a start jobs of low priority need no further event: those before them are out already."""
+    low, usual, high = (board.accept(1, priority=each) for each in (2, 5, 9))
+    board.release = board.fresh()
+    assert board.publish(anew=True, noted=False) == [*high, *usual, *low]
+
+
 def test_another_class_is_not_held_up_by_a_full_one(board: Board) -> None:
     """A large backlog of class surplus does not delay jobs of other classes."""
     board.accept(500, power=Power.SURPLUS)
@@ -169,6 +215,53 @@ def test_what_was_overtaken_for_too_long_goes_next(tmp_path: Path, priority: int
             break
     assert old in board.published
     assert board.now >= 1100.0
+
+
+@pytest.mark.parametrize("priority", [0, 5])
+def test_the_wait_of_an_overtaken_job_goes_on_over_restarts(tmp_path: Path, priority: int) -> None:
+    """It counts from the acceptance, by the wall clock, however often the gateway starts."""
+    board = Board(tmp_path, overtaken_s=100.0)
+    board.wall = SET
+    board.accept(WINDOW, priority=9)
+    board.publish()
+    (old,) = board.accept(priority=priority)
+    for _ in range(3):
+        assert board.overtaken_s(old, within_s=25.0) is None
+        board.restart()
+    assert board.overtaken_s(old, within_s=50.0) == pytest.approx(25.0, abs=5.0)
+
+
+@pytest.mark.parametrize("wall", [1.0, SET - 1000.0])
+def test_a_clock_that_was_not_set_lets_no_job_go_early(tmp_path: Path, wall: float) -> None:
+    """With a clock that is not set, or that went back, an overtaken job starts to wait anew."""
+    board = Board(tmp_path, overtaken_s=100.0)
+    board.wall = SET
+    board.accept(WINDOW, priority=9)
+    board.publish()
+    (old,) = board.accept(priority=0)
+    assert board.overtaken_s(old, within_s=80.0) is None
+    board.wall = wall
+    board.restart()
+    assert board.overtaken_s(old, within_s=150.0) == pytest.approx(100.0, abs=5.0)
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_job_that_waited_for_others_is_overtaken_from_its_release_on(tmp_path: Path, restarts: bool) -> None:
+    """While it waited for others, nobody could overtake it; a restart does not change that."""
+    board = Board(tmp_path, overtaken_s=100.0)
+    board.wall = SET
+    (parent,) = board.accept(1, priority=9)
+    (child,) = board.accept(priority=0, after=(parent,))
+    board.accept(WINDOW, priority=9)
+    board.publish()
+    for _ in range(6):  # time passes, and jobs are accepted in it
+        board.wait(50.0)
+        board.accept(1, priority=9)
+    board.end(1)
+    assert board.ledger.reader.get(parent).state.final
+    if restarts:
+        board.restart()
+    assert board.overtaken_s(child, within_s=150.0) == pytest.approx(100.0, abs=5.0)
 
 
 def test_a_changed_priority_counts_where_the_broker_does_not_have_the_job(board: Board) -> None:
@@ -216,6 +309,22 @@ def test_a_kind_with_a_rate_starts_a_limited_number_in_a_minute(tmp_path: Path) 
     assert board.release.again_s == pytest.approx(60.0)  # no event reports that a body has run for a minute
     board.running = dict.fromkeys(chats[2:4], 61.0)
     assert board.publish() == chats[4:]
+
+
+def test_a_rate_is_kept_over_a_restart(tmp_path: Path) -> None:
+    """The jobs that ended within the last minute count, from their end on; other kinds do not."""
+    board = Board(tmp_path, limits={"chat": LimitConfig(per_minute=2)})
+    board.wall = SET
+    chats = board.accept(5, task="chat")
+    board.accept(3)
+    assert board.publish()[:2] == chats[:2]
+    board.end(5, seconds=1.0)
+    board.wait(20.0)
+    board.restart()
+    assert board.publish(anew=True) == []
+    assert board.release.again_s == pytest.approx(40.0)
+    board.wait(41.0)
+    assert board.publish() == chats[2:4]
 
 
 def test_a_new_gateway_knows_what_the_old_one_handed_out(board: Board) -> None:

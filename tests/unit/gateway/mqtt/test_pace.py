@@ -39,7 +39,7 @@ def test_after_a_rest_a_change_goes_out_at_once_and_the_next_one_waits() -> None
 
 
 def test_noise_is_no_change() -> None:
-    """A small difference of a number is no change, but a value that becomes unknown is a change."""
+    """A small difference of a number is not a change, but a value that becomes unknown is a change."""
     pace = Pace()
     pace.published({"charge": 50, "watts": 4.0, "temperature": 48}, 0.0)
     assert pace.due({"charge": 50.5, "watts": 4.1, "temperature": 48.4}) is None

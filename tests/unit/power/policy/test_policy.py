@@ -109,7 +109,7 @@ class TestBattery:
         assert day.see(charge(90), times=31) is Level.SURPLUS
 
     def test_no_surplus_on_battery(self) -> None:
-        """A full battery on battery power is no surplus. After the supply is back and the dwell has passed, it is."""
+        """A full battery on battery power is not surplus. After the supply is back and the dwell has passed, it is."""
         day = Day()
         assert day.see(charge(95), supply(False), times=10) is Level.NORMAL
         assert day.see(charge(95), supply(True), times=31) is Level.SURPLUS
@@ -217,7 +217,7 @@ class TestUnknown:
         assert day.see(supply(True, "mains"), times=3) is Level.NORMAL
 
     def test_the_same_sample_seen_twice_counts_once(self) -> None:
-        """When another source sends a notice, a cached reading comes again with a greater age. It is no new sample."""
+        """When another source sends a notice, a cached reading comes again, but older. It is not a new sample."""
         day = Day()
         day.see(charge(60), times=3)
         day.see(charge(29))

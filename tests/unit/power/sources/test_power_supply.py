@@ -80,7 +80,7 @@ def test_readings_of_vanished_nodes_are_unknown(tmp_path: Path) -> None:
 
 
 def test_a_full_battery_may_stand_still(tmp_path: Path) -> None:
-    """A battery that stays full on mains for days is no frozen gauge."""
+    """A battery that stays full on mains for days is not a frozen gauge."""
     files = {"b/type": "Battery", "b/capacity": "97", "b/status": "Full"}
     supply = PowerSupply(PowerSupplyConfig(root=tree(tmp_path, files), frozen_after_s=100.0))
     read(supply, 0.0)
@@ -131,7 +131,7 @@ def test_a_contradiction_is_never_critical(tmp_path: Path, capacity: int) -> Non
 )
 @pytest.mark.parametrize("status", ["Charging", "Discharging", "Unknown"])
 def test_charge_and_volts_of_a_sound_battery_agree(tmp_path: Path, capacity: int, volts: float, status: str) -> None:
-    """Volts change by some hundredths under load and while charging. That is no contradiction."""
+    """Volts change by some hundredths under load and while charging. That is not a contradiction."""
     moved = volts + {"Charging": 0.05, "Discharging": -0.08, "Unknown": 0.0}[status]
     battery(tmp_path, capacity=capacity, voltage_now=round(moved * 1e6), status=status)
     assert read(PowerSupply(PowerSupplyConfig(root=tmp_path)))["charge"].value == float(capacity)

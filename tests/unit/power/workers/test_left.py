@@ -29,7 +29,7 @@ def reading(what: str, value: float | None) -> Reading:
     ],
 )
 def test_watts(values: dict[str, float | None], watts: float | None) -> None:
-    """Unknown watts are no limit. A battery of 50 Wh counts as the power that it can give for an hour down to 30 %."""
+    """Unknown watts limit nothing. A battery of 50 Wh counts as the power that it can give for an hour down to 30 %."""
     config = PowerConfig(battery_wh=50.0)
     assert config.thresholds.pause_percent == 30
     found = left.watts([reading(what, value) for what, value in values.items()], config)

@@ -53,5 +53,5 @@ def test_anything_else_gives_its_last_line_with_words() -> None:
 
 
 def test_a_missing_log_reads_as_empty(tmp_path: Path) -> None:
-    """A broker that ended before it opened its log is no error here."""
+    """A broker that ended before it opened its log is not an error here."""
     assert read_tail(tmp_path / "none") == ""

@@ -201,11 +201,11 @@ def test_deep_arguments_are_refused(taken: Taken) -> None:
 
 
 def test_unknown_kinds_and_odd_tasks_are_refused(taken: Taken) -> None:
-    """A name that no module registers, an object that is no task, and a text that is no key are refused."""
+    """A name that no module registers, an object that is not a task, and a text that is not a key are refused."""
     made = spawner(taken)
     with pytest.raises(UnknownTask, match="unknown task 'nobody': known are spawned_echo"):
         made.spawn("nobody", [], {}, key=None)
-    with pytest.raises(UsageError, match="int is no task"):
+    with pytest.raises(UsageError, match="int is not a task"):
         made.spawn(3, [], {}, key=None)
     for key in ("", "\n", "x" * 256, " a"):
         with pytest.raises(UsageError, match="1 to 255 printable"):

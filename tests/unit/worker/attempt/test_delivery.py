@@ -104,7 +104,7 @@ def test_a_feature_of_celery_that_is_missing_here_is_refused() -> None:
         json.dumps(problem.message)
     late = read(_message([[], {}, {}], {**headers, "eta": "tomorrow"}), "q").problem
     assert late is not None
-    assert "an eta that is no time" in late.message
+    assert "an eta that is not a time" in late.message
     old = read(_message([[], {}, {}], {**headers, "expires": "2026-01-01T00:00:00+00:00"}), "q").problem
     assert old is not None
     assert "'2026-01-01T00:00:00+00:00': the board's clock may jump" in old.message

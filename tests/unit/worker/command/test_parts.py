@@ -13,11 +13,11 @@ from edge.config import CommandConfig, Config
 from edge.model import Progress
 from edge.results.kept_output import FILE_BYTES, TAIL_FILES
 from edge.results.output import OutputFiles
+from edge.results.stream import Stream
 from edge.worker.command.cgroup import Cgroups, NotEnforced
 from edge.worker.command.cgroup_files import wanted
 from edge.worker.command.here import missing
 from edge.worker.command.inputs import _file_name
-from edge.worker.command.output import Stream
 from edge.worker.command.progress import ProgressReader
 from edge.worker.command.shared import _group_name
 

@@ -32,7 +32,7 @@ class Stream:
         self._last = bytearray()
 
     def feed(self, data: bytes) -> None:
-        """Add printed data. If the disk is full, the data is lost and readers see a cut. Never raises."""
+        """Add the data that follows. If the disk is full, the data is lost and readers see a cut. Never raises."""
         self._last += data[-LAST_BYTES:]
         del self._last[:-LAST_BYTES]
         view = memoryview(data)
@@ -45,6 +45,12 @@ class Stream:
             self._left = (self._left or FILE_BYTES) - len(part)
             self.size_bytes += len(part)
             view = view[len(part) :]
+
+    def skip_to(self, offset: int) -> None:
+        """Continue at this offset of the stream, if it is not reached yet. Readers see a cut before it."""
+        if offset > self.size_bytes:
+            self.size_bytes, self._left = offset, 0
+            self._last.clear()
 
     @property
     def last(self) -> str:
