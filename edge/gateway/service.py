@@ -131,7 +131,7 @@ class Appliance:
         self._copies = Copies(layout, config.gateway.ledger_copy_s, copied=OldSpawned(layout).forget)
         self.activity = Activity(
             layout.activity,
-            open_jobs=lambda: self.outbox.totals.open_jobs,
+            open_jobs=lambda: self.outbox.open_jobs,
             keep=config.power.history.keep_days,
         )
         self.series = SeriesMaker(config, self.activity, self.board)

@@ -93,6 +93,11 @@ class CommitThread:
         return self._ledger.connection.totals
 
     @property
+    def open_jobs(self) -> int:
+        """The number of jobs without a result at the last commit; may be read from any thread."""
+        return self._ledger.connection.open_jobs_at_last_commit
+
+    @property
     def open_kinds(self) -> tuple[OpenKind, ...]:
         """Open jobs by kind at the last commit, or empty if they are not counted; may be read from any thread."""
         return self._ledger.connection.open_kinds

@@ -74,6 +74,11 @@ class Connection:
         return totals.of(self._counts)
 
     @property
+    def open_jobs_at_last_commit(self) -> int:
+        """The number of jobs without a result at the last commit of this connection. May be read from any thread."""
+        return totals.open_in(self._counts)
+
+    @property
     def open_kinds(self) -> tuple[OpenKind, ...]:
         """Open jobs by kind at the last commit, or empty if they are not counted. May be read from any thread."""
         return self._kinds
@@ -86,8 +91,7 @@ class Connection:
     @property
     def open_jobs_at_most(self) -> int:
         """An upper bound of `open_jobs` inside a transaction, without a query: it counts each change as a new job."""
-        counted = sum(jobs for state, _, jobs, _ in self._counts if state in totals.OPEN_STORED)
-        return counted + self._db.total_changes - self._changes_before
+        return self.open_jobs_at_last_commit + self._db.total_changes - self._changes_before
 
     @property
     def unmet(self) -> bool:

@@ -10,7 +10,7 @@ from edge.model.job import Energy, Metering
 
 
 class Took(msgspec.Struct, array_like=True):
-    """Running sums over receipts. `add` and `plus` change the record itself."""
+    """Running sums over receipts, rounded to three digits. `add` and `plus` change the record itself."""
 
     jobs: int = 0
     seconds: float = 0.0
@@ -29,20 +29,20 @@ class Took(msgspec.Struct, array_like=True):
 
     def add(self, receipt: Energy) -> None:
         """Add one receipt."""
-        measured = receipt.metering is Metering.MEASURED
-        self.plus(
-            Took(
-                1,
-                receipt.seconds,
-                receipt.cpu_seconds,
-                receipt.joules if measured else 0.0,
-                0.0 if measured else receipt.joules,
-                receipt.joules if receipt.shared and not measured else 0.0,
-                receipt.sun_joules,
-                receipt.battery_joules,
-                receipt.mains_joules,
-            )
-        )
+        # The gateway calls this for each job, and most receipts have no origin. So only the fields that change are set.
+        self.jobs += 1
+        self.seconds = round(self.seconds + receipt.seconds, 3)
+        self.cpu_seconds = round(self.cpu_seconds + receipt.cpu_seconds, 3)
+        if receipt.metering is Metering.MEASURED:
+            self.measured_joules = round(self.measured_joules + receipt.joules, 3)
+        else:
+            self.estimated_joules = round(self.estimated_joules + receipt.joules, 3)
+            if receipt.shared:
+                self.shared_joules = round(self.shared_joules + receipt.joules, 3)
+        if receipt.sun_joules or receipt.battery_joules or receipt.mains_joules:
+            self.sun_joules = round(self.sun_joules + receipt.sun_joules, 3)
+            self.battery_joules = round(self.battery_joules + receipt.battery_joules, 3)
+            self.mains_joules = round(self.mains_joules + receipt.mains_joules, 3)
 
     def plus(self, other: Took) -> None:
         """Add the sums of another record."""

@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -130,9 +131,8 @@ class Activity:
         """Add the energy of a job to the sums of its day, of which a slot must exist."""
         if result.energy is None:
             return
-        kinds = self._days[int(result.finished_at // _DAY_S)].receipts.setdefault(
-            time.strftime("%Y-%m-%d", time.localtime(result.finished_at)), {}
-        )
+        date = _local_date(slot_of(result.finished_at))
+        kinds = self._days[int(result.finished_at // _DAY_S)].receipts.setdefault(date, {})
         kind, submitter = result.task, result.submitter
         if submitter not in kinds.get(kind, {}) and sum(map(len, kinds.values())) >= _MOST_PAIRS:
             kind, submitter = _OTHERS, _OTHERS
@@ -190,6 +190,15 @@ class Activity:
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{time.strftime('%Y-%m-%d', time.gmtime(number * _DAY_S))}.json"
+
+
+@lru_cache(maxsize=4)
+def _local_date(slot: int) -> str:
+    """Return the local date of a quarter of an hour. Midnight never lies inside one, in no time zone of today.
+
+    It is remembered, because each ended job asks for it, and `localtime` looks at the file of the time zone each time.
+    """
+    return time.strftime("%Y-%m-%d", time.localtime(slot))
 
 
 def _number(path: Path) -> int:

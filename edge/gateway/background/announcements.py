@@ -77,6 +77,8 @@ class Announcements:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
+        # The watched folders. They are kept here, because the layout makes each path anew, for every group of events.
+        self._staging, self._attempts, self._spawned = layout.staging, layout.attempts, layout.spawned
         self._watch: Watch | None = None
         self._pending = Announced()
         self._taker: _Taker | None = None
@@ -130,12 +132,12 @@ class Announcements:
 
     def _add_folders(self, watch: Watch) -> None:
         try:
-            durable.make_folder(self._layout.staging)
-            durable.make_folder(self._layout.attempts)
-            watch.add(self._layout.staging, on=On.DELETED)
-            watch.add(self._layout.attempts, on=On.MOVED_TO)
+            durable.make_folder(self._staging)
+            durable.make_folder(self._attempts)
+            watch.add(self._staging, on=On.DELETED)
+            watch.add(self._attempts, on=On.MOVED_TO)
             SpawnedFiles(self._layout).prepare()
-            watch.add(self._layout.spawned, on=On.MOVED_TO)
+            watch.add(self._spawned, on=On.MOVED_TO)
         except OSError as err:
             raise StorageError("cannot watch for results", err) from err
 
@@ -159,15 +161,15 @@ class Announcements:
 
     def _note(self, changes: Changes) -> None:
         """Note the files that are named after jobs. Other files were put there by a person and are ignored."""
-        for job_id, kind in _jobs(changes.of(self._layout.staging)):
+        for job_id, kind in _jobs(changes.of(self._staging)):
             if kind == "json":
                 self._pending.results.add(job_id)
             elif kind == "gone":
                 self._pending.removed.add(job_id)
-        for job_id, kind in _jobs(changes.of(self._layout.attempts)):
+        for job_id, kind in _jobs(changes.of(self._attempts)):
             if kind == "json":
                 self._pending.attempts.add(job_id)
-        self._pending.spawned.update(filter(parent_of, changes.of(self._layout.spawned)))
+        self._pending.spawned.update(filter(parent_of, changes.of(self._spawned)))
 
     def _watch_again(self, watch: Watch) -> None:
         log.warning("a watched folder went away; watching it anew")

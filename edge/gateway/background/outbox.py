@@ -175,6 +175,11 @@ class Outbox:
         """The totals of the ledger at its last commit."""
         return self._writer.totals
 
+    @property
+    def open_jobs(self) -> int:
+        """The number of jobs without a result at the last commit of the ledger. Cheaper than `totals`."""
+        return self._writer.open_jobs
+
     async def look(self, work: Callable[[LedgerReader], T]) -> T:
         """Run a long query of the ledger in a thread, one query at a time. Raises StorageError."""
         return await self._running.run_in_executor(self._query_thread, work, self._query_reader)

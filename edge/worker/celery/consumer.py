@@ -26,6 +26,7 @@ from edge.core.backoff import Backoff
 from edge.core.errors import BrokerError
 from edge.model import WorkerState
 from edge.worker.context import WorkerContext
+from edge.worker.intake.queue_consumers import read_frames
 
 logger = get_logger(__name__)
 
@@ -125,6 +126,14 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
     def _woken(self) -> None:
         self.context.wakeup.clear()
         self.context.intake.step()
+
+    def connect(self) -> Connection:
+        """Connect, and let the event loop read all frames that have arrived in one call. See `read_frames`."""
+        connection = self.connection_for_read(heartbeat=self.amqheartbeat)
+        link = connection.connection
+        link.transport.raise_on_initial_eintr = True  # as kombu does: a socket without a frame ends the reading
+        self.hub.add_reader(link.sock, read_frames, link)
+        return connection
 
     def ensure_connected(self, conn: Connection) -> Connection:
         """Connect. It tries without a limit, at most five seconds apart, until the worker must stop."""

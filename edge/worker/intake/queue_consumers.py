@@ -14,6 +14,24 @@ from edge.broker import topology
 from edge.broker.border import Message
 
 
+# `Any`: a connection of py-amqp. This uses more of it than the protocol `Link` has.
+def read_frames(connection: Any) -> None:
+    """Handle the frames that have arrived on a connection, without waiting for more.
+
+    The event loop calls it when the socket is readable. Kombu's own reader needs a turn of the loop, and two changes of
+    the socket's timeout, for each frame. A message has three frames, and a turn without a frame ends its reading.
+
+    Raises:
+        RecoverableConnectionError: the connection is closed.
+    """
+    transport = connection.transport if connection is not None else None
+    if transport is None:  # py-amqp drops connection and transport when the broker has closed the connection
+        raise RecoverableConnectionError("the broker has closed the connection")
+    with suppress(TimeoutError), transport.having_timeout(0):
+        while True:
+            connection.on_inbound_frame(transport.read_frame())
+
+
 class QueueConsumers:
     """The consumers of one connection, all closed at first. Celery uses it as its consumer of all queues.
 
@@ -74,13 +92,7 @@ class QueueConsumers:
 
         Raises RecoverableConnectionError.
         """
-        connection = self.channel.connection
-        transport = connection.transport if connection is not None else None
-        if connection is None or transport is None:  # py-amqp drops them when the broker has closed the connection
-            raise RecoverableConnectionError("the broker has closed the connection")
-        with suppress(TimeoutError), transport.having_timeout(0):
-            while True:
-                connection.on_inbound_frame(transport.read_frame())
+        read_frames(self.channel.connection)
 
     def consume(self) -> None:
         """Do nothing: the intake opens the consumers."""
