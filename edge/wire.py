@@ -179,6 +179,7 @@ class BatchAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     line: int  # counted from 1
     id: str = ""
     state: JobState | None = None
+    starts: StartInterval | None = None  # when it will probably start; left out if soon, or without a forecast
     problem: Problem | None = None
 
 
@@ -387,13 +388,13 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """The `data` of one event of `GET /v1/events`. `about` says which member below has the content."""
 
     about: About
-    at: float = 0.0  # the board's clock
-    job: JobChange | None = None  # of an event about a job
-    power: PowerStatus | None = None  # of an event about power; without its readings
-    worker: WorkerChange | None = None  # of an event about a worker
-    broker: BrokerView | None = None  # of an event about the broker
-    schedule: ScheduleChange | None = None  # of an event about a schedule
-    output: OutputChange | None = None  # of an event about the output of a program
+    at: float = 0.0  # time of the event, by the board's clock
+    job: JobChange | None = None  # change of the job, in an event about a job
+    power: PowerStatus | None = None  # power state without its readings, in an event about power
+    worker: WorkerChange | None = None  # change of the worker, in an event about a worker
+    broker: BrokerView | None = None  # state of the broker, in an event about the broker
+    schedule: ScheduleChange | None = None  # change of the schedule, in an event about a schedule
+    output: OutputChange | None = None  # piece of the text, in an event about the output of a program
     reason: str = ""  # reason of an event `reset` or `dropped`
     id: str = ""  # set by the client; a later request with this id resumes after this event
 

@@ -15,7 +15,7 @@ _BATCH = 2048
 _LEAF = 32
 
 #: Exact arithmetic of any length in base ten. It multiplies by a number-theoretic transform. Printing needs no
-#: conversion, for which Python's own int needs quadratic time.
+#: conversion to base ten; for an `int` that takes quadratic time.
 _EXACT = decimal.Context(
     prec=decimal.MAX_PREC, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN, traps=[decimal.Inexact, decimal.Overflow]
 )

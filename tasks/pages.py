@@ -27,7 +27,7 @@ from edge.worker import Job, task
 MOST_BYTES = 8 << 20
 MOST_LINKS = 10_000
 _ANSWER_S = 30.0
-#: Longest time for one page: a server that sends a few bytes from time to time must not block the worker for ever.
+#: Longest time for one page: a server that sends a few bytes from time to time must not block the worker forever.
 _WHOLE_S = 300.0
 _MOST_CHARS = 200  # largest number of characters that are kept of a header or a status line
 _REDIRECTS = 5

@@ -1,7 +1,7 @@
 """Holds requests for access (pairing), each with a short code that the owner confirms.
 
-`PairingBook` holds the requests in the gateway's memory. Its caller passes the time. The functions below it read and
-write the files between the gateway and the board's own commands.
+`PairingBook` holds the requests in the gateway's memory. Its caller passes the time. The functions below exchange files
+with the board's own commands.
 
 The client has made its token before it sends a request, and the request contains only the hash. A confirmation writes
 this hash to the token file, and from then on the token is valid. The answer brings back only the echo, which proves to
@@ -25,7 +25,7 @@ import msgspec
 
 from edge.access.address import network_of
 from edge.access.tokens import Scope, Token, Tokens
-from edge.core import durable
+from edge.core import durable, stored
 from edge.core.errors import EdgeError, StorageError, UsageError, WrongState
 from edge.core.host import boot_id
 from edge.model import pairing
@@ -104,7 +104,7 @@ class PairingBook:
     def ask(self, name: str, *, sha256: str, address: str, now: float) -> Pairing:
         """Add a request and return it. Raises TooManyPairings.
 
-        If the same token repeats its request before it has sent its random number, return the first request.
+        If a client repeats a request for which it has not sent its random number, return the first request.
         """
         self._forget_old(now)
         for known in self._pairings.values():
@@ -126,12 +126,13 @@ class PairingBook:
 
         Raises:
             UnknownPairing: there is no such request.
-            WrongState: the client sent another number before. With a second one it could try out codes.
+            WrongState: the client sent another number before. A client that could change its number could try out
+                codes.
         """
         found = self.find(request_id, now=now)
         if found.own_nonce:
             if not compare_digest(found.own_nonce, own_nonce):
-                raise WrongState(f"pairing request {request_id!r} has sent another number before")
+                raise WrongState(f"the client of pairing request {request_id!r} sent another number before")
             return found
         binding = pairing.binding_of(
             certificate=self._certificate,
@@ -171,10 +172,6 @@ class PairingBook:
     def withdraw(self, request_id: str) -> None:
         """Remove a request. An unknown id is ignored."""
         self._pairings.pop(request_id, None)
-
-    def next_end(self) -> float | None:
-        """Return when the life of the oldest request ends, by the monotonic clock, or None if there is no request."""
-        return min((each.until for each in self._pairings.values()), default=None)
 
     def _count(self, address: str, now: float) -> None:
         network = network_of(address)
@@ -239,13 +236,13 @@ def encode(pairings: Sequence[Pairing]) -> bytes:
 def read(path: Path) -> tuple[OpenRequest, ...]:
     """Return the waiting requests in the gateway's file. Raises UsageError if the file cannot be read."""
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=OpenRequests)
+        found = stored.read(path, OpenRequests)
     except FileNotFoundError:
         return ()
     except OSError as err:
         why = f"{path}: {err.strerror or err}"
         raise UsageError(f"{why}; run this as a user who may write the board's state (sudo)") from err
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
+    except stored.BadContent as err:
         raise UsageError(f"{path}: not a list of pairing requests: {err}") from err
     now = time.monotonic()
     return tuple(each for each in found.requests if found.boot_id == boot_id() and each.until > now)
@@ -254,7 +251,7 @@ def read(path: Path) -> tuple[OpenRequest, ...]:
 def approve(
     path: Path, tokens: Tokens, code: Code, scopes: Sequence[Scope], *, name: str = "", replace: bool = False
 ) -> tuple[Token, OpenRequest]:
-    """Approve the request with this code. The token is durable on return, and the gateway gets an `ID.approved`.
+    """Approve the request with this code. The token is durable on return, and the file `ID.approved` tells the gateway.
 
     Args:
         path: the gateway's file of waiting requests.
@@ -287,8 +284,8 @@ def approve(
 def taken_approval(path: Path) -> Approval | None:
     """Return the approval in an `ID.approved`, or None if the file has none. Remove the file."""
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=Approval)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = stored.read(path, Approval)
+    except (OSError, stored.BadContent):
         found = None
     with suppress(OSError):
         path.unlink()
@@ -298,8 +295,8 @@ def taken_approval(path: Path) -> Approval | None:
 def held_at(path: Path) -> float | None:
     """Return when the button was last held in this boot, by the monotonic clock, or None if it was not."""
     try:
-        held = msgspec.json.decode(path.read_bytes(), type=ButtonHeld)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        held = stored.read(path, ButtonHeld)
+    except (OSError, stored.BadContent):
         return None
     return held.at if held.boot_id == boot_id() else None
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge.core import durable
+from edge.core import durable, stored
 from edge.core.errors import StorageError, UsageError
 from edge.model.pairing import Digest, TokenName
 
@@ -236,10 +236,10 @@ def _new_token(name: str, scopes: Sequence[Scope], token_sha256: str) -> Token:
 
 def _read(path: Path) -> tuple[Token, ...]:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_File).tokens
+        return stored.read(path, _File).tokens
     except FileNotFoundError:
         return ()
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
+    except (OSError, stored.BadContent) as err:
         raise BadTokenFile(path, str(err)) from err
 
 

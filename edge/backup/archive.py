@@ -16,7 +16,7 @@ from typing import IO
 
 import msgspec
 
-from edge.core import durable
+from edge.core import durable, stored
 from edge.core.errors import EdgeError, UsageError
 
 MANIFEST = "MANIFEST.json"
@@ -155,7 +155,7 @@ def unpack(path: Path, into: Path, *, allowed: Callable[[str], bool], advance: A
                 name = info.name
                 file = tar.extractfile(info) if info.isreg() else None
                 if name == MANIFEST and file is not None and info.size < _MANIFEST_MOST:
-                    manifest = msgspec.json.decode(file.read(), type=Manifest)
+                    manifest = stored.decoded(file.read(), Manifest)
                 elif not allowed(name) or not (info.isdir() or file is not None) or name in found:
                     raise BadArchive(path, f"it holds {name[:80]!r}, which no backup does")
                 else:
@@ -167,7 +167,7 @@ def unpack(path: Path, into: Path, *, allowed: Callable[[str], bool], advance: A
                         found[name] = _written(file, target, name)
                         advance(1, info.size)
                     _set_owner(target, info)
-    except (tarfile.TarError, EOFError, msgspec.DecodeError, UnicodeDecodeError) as err:
+    except (tarfile.TarError, EOFError, stored.BadContent) as err:
         raise BadArchive(path, f"it cannot be read: {err or type(err).__name__}") from err
     if manifest is None:
         raise BadArchive(path, "it has no list of its files at the end, so it is truncated")

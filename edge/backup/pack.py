@@ -20,7 +20,7 @@ import msgspec
 from edge import __version__
 from edge.backup.archive import Advance, Manifest, Packer, packing
 from edge.config import Loaded
-from edge.core.errors import EdgeError, UsageError, given
+from edge.core.errors import EdgeError, UsageError, not_none
 from edge.core.layout import Layout
 from edge.ledger.reader import LedgerReader
 from edge.ledger.recovery import copies
@@ -52,7 +52,7 @@ def backup(loaded: Loaded, target: Path, *, advance: Advance, replace: bool = Fa
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as spare:
         copied = Path(spare) / layout.ledger.name
         copies.copy(layout.ledger, copied)
-        mark = given(copies.mark(copied), "the mark of the ledger's copy")
+        mark = not_none(copies.mark(copied), "the mark of the ledger's copy")
         _copy_metadata(copied, layout.ledger)
         manifest = Manifest(__version__, time.time(), platform.node(), mark.jobs, mark.open_jobs)
         with packing(target, advance=advance, replace=replace) as packer:
@@ -76,7 +76,7 @@ def backup(loaded: Loaded, target: Path, *, advance: Advance, replace: bool = Fa
 
 
 def _files(packer: Packer, layout: Layout, ledger: Path) -> None:
-    """Pack the input files of the open jobs and the schedules in this ledger. Nothing in it needs any other file."""
+    """Pack the input files of the open jobs and the schedules in this ledger. Jobs that have ended need none."""
     inputs = Inputs(layout.files)
     with closing(LedgerReader.open(ledger)) as reader:
         wanted = reader.wanted_files() & set(inputs.stored())
@@ -125,7 +125,7 @@ def _json_files(packer: Packer, layout: Layout, folder: Path) -> None:
         return
     packer.folder(folder, os.fspath(folder.relative_to(layout.root)))
     for path in _sorted(folder):
-        # We never make links. A read from a pipe would wait for ever.
+        # Pack regular files only: edge makes no links, and reading a pipe would block forever.
         if path.suffix == ".json" and not path.name.startswith(".") and not path.is_symlink() and path.is_file():
             with suppress(FileNotFoundError):  # the job has ended meanwhile
                 packer.file(path, os.fspath(path.relative_to(layout.root)))

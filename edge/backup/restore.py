@@ -50,7 +50,9 @@ def restore(
     set_aside: bool = False,
     keep_tokens: bool = False,
 ) -> Restored:
-    """Replace the state in `layout.root` by the backup. The next gateway publishes its open jobs again.
+    """Replace the state in `layout.root` by the backup.
+
+    When the gateway starts next, it publishes the open jobs of the backup again.
 
     If an earlier restore was interrupted during the exchange, only finish that one.
 
@@ -164,12 +166,13 @@ def _exchange(layout: Layout) -> Path | None:
         durable.replace(place, f"before-restore-{number}".encode())
     aside = layout.root / place.read_text()
     for name in _OLD:
-        # Move every old name away, even if the archive does not have it. After `done` exists, the names are new ones.
+        # Move every old name away, even if the archive does not have it. When the file `done` exists, all old state has
+        # been moved, and every name in the root is new state.
         if not (layout.restoring / "done").exists():
             _put_aside(layout.root, name, aside)
     if not (layout.restoring / "done").exists():
         subprocess.run(["sync", "-f", str(layout.root)], check=True, stdin=subprocess.DEVNULL)
-        durable.replace(layout.restoring / "done", b"")  # all old state is aside: from now on new names appear
+        durable.replace(layout.restoring / "done", b"")  # from now on every name in the root is new state
     for name in _STATE:
         if (new / name).exists():  # otherwise the archive does not have it, or it is in its place already
             _put_aside(layout.root, name, aside)
@@ -205,8 +208,8 @@ def _locked(layout: Layout) -> Iterator[None]:
         }
         for path, user in locks.items():
             made = not path.exists()
-            # No O_CREAT if the file exists: in a sticky folder Debian refuses that for the file of another user, even
-            # to root.
+            # With `fs.protected_regular` (Debian's default), O_CREAT on another user's file in a sticky folder fails,
+            # even for root.
             flags = os.O_RDONLY if path == layout.root else os.O_RDWR | (os.O_CREAT if made else 0)
             fd = os.open(path, flags, 0o640)
             held.callback(os.close, fd)

@@ -1,7 +1,7 @@
 """Moves messages out of queues that no worker consumes any more.
 
 If a worker is removed from the configuration, or a kind of job changes its pool, the messages in the old queues would
-wait for ever. Each message is published to its new queue, confirmed, and only then acknowledged. A power cut in between
+wait forever. Each message is published to its new queue, confirmed, and only then acknowledged. A power cut in between
 leaves two copies, of which a worker runs one. The queues are not deleted, because a Celery client with an old
 configuration may still publish to them.
 """
@@ -31,7 +31,7 @@ def move(config: BrokerConfig, queues: Iterable[str], routes: Routes, *, timeout
         BrokerError: the broker cannot be reached, or refuses.
     """
     count = 0
-    with topology.reached(config, timeout_s=timeout_s) as channel:
+    with topology.open_channel(config, timeout_s=timeout_s) as channel:
         topology.declare(channel, more=routes.queues)
         for name in queues:
             topology.queue(name)(channel).queue_declare()

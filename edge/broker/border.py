@@ -1,7 +1,7 @@
-"""Types for the parts of py-amqp and kombu that we use. These types replace `Any` in `edge.broker`.
+"""Types for the parts of py-amqp and kombu that edge uses. These types replace `Any` in `edge.broker`.
 
 The stubs of `celery-types` cover Celery's documented interface. They lack or contradict much of the internals that this
-worker uses (a channel's events, the hub, the steps). So they would need more exemptions than they would give types.
+worker uses (a channel's events, the hub, the steps). So using them would add more exemptions than types.
 """
 
 from __future__ import annotations

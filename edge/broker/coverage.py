@@ -50,15 +50,15 @@ def _kind(worker: WorkerEntry, kind: str, catalogue: Catalogue) -> str:
 
 
 def _of_kinds(routes: Routes, catalogue: Catalogue) -> Iterator[str]:
-    """Yield a sentence for each group of jobs that would wait for ever, because no worker takes them."""
+    """Yield a sentence for each group of jobs that would wait forever, because no worker takes them."""
     for kind, info in sorted(catalogue.tasks.items()):
-        if gap := routes.wanting(kind, info.power):
+        if gap := routes.missing_worker_reason(kind, info.power):
             yield f"{gap}; {_remedy(gap)}"
     ordinary = [kind for kind in sorted(catalogue.tasks) if not routes.owners.get(kind)]
     for pool in Pool:
         some = next((each for each in ordinary if (each in routes.io) is (pool is Pool.IO)), None)
         for power in Power:
-            if some is not None and (gap := routes.wanting(some, power)):
+            if some is not None and (gap := routes.missing_worker_reason(some, power)):
                 yield f"{gap}; {_remedy(gap)}"
 
 

@@ -15,7 +15,7 @@ def message(job: JobRow, *, origin: str) -> tuple[bytes, dict[str, object], dict
         origin: name of the sender.
 
     Raises:
-        msgspec.DecodeError, ValueError, TypeError: the arguments in the ledger are damaged.
+        ValueError, TypeError, RecursionError: the arguments in the ledger are damaged.
     """
     args, kwargs = job.call()
     files = msgspec.to_builtins(job.inputs())

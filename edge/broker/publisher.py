@@ -1,6 +1,6 @@
 """Publishes accepted jobs from the ledger to the broker: many at once, and each one is confirmed.
 
-It is a thread of the gateway. When idle, it sleeps in `select` without a timer until `ring` is called or the broker
+It is a thread of the gateway. When idle, it sleeps in `select` without a timer until `wake` is called or the broker
 sends something. A job counts as published when RabbitMQ has confirmed it *and* had a queue for it. In every other case
 (connection lost, refused, returned, no answer) the job is published again. So a job may be in the broker twice. That is
 harmless, because a worker looks for a result before it runs the job.
@@ -28,15 +28,17 @@ from edge.core.backoff import Backoff
 from edge.core.errors import ConfigError, StorageError
 from edge.core.wakeup import Wakeup
 from edge.ledger.reader import READ_BYTES
-from edge.ledger.rows import Edition, JobRow
+from edge.ledger.rows import JobRow, MessageKey
 
 log = logging.getLogger(__name__)
 
 _RETRY = Backoff(first_s=0.2, most_s=5.0)
-_BOOT_S, _BOOT_RETRY = 120.0, Backoff(first_s=0.2, most_s=0.5)  # gateway and broker boot at the same time
+#: After a boot the broker may start later than the gateway: retry faster in this time.
+_BOOT_S, _BOOT_RETRY = 120.0, Backoff(first_s=0.2, most_s=0.5)
 #: Jobs that arrive within this time are read and published together. The first job after a pause is published at once.
 _GATHER_S = 0.01
-_WORTH_S = 10.0  # a connection that breaks sooner counts as failed: a damaged broker accepts it and refuses all jobs
+#: A connection that breaks sooner counts as failed: a damaged broker accepts connections but refuses all jobs.
+_WORTH_S = 10.0
 
 
 class BrokerLinkState(StrEnum):
@@ -77,8 +79,8 @@ class Publisher:
             fetch: `fetch(after_seq, limit)` returns unconfirmed jobs, oldest first. Raises StorageError.
             confirmed: called with the jobs that the broker has confirmed. The future that it returns is done when the
                 ledger has recorded the confirms.
-            reborn: called if the broker's store is new or may have lost jobs. When it returns, it must be durable that
-                every open job is fetched again.
+            reborn: called if the broker's store is new or may have lost jobs. Before it returns, it must record durably
+                that every open job is to be fetched again.
             claimed: called if the broker's store is marked, which means that a gateway has used it before.
             changed: called with each change of the connection.
             complaint: requests a restart of the broker.
@@ -91,10 +93,10 @@ class Publisher:
         self._reborn, self._claimed = reborn, claimed
         self.link = BrokerLink(BrokerLinkState.DOWN, "not connected yet", time.monotonic())
         self._wakeup = Wakeup()
-        self._rung = False  # `ring` was called, and this thread has not seen it yet
+        self._woken = False  # `wake` was called, and this thread has not seen it yet
         self._stopping = False
         self._rewind = False
-        self._unrecorded: set[Edition] = set()  # confirmed editions that the ledger has not recorded yet
+        self._unrecorded: set[MessageKey] = set()  # keys of confirmed messages that the ledger has not recorded yet
         self._routes = routes or Routes()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
 
@@ -108,13 +110,13 @@ class Publisher:
         Unconfirmed jobs stay in the ledger, and are published at the next start.
         """
         self._stopping = True
-        self.ring()
+        self.wake()
         if self._thread.ident is not None:
             self._thread.join(timeout=10)
         if not self._thread.is_alive():
             self._wakeup.close()
 
-    def ring(self, *, rewind: bool = False) -> None:
+    def wake(self, *, rewind: bool = False) -> None:
         """Wake the thread, because the ledger has jobs to publish.
 
         Args:
@@ -122,14 +124,14 @@ class Publisher:
         """
         if rewind:
             self._rewind = True
-        if not self._rung:
-            self._rung = True
-            self._wakeup.ring()
+        if not self._woken:
+            self._woken = True
+            self._wakeup.wake()
 
     def route(self, routes: Routes) -> None:
         """Use these routes from now on. The thread declares their queues at once, because nodes consume them."""
         self._routes = routes
-        self.ring()
+        self.wake()
 
     def _run(self) -> None:
         failures = 0
@@ -147,9 +149,9 @@ class Publisher:
                     session = PublishSession(self._config, connection.connection, self._routes)
                     # A broker that was restarted after a full disk may have lost confirmed messages without an error.
                     answer = self._complaint.answer()
-                    if topology.newborn(connection.connection):
+                    if topology.store_is_new(connection.connection):
                         self._reborn()
-                        topology.mark(connection.connection)
+                        topology.mark_store(connection.connection)
                     else:
                         self._claimed()
                         if answer != self._answer:
@@ -166,7 +168,7 @@ class Publisher:
                     expected = isinstance(err, OSError | AMQPError | ConfigError)
                     address = f"{self._config.host}:{self._config.port}"
                     log.warning("broker at %s: %s", address, reason, exc_info=not expected)
-                needs_restart = topology.silent if connected else topology.vhost_down
+                needs_restart = topology.is_queue_failure if connected else topology.vhost_down
                 if needs_restart(err):
                     self._complaint.make(reason)
                 self._set(BrokerLinkState.DOWN, reason)
@@ -186,12 +188,12 @@ class Publisher:
         deadline = time.monotonic() + seconds
         while not self._stopping and (left := deadline - time.monotonic()) > 0:
             self._wakeup.wait(left)
-            self._hush()
+            self._clear_wakeups()
 
-    def _hush(self) -> None:
-        """Clear all rings so far. The ledger must be read after this call, or a job may be missed."""
-        self._wakeup.hush()
-        self._rung = False
+    def _clear_wakeups(self) -> None:
+        """Clear all wake-ups so far. The ledger must be read after this call, or a job may be missed."""
+        self._wakeup.clear()
+        self._woken = False
 
     def _serve(self, session: PublishSession) -> None:
         cursor, more, look_at = 0, True, 0.0
@@ -200,8 +202,8 @@ class Publisher:
             both.register(session.socket, selectors.EVENT_READ)
             replies.register(session.socket, selectors.EVENT_READ)
             while True:
-                if self._rung:
-                    self._hush()
+                if self._woken:
+                    self._clear_wakeups()
                     more = True
                 if self._stopping:
                     return
@@ -220,7 +222,7 @@ class Publisher:
                         or sum(len(job.arguments) for job in jobs) >= READ_BYTES
                     )
                     if jobs:
-                        session.publish(job for job in jobs if job.edition not in self._unrecorded)
+                        session.publish(job for job in jobs if job.message_key not in self._unrecorded)
                         cursor = jobs[-1].seq
                     if jobs and not more:
                         look_at = time.monotonic() + _GATHER_S
@@ -241,10 +243,10 @@ class Publisher:
                     session.check_patience()
 
     def _record(self, done: list[JobRow]) -> None:
-        editions = {job.edition for job in done}
-        self._unrecorded |= editions
+        message_keys = {job.message_key for job in done}
+        self._unrecorded |= message_keys
         try:
-            self._confirmed(done).add_done_callback(lambda _: self._unrecorded.difference_update(editions))
+            self._confirmed(done).add_done_callback(lambda _: self._unrecorded.difference_update(message_keys))
         except StorageError as err:  # the gateway is shutting down: these jobs are published again at the next start
             log.info("%s", err)
 
@@ -262,8 +264,8 @@ class _Feed:
         try:
             jobs = self._fetch(after_seq, limit)
         except StorageError as err:
-            if not self._failures:  # log the first error only; submitters get theirs from the writer of the ledger
-                log.error("%s; the broker gets no more jobs until it can be read", err)
+            if not self._failures:  # log the first error only; submitters see the error of their own write
+                log.error("%s; no more jobs are published until the ledger can be read", err)
             self._failures += 1
             self._again_at = time.monotonic() + _RETRY.pause_s(self._failures)
             return None

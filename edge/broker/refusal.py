@@ -1,4 +1,4 @@
-"""Recognizes refusals of a running broker that do not end by waiting, and tells what a person must do."""
+"""Recognises refusals that do not end by themselves, and tells what a person must do."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Routes(msgspec.Struct, frozen=True):
 
     @property
     def queues(self) -> tuple[str, ...]:
-        """Names of the queues that this board uses in addition to those of every board."""
+        """Names of the queues that this board uses in addition to `QUEUES`, which every board has."""
         names = [queue_name(power, owner=owner) for owner in dict.fromkeys(self.owners.values()) for power in Power]
         if self.io - self.owners.keys():
             names += [queue_name(power, pool=Pool.IO) for power in Power]
@@ -51,13 +51,13 @@ class Routes(msgspec.Struct, frozen=True):
         consumed = self.workers.get(worker)
         return queue in consumed if consumed is not None else queue in _MAIN
 
-    def wanting(self, task: str, power: Power) -> str:
+    def missing_worker_reason(self, task: str, power: Power) -> str:
         """Return a sentence on which worker is missing for such a job, or "" if one is configured."""
         queue = self.queue(task, power)
         if any(queue in queues for queues in self.workers.values()):
             return ""
         if owner := self.owners.get(task):
-            return f"no worker takes {task} at power class {power}: `classes` of worker {owner} does not have it"
+            return f"no worker takes {task} at power class {power}: worker {owner} does not list it in `classes`"
         if task in self.io and not any(
             queue_name(each, pool=Pool.IO) in every for each in Power for every in self._sets
         ):
@@ -65,7 +65,7 @@ class Routes(msgspec.Struct, frozen=True):
         pool = "threads" if task in self.io else "main"
         return f"no worker of pool {pool} takes power class {power}"
 
-    def absent(self, task: str, power: Power) -> str:
+    def stopped_worker_reason(self, task: str, power: Power) -> str:
         """Return a sentence that names the workers for such a job, to be used if none of them runs."""
         queue = self.queue(task, power)
         names = sorted(name for name, queues in self.workers.items() if queue in queues)
@@ -76,9 +76,10 @@ class Routes(msgspec.Struct, frozen=True):
         return tuple(self.workers.values())
 
     def kinds_sharing(self, task: str) -> tuple[frozenset[str], bool]:
-        """Return the kinds that share the queues of `task`, and True, or the kinds that do not share them, and False.
+        """Return the kinds that share the queues of `task`, and True.
 
-        The second form is for kinds of the pool main, because unknown kinds share these queues too.
+        For a kind of the pool main, return the kinds that do not share its queues, and False, because unknown kinds
+        share these queues too.
         """
         if owner := self.owners.get(task):
             return frozenset(kind for kind, name in self.owners.items() if name == owner), True
@@ -91,7 +92,7 @@ _MAIN = frozenset(queue_name(power) for power in Power)
 
 
 def known_queues(config: Config) -> tuple[str, ...]:
-    """Return the queues that the broker may have in addition to those of every board.
+    """Return the queues that the broker may have in addition to `QUEUES`, which every board has.
 
     These are the queues in `queues.json` and those that the configuration needs. Never raises.
     """

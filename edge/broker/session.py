@@ -18,7 +18,7 @@ from edge.broker.message import message
 from edge.broker.routes import Routes
 from edge.config import BrokerConfig
 from edge.core.errors import QueueSilent
-from edge.ledger.rows import Edition, JobRow
+from edge.ledger.rows import JobRow, MessageKey
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class PublishSession:
         self._most: int = connection.frame_max
         self._tag = 0
         self._unconfirmed: dict[int, tuple[JobRow, float]] = {}
-        self._unconfirmed_editions: set[Edition] = set()
+        self._unconfirmed_keys: set[MessageKey] = set()
         self._done: list[JobRow] = []
         self._origin = f"gateway@{config.host}"
         self.socket: socket.socket = connection.sock
@@ -78,18 +78,18 @@ class PublishSession:
         """
         frames: list[bytes] = []
         for job in jobs:
-            if job.edition in self._unconfirmed_editions:
+            if job.message_key in self._unconfirmed_keys:
                 continue
             try:
                 body, headers, properties = message(job, origin=self._origin)
-            except (msgspec.DecodeError, ValueError, TypeError) as err:
+            except (ValueError, TypeError, RecursionError) as err:
                 log.error("job %s cannot be published, its arguments in the ledger are damaged: %s", job.id, err)
                 continue
             queue = self.routes.queue(job.task, job.power)
             frames.append(publish(body, headers, properties, queue=queue, channel=self._number, most_bytes=self._most))
             self._tag += 1
             self._unconfirmed[self._tag] = (msgspec.structs.replace(job, arguments=b""), time.monotonic())
-            self._unconfirmed_editions.add(job.edition)
+            self._unconfirmed_keys.add(job.message_key)
         if frames:
             self._connection.transport.write(b"".join(frames))
 
@@ -142,7 +142,7 @@ class PublishSession:
     def _on_ack(self, tag: int, multiple: bool) -> None:
         for each in [t for t in self._unconfirmed if t <= tag] if multiple else [tag]:
             job, _ = self._unconfirmed.pop(each)
-            self._unconfirmed_editions.discard(job.edition)
+            self._unconfirmed_keys.discard(job.message_key)
             self._done.append(job)
 
     def _on_nack(self, _tag: int, _multiple: bool) -> None:

@@ -1,9 +1,9 @@
 """Connects to the broker, declares its queues and checks them. Gateway and workers use it.
 
-Every board has one quorum queue for each power class, for kinds of the pool `main`, and one dead-letter queue. Kinds of
-the pool `io`, and kinds that only one worker takes, have separate queues, one for each power class, if the board uses
-such kinds. Every process must declare a queue with the same arguments, because RabbitMQ refuses other ones. The
-arguments are valid on 3.10 and 4.x, so that a board survives the upgrade.
+Every board has a quorum queue for each power class, and a dead-letter queue. Kinds of the pool `io` have their own
+queues, one for each power class. The same is true for the kinds that only one worker takes. Every process must declare
+a queue with the same arguments, because RabbitMQ refuses other ones. The arguments are valid on 3.10 and 4.x, so that a
+board survives the upgrade.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def all_queues(workers: Iterable[WorkerEntry]) -> tuple[str, ...]:
 
 
 def queue(name: str) -> Queue:
-    """Return the queue of that name with our arguments."""
+    """Return the queue of that name with the arguments that edge declares."""
     return _queue(name, _QUORUM if name == DEAD_NAME else _QUORUM | _TO_DEAD)
 
 
@@ -97,7 +97,7 @@ def _queue(name: str, arguments: Mapping[str, object]) -> Queue:
 
 
 _CLASSES = frozenset(power.value for power in Power)
-#: The queues that every board has. Its configuration and its tasks may need additional ones.
+#: The queues that every board has. Its configuration and its tasks may need others in addition.
 QUEUES: dict[Power, Queue] = {power: queue(queue_name(power)) for power in Power}
 DEAD: Queue = queue(DEAD_NAME)
 
@@ -174,7 +174,7 @@ def _with(more: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((DEAD_NAME, *(each.name for each in QUEUES.values()), *more)))
 
 
-def newborn(link: Link) -> bool:
+def store_is_new(link: Link) -> bool:
     """Return True if the store of the broker has no mark: it is new, or it replaced a lost one."""
     channel = link.channel()
     try:
@@ -185,7 +185,7 @@ def newborn(link: Link) -> bool:
     return False
 
 
-def mark(link: Link) -> None:
+def mark_store(link: Link) -> None:
     """Mark the store. Call it only after it is durable that all open jobs will be published again."""
     channel = link.channel()
     channel.exchange_declare(_MARK, type="fanout", durable=True, auto_delete=False)
@@ -200,17 +200,17 @@ def check_queues(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: f
 
     Args:
         config: the settings of the broker.
-        more: names of queues in addition to those of every board.
+        more: names of queues in addition to `QUEUES`, which every board has.
         timeout_s: limit of each read and write.
 
     Raises:
         QueueSilent: a queue does not answer.
-        BrokerError: an error that tells nothing about the store: there is no broker, it refuses the login, or a queue
-            has other arguments.
+        BrokerError: an error that does not mean that the store is damaged: there is no broker, it refuses the login, or
+            a queue has other arguments.
     """
     name = ""
     try:
-        with reached(config, timeout_s=timeout_s) as channel:
+        with open_channel(config, timeout_s=timeout_s) as channel:
             for name in _with(more):
                 queue(name)(channel).declare()
                 if channel.queue_declare(queue=name, passive=True).message_count:
@@ -218,20 +218,20 @@ def check_queues(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: f
                 if (message := channel.basic_get(name, no_ack=False)) is not None:
                     channel.basic_reject(message.delivery_tag, requeue=True)
     except BrokerError as err:
-        if name and silent(err.__cause__):
+        if name and is_queue_failure(err.__cause__):
             raise QueueSilent(f"queue {name} does not answer: {explain(err.__cause__ or err)}") from err
         if vhost_down(err.__cause__):
             raise QueueSilent(explain(err.__cause__ or err)) from err
         raise
 
 
-def silent(err: BaseException | None) -> bool:
+def is_queue_failure(err: BaseException | None) -> bool:
     """Return True if an error of an established connection means that a queue does not work."""
     return isinstance(err, QueueSilent | TimeoutError | InternalError | NotFound)
 
 
 def vhost_down(err: BaseException | None) -> bool:
-    """Return True if an error of the connect means that the broker could not open its queues.
+    """Return True if an error while connecting means that the broker could not open its queues.
 
     Such a broker runs, but refuses all connections. A common cause is a power cut that damaged the log of the queues.
     Waiting does not help, because RabbitMQ listens only after it has tried to open them.
@@ -240,7 +240,7 @@ def vhost_down(err: BaseException | None) -> bool:
 
 
 @contextmanager
-def reached(config: BrokerConfig, *, timeout_s: float = 10.0) -> Iterator[Channel]:
+def open_channel(config: BrokerConfig, *, timeout_s: float = 10.0) -> Iterator[Channel]:
     """Yield a channel of a new connection, which is closed at the end of the block. Raises BrokerError.
 
     Each read and write is limited to `timeout_s`.
@@ -260,7 +260,7 @@ def depths(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: float =
     Raises BrokerError.
     """
     names = _with(more)
-    with reached(config, timeout_s=timeout_s) as channel:
+    with open_channel(config, timeout_s=timeout_s) as channel:
         declare(channel, more=names)
         return {name: channel.queue_declare(queue=name, passive=True).message_count for name in names}
 

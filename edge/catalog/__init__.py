@@ -1,4 +1,4 @@
-"""Knows the kinds of job, and the arguments that each takes.
+"""Holds the kinds of job, and the arguments that each takes.
 
 - `signature`: reads the arguments of a task from its type hints, and makes a schema and a check of them
 - `quick`: accepts most valid arguments fast, without the general validator

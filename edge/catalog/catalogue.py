@@ -148,7 +148,7 @@ def load(config_path: Path | None = None, *, timeout_s: float = TIMEOUT_S) -> Ca
     if config_path is not None:
         env["EDGE_CONFIG"] = str(config_path)
     argv = [sys.executable, "-m", "edge.worker.celery.catalogue"]
-    # These are files in memory instead of pipes. A process that a module started could keep a pipe open for ever.
+    # These are files in memory instead of pipes. A process that a module started could keep a pipe open forever.
     with _memory() as out, _memory() as err:
         code = _run(argv, env, out, err, timeout_s)
         out.seek(0)
@@ -166,7 +166,7 @@ def load(config_path: Path | None = None, *, timeout_s: float = TIMEOUT_S) -> Ca
         raise CatalogueError(f"{culprit}its import ended the process")
     try:
         listing = msgspec.json.decode(answer, type=Listing)
-    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+    except (ValueError, RecursionError) as fault:
         raise CatalogueError(f"the list of tasks cannot be read: {fault}") from fault
     return Catalogue({info.name: info for info in listing.tasks}, listing.errors)
 

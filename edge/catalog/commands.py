@@ -1,4 +1,4 @@
-"""Makes kinds of job from `commands:` in `edge.yaml`. The signature of each comes from its parameters."""
+"""Makes kinds of job from `commands:` in `edge.yaml`. The signature of a command comes from its `parameters`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge.config.commands import ANY, ParameterConfig
 from edge.core.values import Hint
 from edge.model import Pool
 
-#: Name of the argument in which the worker passes the run to a command. No parameter can have this name.
+#: Name of the argument that holds the `Run` object of a command. No parameter can have this name.
 HOST = "@run"
 #: Largest number and length of the arguments of a program that `allow_any` runs. The kernel's limit for one argument is
 #: 128 KiB, and a character has up to 4 bytes.
@@ -21,7 +21,8 @@ MOST_WORDS, LONGEST_WORD = 1000, 30_000
 
 _Word = Annotated[str, Meta(max_length=LONGEST_WORD, pattern=r"^[^\x00]*$")]
 _Argv = Annotated[
-    list[_Word], Meta(min_length=1, max_length=MOST_WORDS, description="The program and its arguments, one word each.")
+    list[_Word],
+    Meta(min_length=1, max_length=MOST_WORDS, description="The program and its arguments, one list item for each."),
 ]
 
 

@@ -28,7 +28,7 @@ _NAMES = {
 
 
 def _is_integer(_checker: object, value: object) -> bool:
-    """Return True for an int. JSON Schema also accepts 1.0 as an integer, but the worker does not."""
+    """Return True for an int. JSON Schema also accepts 1.0 as an integer, but the worker refuses it."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -43,7 +43,7 @@ def _is_number(_checker: object, value: object) -> bool:
 def _type(validator: Validator, kinds: JsonValue, value: JsonValue, _schema: JsonObject) -> Iterator[ValidationError]:
     """Check the rule `type`. For the type `number`, refuse a whole number beyond the range of floats.
 
-    The worker could not convert it to a float.
+    The reason: the worker cannot convert it to a float.
     """
     for kind in kinds if isinstance(kinds, list) else [kinds]:
         if validator.is_type(value, kind) and (kind != "number" or _fits_a_float(value)):

@@ -6,7 +6,7 @@ import click
 from click.shell_completion import CompletionItem, get_completion_class
 
 from edge.cli.session import Session
-from edge.core.errors import given
+from edge.core.errors import not_none
 
 
 @click.command()
@@ -20,7 +20,7 @@ def completion(ctx: click.Context, *, shell: str) -> None:
     zsh:   eval "$(edge completion zsh)"                  in ~/.zshrc
     fish:  edge completion fish > ~/.config/fish/completions/edge.fish
     """
-    kind = given(get_completion_class(shell), f"click's completion for {shell}")
+    kind = not_none(get_completion_class(shell), f"click's completion for {shell}")
     click.echo(kind(ctx.find_root().command, {}, "edge", "_EDGE_COMPLETE").source())
 
 

@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tasks": ("jobs.tasks", "List the kinds of job, or explain one."),
     "token": ("board.token", "Give and revoke access from the LAN (on the board)."),
     "backup": ("board.backup", "Pack the board into one file while it runs."),
-    "restore": ("board.backup", "Restore a stopped board from such a backup file."),
+    "restore": ("board.backup", "Restore a stopped board from a file of `edge backup`."),
     "config": ("board.config", "Check and show the board's configuration."),
     "doctor": ("board.doctor", "Check everything that the board needs; say what is wrong and what to do."),
     "up": ("board.services", "Run broker, gateway, governor and worker in the foreground."),

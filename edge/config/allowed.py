@@ -7,6 +7,8 @@ from pathlib import Path
 
 from msgspec import inspect
 
+_MAPPING = "a mapping"
+
 
 def allowed(root: inspect.Type, key: str, tree: object = None) -> str:
     """Return what `key` (`gateway.port`, `tasks[0]`) may hold, or an empty string if no words are known.
@@ -117,9 +119,10 @@ def _words(wanted: inspect.Type) -> str:
         case inspect.LiteralType(values=values):
             return "one of " + ", ".join(map(str, values))
         case inspect.CollectionType(item_type=item):
-            return f"a list, each item {_words(item)}"
+            words = _words(item)
+            return "a list of mappings" if words == _MAPPING else f"a list, each item {words}"
         case inspect.StructType() | inspect.DictType():
-            return "keys and values"
+            return _MAPPING
         case inspect.CustomType(cls=cls) if cls is Path:
             return "a path"
     return ""

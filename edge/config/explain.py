@@ -32,7 +32,7 @@ def explained(err: msgspec.ValidationError, tree: object, root: inspect.Type, *,
     elif missing := re.search(r"missing required field `([^`]*)`", what):
         key = f"{key}.{missing[1]}".lstrip(".")
         words = allowed(root, key, tree)
-        advice = f"must be given: {words}" if words else "must be given"
+        advice = f"required: {words}" if words else "required"
     elif match and match["key"]:
         advice = "expected keys that are text; put quotes around it"
         key = f"{key}.{_not_text(tree)}".replace("[...]", "").lstrip(".")

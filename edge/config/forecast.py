@@ -46,7 +46,7 @@ class ExternalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         """
         own = {"file": ("path",), "command": ("command",), "mqtt": ("topic", "broker")}
         if not getattr(self, own[self.kind][0]):
-            raise ConfigError(f"{key}.{own[self.kind][0]}", None, f"must be given with kind {self.kind}")
+            raise ConfigError(f"{key}.{own[self.kind][0]}", None, f"required with kind {self.kind}")
         for kind, names in own.items():
             for name in names:
                 if kind != self.kind and getattr(self, name):

@@ -178,13 +178,13 @@ def _checked(tree: JsonObject, path: Path | None) -> Config:
 def _source(kinds: Kinds, item: object, key: str) -> SourceConfig:
     """Return the record of one item of `power.sources`. `key` is the place of the item. Raises ConfigError."""
     if not isinstance(item, dict):
-        raise ConfigError(key, item, "expected keys and values")
+        raise ConfigError(key, item, "expected a mapping")
     try:
         record = kinds.record(item.get("kind"))
     except UnknownKind as err:
         allowed = ", ".join(err.allowed)
         if "kind" not in item:
-            raise ConfigError(f"{key}.kind", "...", f"must be given: one of {allowed}") from err
+            raise ConfigError(f"{key}.kind", "...", f"required: one of {allowed}") from err
         raise ConfigError(f"{key}.kind", item["kind"], f"expected one of {allowed}") from err
     except ConfigError as err:
         raise ConfigError(f"{key}.kind" if err.key == "kind" else err.key, err.value, err.allowed) from err

@@ -32,9 +32,9 @@ class ThresholdConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     critical_percent: Annotated[Percent, about("At or below: stop everything and go down cleanly.")] = 10.0
     pause_percent: Annotated[Percent, about("At or below: only jobs of class `always` start.")] = 30.0
-    resume_percent: Annotated[Percent, about("At or above: work goes on. The gap to pause keeps it from flapping.")] = (
-        45.0
-    )
+    resume_percent: Annotated[
+        Percent, about("At or above: work continues. The gap to pause keeps it from flapping.")
+    ] = 45.0
     surplus_percent: Annotated[Percent, about("At or above: jobs of class `surplus` start too.")] = 90.0
 
 

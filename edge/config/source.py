@@ -33,7 +33,7 @@ class SourceConfig(
     ] = None
     unknown: Annotated[
         Unknown | None,
-        about("what a failed reading counts as: low, stop or normal; default: power.policy.unknown", example="low"),
+        about("how a failed reading counts: low, stop or normal; default: power.policy.unknown", example="low"),
     ] = None
 
     @property

@@ -73,7 +73,7 @@ def read(path: Path) -> JsonObject:
     if tree is None:
         return {}
     if not isinstance(tree, dict):
-        raise ConfigError("config", str(path), "expected keys and values at the top of the file")
+        raise ConfigError("config", str(path), "expected a mapping at the top of the file")
     return tree
 
 

@@ -12,6 +12,7 @@
 - `notify`: reports the state of a process to systemd by sd_notify(3)
 - `ordered`: syncs content and name with one commit, on file systems that keep the order of changes
 - `rfc3339`: reads and writes times as text, with their offset from UTC
+- `stored`: reads files of JSON that a part of `edge` has written, with one error for any bad content
 - `template`: parses and fills the placeholders in a word of a command line
 - `text`: durations, times and sizes as text for people
 - `trees`: removes a folder that a job's program has filled

@@ -139,7 +139,7 @@ class ClockSet:
         """Return the descriptor, or -1 after `close`."""
         return self._fd
 
-    def hush(self) -> None:
+    def rearm(self) -> None:
         """Make the descriptor unreadable until the next step of the clock. Call it before reading the clock."""
         with suppress(OSError):  # ECANCELED means that the clock was set
             os.read(self._fd, 8)

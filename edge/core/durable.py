@@ -172,7 +172,12 @@ def publish(path: Path, data: bytes, *, temp: Path, mode: int = 0o640) -> bool:
 
 def private_name(temp: Path) -> Path:
     """Return a unique name for a file that is later renamed to `temp`. It contains the process id, see `abandoned`."""
-    return temp.with_name(f".{temp.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    return temp.with_name(private(temp.name))
+
+
+def private(name: str) -> str:
+    """Return the unique name for a file that is later renamed to `name`, without its folder. See `private_name`."""
+    return f".{name}.{os.getpid()}.{secrets.token_hex(4)}"
 
 
 def link(source: Path | str, path: Path | str) -> bool:

@@ -267,15 +267,15 @@ class CatalogueError(EdgeError, RuntimeError):
     """The task modules could not be read at all, so the kinds of job are unknown."""
 
 
-def given(value: T | None, what: str) -> T:
+def not_none(value: T | None, what: str) -> T:
     """Return `value`, which cannot be None at this point. Raises BrokenInvariant, naming `what`, if it is."""
     if value is None:
         raise BrokenInvariant(f"{what} is missing")
     return value
 
 
-def instance(value: object, kind: type[T], what: str) -> T:
+def expect_type(value: object, kind: type[T], what: str) -> T:
     """Return `value`, narrowed to the type `kind`. Raises BrokenInvariant, naming `what`, if it has another type."""
     if not isinstance(value, kind):
-        raise BrokenInvariant(f"{what} is a {type(value).__name__} and no {kind.__name__}")
+        raise BrokenInvariant(f"{what} is a {type(value).__name__}, not a {kind.__name__}")
     return value

@@ -1,7 +1,7 @@
 """Reports changes in folders. This is the only use of inotify.
 
-It calls inotify by ctypes, because the package asyncinotify imports asyncio and needs more memory. Measured PSS of an
-idle process, with ctypes and with asyncinotify: 8.3 MB and 12.2 MB in a process that does nothing else, 29.9 MB and
+It calls inotify through ctypes, because the package asyncinotify imports asyncio and needs more memory. Measured PSS of
+an idle process, with ctypes and with asyncinotify: 8.3 MB and 12.2 MB in a process that does nothing else, 29.9 MB and
 31.0 MB in a worker, 13.2 MB and 13.8 MB in a process that uses asyncio already. Neither wakes up while nothing happens.
 """
 

@@ -15,6 +15,7 @@ import msgspec
 
 from edge.broker.publisher import BrokerLink, BrokerLinkState
 from edge.broker.routes import Routes
+from edge.core import stored
 from edge.core.host import boot_id, process_alive, process_stopped
 from edge.core.layout import Layout
 from edge.core.text import duration
@@ -26,15 +27,13 @@ from edge.power import status
 from edge.power.workers.decided import decided
 from edge.wire import BrokerState, BrokerView, ForecastView
 
-_decode = msgspec.json.Decoder(WorkerStatus).decode
-_decode_frozen = msgspec.json.Decoder(FrozenJob).decode
 _BROKER = {
     BrokerLinkState.UP: BrokerState.CONNECTED,
     BrokerLinkState.BLOCKED: BrokerState.BLOCKED,
     BrokerLinkState.DOWN: BrokerState.DOWN,
 }
 
-_UNREADABLE = (OSError, msgspec.DecodeError, UnicodeDecodeError)
+_UNREADABLE = (OSError, stored.BadContent)
 #: Nanoseconds. Longer than one step of the clock from which the kernel takes the modification time of a folder.
 _TICK_NS = 100_000_000
 
@@ -128,7 +127,7 @@ class Board:
             if not name.startswith("worker-"):
                 continue
             try:
-                worker = _decode((self._layout.run / name).read_bytes())
+                worker = stored.read(self._layout.run / name, WorkerStatus)
             except _UNREADABLE:
                 continue  # removed meanwhile, or not a status
             if worker.state is not WorkerState.STOPPED:
@@ -181,7 +180,7 @@ class Board:
 def _read_frozen(path: Path) -> FrozenJob | None:
     """Return the record that a freezer wrote, or None if the file was removed meanwhile or is damaged."""
     try:
-        return _decode_frozen(path.read_bytes())
+        return stored.read(path, FrozenJob)
     except _UNREADABLE:
         return None
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge.core import durable
+from edge.core import durable, stored
 from edge.model import Result
 
 log = logging.getLogger(__name__)
@@ -38,8 +38,8 @@ class KindCosts:
         self._saved_at = time.monotonic()
         self._changed = False
         try:
-            self._costs = msgspec.json.decode(path.read_bytes(), type=dict[str, KindCost])
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            self._costs = stored.read(path, dict[str, KindCost])
+        except (OSError, stored.BadContent):
             self._costs = {}
 
     def of(self, kind: str) -> KindCost | None:

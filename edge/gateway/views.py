@@ -6,6 +6,7 @@ import time
 
 import msgspec
 
+from edge.gateway.background.starts import deadline_at
 from edge.gateway.board import Board, running
 from edge.gateway.waiting import held, resumes_at, sentence, start_text
 from edge.ledger.rows import JobRow
@@ -41,8 +42,10 @@ class Views:
     def _nobody(self, job: JobRow) -> str:
         """Return why no worker takes such a job."""
         if not self._workers:
-            return self._routes.wanting(job.task, job.power) or "no worker is running"
-        return self._routes.wanting(job.task, job.power) or self._routes.absent(job.task, job.power)
+            return self._routes.missing_worker_reason(job.task, job.power) or "no worker is running"
+        return self._routes.missing_worker_reason(job.task, job.power) or self._routes.stopped_worker_reason(
+            job.task, job.power
+        )
 
     def of(
         self,
@@ -86,8 +89,9 @@ class Views:
             waiting = held(body.held, self._now)
         starts = self._start(job, state, ahead, starts=starts)
         if starts is not None:
-            end = None if job.deadline_s is None else job.accepted_at + job.deadline_s
-            late = end is not None and not self._starts.fits(job.task, starts.likely, end)
+            # A job of class `surplus` has no end to miss: from its deadline on, normal power is enough.
+            ends = job.deadline_s is not None and job.power is not Power.SURPLUS
+            late = ends and not self._starts.fits(job.task, starts.likely, deadline_at(job))
             waiting = "; ".join(filter(None, (waiting, start_text(starts, late=late))))
         return JobView(
             id=job.id,
@@ -131,7 +135,7 @@ class Views:
         """
         if starts is not None or ahead is None or state not in {JobState.ACCEPTED, JobState.QUEUED} or job.waits:
             return starts
-        found = self._starts.of(job.power, ahead=ahead)
+        found = self._starts.of(job.power, ahead=ahead, normal_from=deadline_at(job))
         return None if found is None else StartInterval(round(found.early), round(found.likely), round(found.late))
 
 

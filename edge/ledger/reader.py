@@ -191,6 +191,18 @@ class LedgerReader:
             found.append(least)
         return found
 
+    def ended_since(self, at: float, *, most: int = 10_000) -> list[tuple[str, float]]:
+        """Return kind and end of the jobs that ended after `at` (seconds since 1970), in the order of their ends.
+
+        Only the newest `most` jobs are read.
+        """
+        rows = self._query(
+            "SELECT task, finished_at FROM (SELECT task, finished_at FROM job ORDER BY seq DESC LIMIT ?)"
+            " WHERE finished_at > ? ORDER BY finished_at",
+            *(most, at),
+        )
+        return [(task, finished_at) for task, finished_at in rows]
+
     def _bounded(self, where: str, *values: SqlValue, index: str) -> list[JobRow]:
         """Return rows with their arguments; fewer rows if the arguments are large."""
         jobs, size = list[JobRow](), 0

@@ -37,8 +37,8 @@ SqlValue: TypeAlias = str | bytes | int | float | None
 #: A row that a statement returns. It is `Any`, because the type checker does not know the types of the columns.
 SqlRow: TypeAlias = tuple[Any, ...]
 
-#: Seq, failures and power class, which identify one message of a job. Each retry has another edition.
-Edition = tuple[int, int, str]
+#: Seq, failures and power class, which identify one message of a job. Each retry has another key.
+MessageKey = tuple[int, int, str]
 
 #: Decodes text columns. A damaged column may not be UTF-8, and then SQLite's driver would refuse the whole row.
 legible = partial(str, encoding="utf-8", errors="replace")
@@ -101,8 +101,8 @@ class JobRow(msgspec.Struct, frozen=True):
     waits: bool = False  # it waits in the ledger, for `due_at` or for other jobs; not a column
 
     @property
-    def edition(self) -> Edition:
-        """The edition of the message of the present attempt."""
+    def message_key(self) -> MessageKey:
+        """The key of the message of the present attempt."""
         return self.seq, self.failures, self.power.value
 
     @property

@@ -2,8 +2,9 @@
 
 SQLite 3.7.0 to 3.51.2 can lose committed pages ("WAL-reset bug"). It happens if a checkpoint has copied the whole log
 into the file, a second checkpoint starts at once, and a commit on another connection restarts the log meanwhile. The
-second checkpoint then marks frames of the new log as copied that were not. Debian 12 and 13 ship such versions. So a
-checkpoint on a second connection does not start if the last one was complete and no commit has followed it.
+second checkpoint then marks frames of the new log as copied, although they were not. Debian 12 and 13 ship such
+versions. So a checkpoint on a second connection does not start if the last one was complete and no commit has followed
+it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 
-#: A checkpoint is made after about this many new pages of 1 KiB; fewer are not worth its writes.
+#: A checkpoint is made after about this many new pages of 1 KiB; with fewer, it is not worth the bytes that it writes.
 WORTH_PAGES = 4000
 #: Above this many pages the writer makes a checkpoint itself, so that the log stays bounded under constant load.
 MOST_PAGES = 32_000
@@ -56,9 +57,10 @@ class WriteAheadLog:
         return self._pages - max(self._copied_pages + MOST_PAGES - WORTH_PAGES, self._tried_at_pages) >= WORTH_PAGES
 
     def checkpoint(self, db: sqlite3.Connection) -> bool:
-        """Make a checkpoint while the writer may commit. Return False if none may start now. Raises sqlite3.Error.
+        """Make a checkpoint. Return False if none may start now. Raises sqlite3.Error.
 
-        It stops before pages that a reader still needs in the file. The next checkpoint copies the rest.
+        The writer may commit at the same time. The checkpoint does not overwrite pages in the file that a reader still
+        needs; the next checkpoint copies the rest.
         """
         with self._one_at_a_time:
             # A commit that began before the last checkpoint ended may be part of it, so it does not count as later.

@@ -21,7 +21,7 @@ from edge.core.errors import KeyReused, UnknownJob, UsageError
 from edge.ledger import schema
 from edge.ledger.connection import Connection
 from edge.ledger.reader import IS_OPEN, LedgerReader
-from edge.ledger.rows import ODD_POWER, ODD_STATE, WAITING, Accepted, Edition, Followers, JobRow, NewJob, SqlValue
+from edge.ledger.rows import ODD_POWER, ODD_STATE, WAITING, Accepted, Followers, JobRow, MessageKey, NewJob, SqlValue
 from edge.ledger.schedules import ScheduleWriter
 from edge.model import JobState, Power, Result
 from edge.schedule.dependencies import GONE
@@ -367,11 +367,11 @@ class LedgerWriter:
         if result.children:
             self.link(result.id, result.children)
 
-    def mark_queued(self, editions: Iterable[Edition]) -> None:
-        """Record that the broker has confirmed these editions. A confirm of an older edition is ignored."""
+    def mark_queued(self, message_keys: Iterable[MessageKey]) -> None:
+        """Record that the broker has confirmed the messages with these keys. A confirm of an older one is ignored."""
         self.connection.execute_many(
             "UPDATE job SET state = 'queued' WHERE seq = ? AND failures = ? AND power = ? AND state = 'accepted'",
-            editions,
+            message_keys,
         )
 
     def mark_retrying(self, job_id: str, *, failures: int, due_at: float, message: str) -> bool:

@@ -13,15 +13,13 @@ from edge.model.input import InputFiles
 from edge.model.power import Power
 from edge.model.waits import Waits
 
+#: Name of a kind of job.
 TaskName = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_.:-]*$")]
-
-
+#: How many times a failed body is run again.
 Retries = Annotated[int, Meta(ge=0, le=100)]
-
-
+#: Seconds, at most a year.
 TimeLimit = Annotated[float, Meta(gt=0, le=31_536_000)]
-
-
+#: Degrees Celsius.
 MaxTemp = Annotated[float, Meta(ge=20, le=125)]
 
 
@@ -60,14 +58,14 @@ class FailureCode(StrEnum):
     TOO_LARGE = "too-large"  # the value or the files are larger than the board or its head allows
     TIME_LIMIT = "time-limit"  # the body ran longer than its limit, in its last attempt
     CANCELLED = "cancelled"  # the job was cancelled on request
-    EXIT = "exit"  # the body called `sys.exit` or closed its worker's files, or its program's exit code was not 0
+    EXIT = "exit"  # the body called `sys.exit` or closed files of the worker, or its program's exit code was not 0
     SIGNAL = "signal"  # its program was ended by a signal
     OUT_OF_MEMORY = "out-of-memory"  # its program needed more memory than its limit
     NO_OUTPUT = "no-output"  # its program did not write one of its output files
     REFUSED = "refused"  # this machine cannot enforce the limits that the owner has set for the program
     CRASH_LOOP = "crash-loop"  # its worker process died `worker.max_crashes` times while it ran
-    BROWN_OUT = "brown-out"  # the power went `worker.max_early_cuts` times in a row soon after its start
-    DEAD_LETTERED = "dead-lettered"  # the broker gave up on the message
+    BROWN_OUT = "brown-out"  # `worker.max_early_cuts` power cuts in a row came soon after the body started
+    DEAD_LETTERED = "dead-lettered"  # the broker moved it to the dead-letter queue
     NO_INPUT = "no-input"  # one of its input files is missing or damaged
     DEPENDENCY_FAILED = "dependency-failed"  # a job that it waits for did not succeed
     INTERNAL = "internal"  # an error in the worker itself, in each of several tries
@@ -94,7 +92,7 @@ class Metering(StrEnum):
     """How the joules of a job were determined."""
 
     MEASURED = "measured"  # by a power monitor: energy of the whole board, divided among jobs that run together
-    ESTIMATED = "estimated"  # CPU time by `worker.cpu_watts`; includes the board at rest after a calibration
+    ESTIMATED = "estimated"  # CPU time multiplied by `worker.cpu_watts`; includes the idle board after a calibration
 
 
 class Energy(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -110,7 +108,7 @@ class Energy(msgspec.Struct, frozen=True, omit_defaults=True):
     sun_joules: float = 0.0  # part of `joules` from the sun, as far as the origin was known
     battery_joules: float = 0.0  # part of `joules` from the battery
     mains_joules: float = 0.0  # part of `joules` from the mains
-    shared: bool = False  # it ran in a thread with others: `joules` is its own share, without the board at rest
+    shared: bool = False  # the body ran in a thread beside others: `joules` is its own share, without the idle board
     peak_bytes: int | None = None  # peak memory of its program, or of its worker if workers are scaled
     read_bytes: int | None = None  # bytes that its program and all child processes read from disks
     written_bytes: int | None = None  # bytes that its program and all child processes wrote to disks
@@ -134,7 +132,7 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     cpu_seconds: float = 0.0
     attempts: Count = 1
     worker: str = ""
-    original_id: str = ""  # id in the message, if that id cannot name a file
+    original_id: str = ""  # id in the message, if it is not a valid file name
     submitter: str = ""  # name of the token that submitted it; empty if it did not come through the gateway
     energy: Energy | None = None  # None if no body ran
     children: tuple[str, ...] = ()  # ids of the jobs that its body spawned
@@ -156,7 +154,7 @@ class Submission(Waits, msgspec.Struct, frozen=True, forbid_unknown_fields=True,
 
 
 class Begun(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A start that was made durable before the body ran. The first delivery of a job has none, to save a write."""
+    """Record of a start, written to disk before the body ran. The first delivery of a job has none, to save a write."""
 
     boot_id: str
     checkpoint: str = ""  # hash of the checkpoint at this start; empty if there was none
@@ -174,4 +172,4 @@ class Attempts(msgspec.Struct, frozen=True, omit_defaults=True):
     last_error: str = ""
     begun: Begun | None = None  # the attempt whose end is not known yet
     early_cuts: Count = 0  # power cuts in a row soon after the start, without a new checkpoint
-    suspects: Count = 0  # bodies that ran when their worker of threads crashed, this job's body included
+    suspects: Count = 0  # number of bodies, this one included, that ran in the thread worker when it crashed

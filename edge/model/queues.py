@@ -12,7 +12,7 @@ from typing import Self
 
 import msgspec
 
-from edge.core import durable
+from edge.core import durable, stored
 
 
 class KnownQueues(msgspec.Struct, frozen=True):
@@ -25,7 +25,7 @@ class KnownQueues(msgspec.Struct, frozen=True):
     def read(cls, path: Path) -> Self:
         """Return the record from its file, or an empty record if the file is missing or unreadable."""
         with suppress(OSError, ValueError):
-            return msgspec.json.decode(path.read_bytes(), type=cls)
+            return stored.read(path, cls)
         return cls()
 
     def keep(self, path: Path) -> None:

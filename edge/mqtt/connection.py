@@ -141,7 +141,7 @@ class Connection:
         if not self._up or len(self._outgoing) + len(publications) > _WAITING:
             return False
         self._outgoing.extend(publications)
-        self._wakeup.ring()
+        self._wakeup.wake()
         return True
 
     def close(self, *last: Publication) -> None:
@@ -153,7 +153,7 @@ class Connection:
             return
         self._last = last
         self._closing.set()
-        self._wakeup.ring()
+        self._wakeup.wake()
         if self._thread.ident is not None:
             self._thread.join(_CLOSE_S + 1.0)
         if not self._thread.is_alive():  # a thread that still tries to connect does not keep the process alive
@@ -176,7 +176,7 @@ class Connection:
             until = time.monotonic() + RETRY.pause_s(failures)
             while not self._closing.is_set() and (left_s := until - time.monotonic()) > 0:
                 self._wakeup.wait(left_s)
-                self._wakeup.hush()
+                self._wakeup.clear()
 
     def _session(self) -> tuple[str, bool, bool]:
         """Connect, and serve the connection until it ends.
@@ -224,7 +224,7 @@ class Connection:
                 break
             due = self._sent_at + keepalive_s if self._up else began + _ANSWER_S
             ready = self._wait(client, sock, max(0.0, due - now) + _MARGIN_S)
-            self._wakeup.hush()
+            self._wakeup.clear()
             self._send(client)
             if ready:
                 self._read(client)
@@ -274,7 +274,7 @@ class Connection:
                 self._read(client)
             if client.want_write():
                 client.loop_write()
-            self._wakeup.hush()
+            self._wakeup.clear()
         client.disconnect()
         with contextlib.suppress(OSError, ValueError):
             client.loop_write()

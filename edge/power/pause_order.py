@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge.core import durable
+from edge.core import durable, stored
 from edge.core.host import boot_id
 
 #: An older order is not carried out: the gateway has already answered its person that no governor took it.
@@ -42,8 +42,8 @@ def take(path: Path, *, after: float = 0.0) -> PauseOrder | None:
     CLOCK_MONOTONIC).
     """
     try:
-        order = msgspec.json.decode(path.read_bytes(), type=PauseOrder)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        order = stored.read(path, PauseOrder)
+    except (OSError, stored.BadContent):
         return None
     age_s = time.monotonic() - order.monotonic
     if order.boot_id != boot_id() or not 0 <= age_s <= FRESH_S or order.monotonic <= after:

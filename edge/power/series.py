@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from edge.core import stored
 from edge.model import Reading
 
 SLOT_S = 900
@@ -117,6 +118,6 @@ def _slots(path: Path) -> Mapping[int, PowerSlot]:
     try:
         if path.stat().st_size > _LARGEST_BYTES:
             return {}
-        return msgspec.json.decode(path.read_bytes(), type=_Day).slots
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return stored.read(path, _Day).slots
+    except (OSError, stored.BadContent):
         return {}

@@ -11,15 +11,15 @@ from pathlib import Path
 import msgspec
 
 from edge.config.power import ThresholdConfig
-from edge.core import durable
+from edge.core import durable, stored
 from edge.core.host import boot_id, process_alive
 from edge.model import PowerState, PowerStatus
 
-_decode = msgspec.json.Decoder(PowerStatus).decode
 _encode = msgspec.json.Encoder().encode
 _TICK_S = 0.1
-#: A reader looks at a status again a little after it expires, so that it has surely expired. For the same time it waits
-#: after a process ended, which looks alive until its parent has collected its exit status.
+#: A reader looks at a status again a little after it expires, so that it has surely expired. It also waits for this
+#: time after the governor's process ended, because a process looks alive until its parent has collected its exit
+#: status.
 _LATE_S = 0.05
 
 
@@ -55,7 +55,7 @@ def aged(status: PowerStatus) -> PowerStatus:
 def read(path: Path) -> PowerStatus:
     """Return the governor's status if it is valid now, else the state `unknown` with the reason why it is not valid.
 
-    A status is valid while its governor lives, in this boot, and for `valid_s` after it was written (0: without this
+    A status is valid while its governor runs, in this boot, and for `valid_s` after it was written (0: without this
     limit). Its age is measured with the monotonic clock, which all processes share, so a jump of the wall clock changes
     nothing.
     """
@@ -68,7 +68,7 @@ class Reader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._seen: tuple[int, int, int] | None = None
-        self._written = _unknown("no-governor", "the governor has not spoken yet", "`edge power` runs")
+        self._written = _unknown("no-governor", "the governor has not written a report yet", "`edge power` runs")
 
     def read(self) -> PowerStatus:
         """Return what `read` returns. Each call checks anew whether the status is valid."""
@@ -99,7 +99,7 @@ def expires_in(status: PowerStatus) -> float | None:
 
 
 def wait(status: PowerStatus, fds: Iterable[int], timeout_s: float | None = None) -> set[int]:
-    """Block until one of `fds` can be read, or until `status` may be invalid because it expired or the governor died.
+    """Block until one of `fds` can be read, or until `status` may be invalid because it expired or the governor ended.
 
     Returns the `fds` that can be read. The set is empty if none can be read: the status may be invalid, or `timeout_s`
     is over.
@@ -129,22 +129,24 @@ def wait(status: PowerStatus, fds: Iterable[int], timeout_s: float | None = None
 def _written(path: Path) -> PowerStatus:
     """Return the status in the file, or `unknown` if there is no readable one."""
     try:
-        return _decode(path.read_bytes())
+        return stored.read(path, PowerStatus)
     except FileNotFoundError:
-        return _unknown("no-governor", "the governor has not spoken yet", "`edge power` runs")
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as err:
+        return _unknown("no-governor", "the governor has not written a report yet", "`edge power` runs")
+    except (OSError, stored.BadContent) as err:
         return _unknown("unreadable", f"{path} cannot be read: {err}", "the governor writes it again")
 
 
 def _judged(status: PowerStatus) -> PowerStatus:
     """Return `status` if it is valid now, else `unknown` with the reason why it is not."""
     if status.boot_id != boot_id():
-        return _unknown("other-boot", "the governor has not spoken since this boot", "`edge power` runs")
+        return _unknown("other-boot", "the governor has not written a report since this boot", "`edge power` runs")
     if status.state is not PowerState.UNKNOWN and not process_alive(status.pid):
         return died(status.pid)
     age_s = time.monotonic() - status.monotonic
     if status.valid_s and age_s > status.valid_s:
-        reason = f"the governor has been silent for {age_s:.0f} s; its report was valid for {status.valid_s:.0f} s"
+        reason = (
+            f"the governor has written no report for {age_s:.0f} s; the last one was valid for {status.valid_s:.0f} s"
+        )
         return _unknown("governor-silent", reason, "the governor answers again")
     return status
 

@@ -19,8 +19,9 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from edge.core import durable, ordered
 from edge.model import Result
@@ -28,8 +29,7 @@ from edge.results.staging import Staging
 from edge.results.sync_choice import SyncChoice, Way
 
 
-@dataclass(frozen=True, eq=False)
-class Written:
+class Written(msgspec.Struct, frozen=True, eq=False):
     """A result that is written under a private name and not durable yet.
 
     It belongs to the process that made it, and ends with `commit` or `discard`.

@@ -14,7 +14,7 @@ from typing import BinaryIO, Protocol
 
 import msgspec
 
-from edge.core import durable
+from edge.core import durable, stored
 from edge.core.errors import EdgeError
 from edge.results.inputs import Inputs
 
@@ -147,9 +147,9 @@ class Incoming:
     def find(self, key: str) -> Progress | None:
         """Return the record of an upload, or None if nothing of it is saved."""
         try:
-            found = msgspec.json.decode(self._record(key).read_bytes(), type=Progress)
+            found = stored.read(self._record(key), Progress)
             size = 0 if found.stored else self._content(key).stat().st_size
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (FileNotFoundError, stored.BadContent):
             return None
         if found.stored:
             return found if self._inputs.size(found.sha256) is not None else None

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import msgspec
 
-from edge.core import durable
+from edge.core import durable, stored
 from edge.core.errors import BadJobId
 from edge.core.layout import Layout
 from edge.model import Failure, check_job_id
@@ -49,13 +49,12 @@ class Orders:
     def failure(self, job_id: str) -> Failure | None:
         """Return the failure in the order to end a job, or None if there is no order or it cannot be decoded."""
         try:
-            content = (self.folder / f"{check_job_id(job_id)}.{Order.FAIL}").read_bytes()
-            return msgspec.json.decode(content, type=Failure)
-        except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
+            return stored.read(self.folder / f"{check_job_id(job_id)}.{Order.FAIL}", Failure)
+        except (FileNotFoundError, stored.BadContent):
             return None
 
     def ended(self, job_ids: Iterable[str]) -> None:
-        """Remove the orders that a result fulfils. Orders to delete the result stay."""
+        """Remove the orders that have no effect after the result: cancel, fail and take."""
         self._withdraw(job_ids, (Order.CANCEL, Order.FAIL, Order.TAKE))
 
     def removed(self, job_ids: Iterable[str]) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge.core import durable
+from edge.core import durable, stored
 from edge.core.layout import Layout
 from edge.model import SpawnedJobs, check_job_id, is_job_id
 
@@ -24,7 +24,6 @@ _NAME = re.compile(r"(.+)\.\d{6}\.[0-9a-f]{8}\.json")
 #: Largest file that is read. A worker ends a file at 1 MiB plus one more job of 4 MiB at most, and JSON may grow when
 #: it is encoded again.
 _MOST_BYTES = 64 << 20
-_decode = msgspec.json.Decoder(SpawnedJobs).decode
 
 
 class Unreadable(ValueError):
@@ -79,8 +78,8 @@ class SpawnedFiles:
         except FileNotFoundError:
             content = _content(self._taken / name)  # the gateway took it just now
         try:
-            spawned = _decode(content)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
+            spawned = stored.decoded(content, SpawnedJobs)
+        except stored.BadContent as err:
             raise Unreadable(f"{name}: {err}") from err
         if spawned.id != parent_of(name):
             raise Unreadable(f"{name}: it names the job {spawned.id[:80]!r}")

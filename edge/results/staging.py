@@ -31,13 +31,23 @@ class Staging:
     """The folder for the artifacts of one attempt. The first file creates it. Methods raise OSError."""
 
     def __init__(self, shard: Path, job_id: str) -> None:
-        self.folder = shard / f"{job_id}.{secrets.token_hex(4)}"
+        self._shard, self._name = shard, f"{job_id}.{secrets.token_hex(4)}"
+        # Nobody else can know the random name of the folder. So until `file` was called, there is no folder to look
+        # for. Most jobs have no artifacts, and each look would search the shard for a name that is not there.
+        self._requested = False
+
+    @property
+    def folder(self) -> Path:
+        """The path of the folder, which may not exist."""
+        return self._shard / self._name
 
     def file(self, name: str) -> Path:
         """Return the path at which to write the artifact `name`. Raises ValueError if it is not a plain file name."""
         check_artifact_name(name)
-        self.folder.mkdir(mode=0o750, exist_ok=True)
-        return self.folder / name
+        self._requested = True
+        folder = self.folder
+        folder.mkdir(mode=0o750, exist_ok=True)
+        return folder / name
 
     def size_bytes(self) -> int:
         """Return the size of all files in the folder."""
@@ -79,16 +89,16 @@ class Staging:
 
     def discard(self) -> None:
         """Remove the folder with all its content."""
+        if not self._requested:
+            return
         self._unlock()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _files(self) -> list[tuple[Path, int]]:
         """Return each plain file with its size. Threads of the body may still run and remove some files meanwhile."""
         files = list[tuple[Path, int]]()
-        try:
-            os.lstat(self.folder)
-        except (FileNotFoundError, NotADirectoryError):
-            return files  # most jobs have no artifacts
+        if not self._requested:
+            return files
         self._unlock()
         with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.folder) as entries:
             for entry in entries:

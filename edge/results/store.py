@@ -49,6 +49,7 @@ class Results:
         self._choice = choice or SyncChoice()
         self._root = layout.results
         self._staging = layout.staging
+        self._staging_text = str(layout.staging)  # names of each job are made as text: a `Path` costs ten times as much
         self._durable_folders: set[Path] = set()  # folders whose names this process has made durable
         self._shard_of: dict[str, Path] = {}
         self._group: Group | None = None  # the group of the results written since the last commit
@@ -59,7 +60,8 @@ class Results:
 
     def has(self, job_id: str) -> bool:
         """Return True if the job has ended: its result exists, or the tombstone of a removed result."""
-        return _exists(f"{self._shard(job_id)}/{job_id}.json") or self.removed(job_id)
+        name = f"{self._shard(job_id)}/{job_id}"
+        return _exists(f"{name}.json") or _exists(f"{name}.gone")
 
     def removed(self, job_id: str) -> bool:
         """Return True if the result was removed. A late redelivery must not make it again."""
@@ -165,15 +167,15 @@ class Results:
                 result = msgspec.structs.replace(result, files=files, folder=staging.folder.name)
         payload = msgspec.json.encode(result)
         content = b'{"sha256":"%s","payload":%s}\n' % (sha256(payload).hexdigest().encode(), payload)
-        notice = self._staging / f"{result.id}.json"
-        private = str(durable.private_name(notice))
+        name = f"{result.id}.json"
+        private = f"{self._staging_text}/{durable.private(name)}"
         durable.write(private, content)
         return Written(
             result=result,
             size_bytes=len(content),
             private=private,
-            path=f"{shard}/{result.id}.json",
-            notice=str(notice),
+            path=f"{shard}/{name}",
+            notice=f"{self._staging_text}/{name}",
             shard=shard,
             staging=staging,
         )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge.core import durable
+from edge.core import durable, stored
 from edge.core.errors import TornResult
 from edge.core.layout import Layout
 from edge.model import Result, check_job_id, is_job_id
@@ -67,7 +67,10 @@ class Uploads:
             TornResult: a file is damaged.
         """
         for path in sorted(self._root.glob(f"{check_job_id(job_id)}.????????.json")):
-            result = msgspec.json.decode(path.read_bytes(), type=Result)
+            try:
+                result = stored.read(path, Result)
+            except stored.BadContent as err:
+                raise TornResult(path, str(err)) from err
             staging = results.stage(job_id)
             try:
                 _copy(path, result, staging)

@@ -1,4 +1,4 @@
-"""Computes how many more jobs of a kind may start under its limit: at once, and per minute.
+"""Computes how many more jobs of a kind its limits (at the same time, per minute) allow to start.
 
 Pure functions. Times are monotonic seconds.
 """
@@ -39,6 +39,7 @@ def room(limit: LimitConfig, *, out: int, may_begin: int, begun: Iterable[float]
         left = limit.per_minute - may_begin - len(lately)
         jobs = left if limit.at_once is None else min(jobs, left)
         if left <= 0 and lately:
-            # `-left` starts are too many now. There is room when one more than that number are a minute old.
+            # Now `-left` starts are over the limit. There is room for one when `1 - left` starts are older than a
+            # minute.
             again_s = lately[min(-left, len(lately) - 1)] + MINUTE_S - now
     return Room(max(0, jobs), again_s)

@@ -61,7 +61,7 @@ def forget() -> None:
     ZoneInfo.clear_cache()
 
 
-def rules_edition() -> str:
+def tz_rules_version() -> str:
     """Return a text that changes when the rules of the zones change. The next times of a schedule may then change."""
     if (folder := rules_folder()) is not None:
         with suppress(OSError):  # removed meanwhile

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from edge.core.errors import given
+from edge.core.errors import not_none
 
 
 class Child:
@@ -84,7 +84,7 @@ class Child:
         if code is None:
             self.kill()
             code = self.wait()
-        return given(code, "the exit code")
+        return not_none(code, "the exit code")
 
     def kill(self) -> None:
         """Send SIGKILL to the whole session, and return at once."""

@@ -28,7 +28,8 @@ def run(
 ) -> None:
     """Run the stack on `root` until SIGINT or SIGTERM. Return when everything has been stopped.
 
-    Call it from the main thread, because signals arrive there, and the kernel kills the parts when this thread ends.
+    Call it from the main thread, because signals arrive there, and the kernel kills the processes of `edge up` when
+    this thread ends.
 
     Args:
         root: the state folder.

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Literal
 
 from edge.core.backoff import Backoff
-from edge.core.errors import StackError, given
+from edge.core.errors import StackError, not_none
 from edge.up.child import Child
 from edge.up.lines import LineSplitter, StackLog
 
@@ -75,11 +75,11 @@ class Part:
 
     @property
     def _process(self) -> Child:
-        return given(self._child, f"the process of {self.name}")
+        return not_none(self._child, f"the process of {self.name}")
 
     @property
     def _end(self) -> asyncio.Future[int]:
-        return given(self._ended, f"the process of {self.name}")
+        return not_none(self._ended, f"the process of {self.name}")
 
     async def start(self, *, timeout_s: float) -> None:
         """Start the program, and return when it is ready.

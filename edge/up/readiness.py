@@ -8,9 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
-
 from edge.config import Config, GatewayConfig
+from edge.core import stored
 from edge.model import PowerState, PowerStatus, WorkerState, WorkerStatus
 from edge.up.child import Child
 from edge.up.hint import local_host
@@ -72,6 +71,6 @@ def worker_began(config: Config, child: Child, *, name: str) -> bool:
 
 def _read(path: Path, kind: type[_Record]) -> _Record | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError):
+        return stored.read(path, kind)
+    except (OSError, stored.BadContent):
         return None

@@ -184,7 +184,7 @@ class WorkerContext:
         os.register_at_fork(after_in_child=Control.uninstall)
         self.control.install()
         if self._executor.in_threads:
-            self.wakeup.hear_signals()
+            self.wakeup.wake_on_signals()
         self._recover()
         self.status.update(state=WorkerState.DISCONNECTED)
         self._orders.start()
@@ -225,7 +225,7 @@ class WorkerContext:
         while (left_s := until - time.monotonic()) > 0 and not (self.control.stopping and not self._executor.busy):
             waits = (left_s, self._executor.due_in_s(), self.watcher.expires_in_s, self.status.flush_in_s)
             self.wakeup.wait(min(each for each in waits if each is not None), self.watcher.fileno())
-            self.wakeup.hush()
+            self.wakeup.clear()
             self.intake.serve_bodies()
             self.status.flush_due()
         self._retire_if_idle()
@@ -261,7 +261,7 @@ class WorkerContext:
         if not self._entry.scaled or self.name == self._entry.name:
             return None
         self.config.layout.scaling.parent.mkdir(parents=True, exist_ok=True)
-        return Retirement(self.config.layout, entry=self._entry.name, worker=self.name, on_change=self.wakeup.ring)
+        return Retirement(self.config.layout, entry=self._entry.name, worker=self.name, on_change=self.wakeup.wake)
 
     def _make_status(self) -> StatusFile:
         if self._bodies is None:
@@ -341,7 +341,7 @@ class WorkerContext:
     def _on_stop(self) -> None:
         if not (self._executor.in_threads and self._executor.busy):
             self._stop_loop()
-        self.wakeup.ring()
+        self.wakeup.wake()
 
     def _on_empty(self) -> None:
         self._stop_loop()
@@ -390,7 +390,7 @@ def _bodies(wakeup: Wakeup) -> Bodies:
     """Return an empty collection of bodies for a worker of threads. A worker of `main` does not load the module."""
     from edge.worker.executor.bodies import Bodies
 
-    return Bodies(on_change=wakeup.ring)
+    return Bodies(on_change=wakeup.wake)
 
 
 def _claim(layout: Layout, name: str) -> tuple[int, ...]:

@@ -80,7 +80,7 @@ class OrderWatch:
     def stop(self) -> None:
         """End the thread and wait for it, at most 10 s."""
         self._stopped = True
-        self._end.ring()
+        self._end.wake()
         if self._thread.ident is not None:
             self._thread.join(10.0)
 

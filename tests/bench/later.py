@@ -111,7 +111,7 @@ def behind(count: int) -> None:
         out = release.next(ledger.reader, 256, anew=True)
         release.confirmed(out)
         with ledger.transaction(durable=False):
-            ledger.mark_queued([each.edition for each in out])
+            ledger.mark_queued([each.message_key for each in out])
             urgent = ledger.add(job(Later(priority=9)), now=1.0).job
         release.came([urgent])
         started = 0
@@ -126,7 +126,7 @@ def behind(count: int) -> None:
             started += 1
             result = Result(first.id, "echo", JobState.SUCCEEDED)
             with ledger.transaction(durable=False):
-                ledger.mark_queued([each.edition for each in more])
+                ledger.mark_queued([each.message_key for each in more])
                 ledger.finish_all([(result, 1)], now=1.0)
             release.confirmed(more)
             release.ended([result])

@@ -268,6 +268,7 @@ def test_one_writer_a_file(board: Machine) -> None:
         "/run/edge/poweroff",
         "/var/lib/edge/paired",
         "/run/edge/pairing",
+        "/run/edge/node-output",
         "/etc/edge/edge.yaml",
         "/etc/edge/credentials",
         "/etc/edge/tls/key.pem",
@@ -281,6 +282,7 @@ def test_one_writer_a_file(board: Machine) -> None:
             "/run/edge/orders",
             "/run/edge/power-orders",
             "/run/edge/pairing",
+            "/run/edge/node-output",
         },
         "edge-power": {"/var/lib/edge/power", "/run/edge/power.json", "/run/edge/poweroff"},
     }

@@ -3,7 +3,7 @@
 A block of code is an example, unless its language is `text`. The line above it says what a test does with it:
 
 - `<!-- test: NAME -->`: a test finds the block by this name. Forges do not show the mark.
-- `*Needs a board:*`: no test runs it, and the reader sees why.
+- `*Needs a board:*` or `*Run this on a machine that ...:*`: no test runs it, and the reader sees why.
 - Without a mark: a test checks what it can for the language of the block.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 _AT_TOP = ("ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "README.md", "SECURITY.md")
 _BLOCK = re.compile(
-    r"(?:^(?P<indent> *)<!-- test: (?P<mark>[^>]+) -->\n+|^\*Needs (?P<needs>[^*]+?):?\*\n+)?"
+    r"(?:^(?P<indent> *)<!-- test: (?P<mark>[^>]+) -->\n+|^\*(?:Needs|Run this on) (?P<needs>[^*]+?):?\*\n+)?"
     r"^(?P<lead> *)```(?P<language>[\w.-]*)\n(?P<text>.*?)^(?P=lead)```$",
     re.MULTILINE | re.DOTALL,
 )
@@ -32,7 +32,7 @@ class Block:
     language: str
     text: str
     mark: str  # the name in `<!-- test: NAME -->`, or an empty string
-    needs: str  # the words after `*Needs `, or an empty string
+    needs: str  # the words after `*Needs ` or `*Run this on `, or an empty string
 
     def __str__(self) -> str:
         """Return the place of the block, such as `docs/how-to/waiting.md:41`."""

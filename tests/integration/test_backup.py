@@ -154,7 +154,7 @@ def test_jobs_that_were_open_run_where_the_broker_knows_the_board(
     with wire.connection(broker, timeout_s=10.0) as link:
         for queue in wire.QUEUES.values():  # queues of other pools are made only when they are needed
             link.default_channel.queue_purge(queue.name)
-        assert not wire.newborn(link.connection)
+        assert not wire.store_is_new(link.connection)
     _restore(tmp_path / "b.tar", config.root, set_aside=True)
     start_gateway(config)
     report_power(config, PowerState.NORMAL)

@@ -21,10 +21,10 @@ def test_a_sound_broker_passes_and_keeps_its_messages(broker: BrokerConfig) -> N
     """Empty queues and a queue with a message answer. The check takes no message, and counts none as delivered."""
     broker_module.check_queues(broker, timeout_s=20.0)
     name = broker_module.queue_name(Power.NORMAL)
-    with broker_module.reached(broker) as channel:
+    with broker_module.open_channel(broker) as channel:
         channel.basic_publish_confirm(amqp.Message("{}"), routing_key=name)
     broker_module.check_queues(broker, timeout_s=20.0)
-    with broker_module.reached(broker) as channel:
+    with broker_module.open_channel(broker) as channel:
         message = channel.basic_get(name, no_ack=True)
     assert message is not None
     assert not (message.headers or {}).get("x-delivery-count")  # RabbitMQ 4 adds no header to a first delivery
@@ -44,7 +44,7 @@ def test_a_broker_that_refuses_or_is_away_is_not_damaged(broker: BrokerConfig, t
 def test_a_queue_of_another_version_is_not_damaged(broker: BrokerConfig) -> None:
     """A queue with other arguments, which RabbitMQ refuses, is not damage: an upgrade must keep the store."""
     name = broker_module.queue_name(Power.SURPLUS)
-    with broker_module.reached(broker) as channel:
+    with broker_module.open_channel(broker) as channel:
         channel.queue_declare(name, durable=True, auto_delete=False, arguments={"x-queue-type": "quorum"})
     with pytest.raises(BrokerError, match="inequivalent") as raised:
         broker_module.check_queues(broker, timeout_s=20.0)

@@ -40,7 +40,7 @@ def refusing(kind: str, broker: BrokerConfig, node: PrivateNode, folder: Path) -
     secret = folder / "other"
     secret.write_text("other")
     if kind == "queue":
-        with topology.reached(broker) as channel:
+        with topology.open_channel(broker) as channel:
             channel.queue_declare(NORMAL, durable=True, auto_delete=False)
         return broker
     if kind == "password":
@@ -115,7 +115,7 @@ def test_the_worker_waits_with_the_reason(
     assert "Traceback" not in worker.log_tail()
     assert worker.log_tail().count(KINDS[kind]) == 1
     if kind == "queue":
-        with topology.reached(broker) as channel:
+        with topology.open_channel(broker) as channel:
             channel.queue_delete(NORMAL)
         worker.until_state(WorkerState.IDLE)
         until(lambda: (status := worker.status) and status.reason == "", worker.log_tail)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from edge.broker.topology import declare, reached
+from edge.broker.topology import declare, open_channel
 from edge.cli.board.checks import parts
 from edge.cli.main import main
 from edge.config import BrokerConfig, Config
@@ -146,7 +146,7 @@ def test_doctor_finds_a_whole_board_well(
     """Doctor finds all parts well, except worker and governor, which do not run here."""
     config = make_config(broker)
     start_gateway(config)
-    with reached(config.broker) as channel:
+    with open_channel(config.broker) as channel:
         declare(channel)
     board = findings(capsys, "--config", "edge.yaml", code=1)
     assert {finding["part"] for finding in board if finding["level"] == "FAIL"} == {"power", "worker"}
@@ -193,7 +193,7 @@ def test_doctor_tells_what_the_broker_gave_up_on(broker: BrokerConfig) -> None:
     """Doctor reports messages in `edge.dead`."""
     import amqp
 
-    with reached(broker) as channel:
+    with open_channel(broker) as channel:
         declare(channel)
         channel.basic_publish_confirm(amqp.Message("x"), routing_key="edge.dead")
         channel.basic_publish_confirm(amqp.Message("x"), routing_key="edge.dead")

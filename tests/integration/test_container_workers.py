@@ -61,7 +61,7 @@ def test_workers_by_name(
         until(lambda: all(map(idle, QUEUES)), words)
         healthy = [sys.executable, "-IS", str(REPO / "container/healthy"), "worker"]
         assert subprocess.run(healthy, env=env, check=False).returncode == 0
-        with topology.reached(broker) as channel:
+        with topology.open_channel(broker) as channel:
             topology.declare(channel, more=["edge.io.always"])
         kinds = {"compute": "edge.always", "fetch": "edge.io.always"}
         jobs = [publish(broker, kind, queue=queue) for kind, queue in kinds.items() for _ in range(10)]

@@ -315,7 +315,7 @@ def test_a_stream_ends_with_the_gateway(gateway: RunningGateway) -> None:
 
 
 def test_a_stream_ends_after_the_longest_wait(make_config: MakeConfig, start_gateway: StartGateway) -> None:
-    """A stream ends after the longest wait, so a revoked token does not keep it for ever."""
+    """A stream ends after the longest wait, so a revoked token does not keep it forever."""
     gateway = start_gateway(make_config(gateway={"max_wait_s": 0.2}))
     with reading(gateway) as stream:
         assert stream.block() is None

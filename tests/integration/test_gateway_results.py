@@ -343,7 +343,7 @@ def test_a_cancel_writes_an_order_that_stays_until_the_result(gateway: RunningGa
 
 
 def test_a_removal_writes_an_order_that_stays_until_the_tombstone(gateway: RunningGateway) -> None:
-    """A removal gets 202 until a worker has carried it out, then 410 for ever."""
+    """A removal gets 202 until a worker has carried it out, then 410 forever."""
     job_id = gateway.submit()
     gateway.finish(job_id)
     gateway.becomes(job_id, "succeeded")

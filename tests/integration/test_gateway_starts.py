@@ -106,3 +106,24 @@ def test_the_page_shows_plan_and_night_budget(night: RunningGateway) -> None:
     assert "<b>Plan</b> sleep:" in text
     assert "<b>Night budget</b>" in text
     assert "the sun is back" in text
+
+
+def test_each_job_of_a_batch_tells_when_it_starts(night: RunningGateway) -> None:
+    """A later job of the batch does not start before an earlier one."""
+    lines = b"".join(msgspec.json.encode({"task": "echo", "args": [str(number)]}) + b"\n" for number in range(50))
+    answer = night.ask("POST", "/jobs/batch", lines, Content_Type="application/x-ndjson")
+    found = [msgspec.json.decode(line) for line in answer.body.splitlines()]
+    likely = [line["starts"]["likely"] for line in found]
+    assert len(likely) == 50
+    assert likely == sorted(likely)
+
+
+def test_a_job_for_surplus_power_tells_when_it_starts(night: RunningGateway) -> None:
+    """It starts later than a job for normal power, and earlier if normal power is enough from some time on."""
+    usual = night.ask("POST", "/jobs", {"task": "echo", "args": ["a"]}).json["starts"]["likely"]
+    body = {"task": "echo", "args": ["b"], "power": "surplus"}
+    surplus = night.ask("POST", "/jobs", body).json["starts"]["likely"]
+    assert surplus > usual + 1800
+    answer = night.ask("POST", "/jobs", body | {"deadline_s": 3600})
+    assert usual <= answer.json["starts"]["likely"] < surplus
+    assert "will not fit" not in answer.json["waiting"]

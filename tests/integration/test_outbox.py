@@ -72,7 +72,7 @@ async def accept(outbox: Outbox, *jobs: NewJob) -> list[str]:
 def take(config: BrokerConfig, power: Power) -> list[Any]:
     """Take every message of a power class from its queue."""
     messages = []
-    with broker_module.reached(config) as channel:
+    with broker_module.open_channel(config) as channel:
         while (message := channel.basic_get(broker_module.queue_name(power))) is not None:
             channel.basic_ack(message.delivery_tag)
             messages.append(message)
@@ -155,7 +155,7 @@ def test_a_queue_that_vanished_is_made_again(broker: BrokerConfig, make_config: 
     async def main() -> None:
         async with running(make_config(broker)) as outbox:
             await until(lambda: outbox.link.state is BrokerLinkState.UP)
-            with broker_module.reached(broker) as channel:
+            with broker_module.open_channel(broker) as channel:
                 channel.queue_delete("edge.normal")
             (job_id,) = await accept(outbox, new())
             await until(all_queued(outbox, 1))
@@ -224,7 +224,7 @@ def test_a_retry_that_the_disk_refused_to_note_comes_all_the_same(
             (job_id,) = await accept(outbox, new())
             await until(all_queued(outbox, 1))
             await outbox.retry(job_id, failures=1, message="boom")
-            await until(lambda: outbox.reader.get(job_id).edition[1] == 1 and all_queued(outbox, 1)())
+            await until(lambda: outbox.reader.get(job_id).message_key[1] == 1 and all_queued(outbox, 1)())
         assert len(await asyncio.to_thread(take, broker, Power.NORMAL)) == 2
 
     run(main())
@@ -311,7 +311,7 @@ def test_a_stopped_outbox_leaves_no_descriptor_open(broker: BrokerConfig, make_c
         before = {path.name for path in Path("/proc/self/fd").iterdir()}
         async with running(config) as outbox:
             await until(lambda: outbox.link.state is BrokerLinkState.UP)
-        outbox._publisher.ring()
+        outbox._publisher.wake()
         outbox._publisher.stop()
         assert {path.name for path in Path("/proc/self/fd").iterdir()} == before
         assert not config.layout.ledger.with_name("ledger.sqlite-wal").exists()
@@ -457,7 +457,7 @@ def test_a_deadline_that_the_disk_refused_to_note_comes_all_the_same(
 
 def lost(config: Config) -> None:
     """Remove the messages, as a full disk does to a store of RabbitMQ."""
-    with broker_module.reached(config.broker) as channel:
+    with broker_module.open_channel(config.broker) as channel:
         channel.queue_purge(broker_module.queue_name(Power.NORMAL))
 
 

@@ -366,7 +366,7 @@ def test_a_list_far_back_goes_on(gateway: RunningGateway, browser: Browser) -> N
 
 
 def test_assets_are_kept_by_the_browser(browser: Browser) -> None:
-    """Assets are cached for ever by an address with their version, and are within their size."""
+    """Assets are cached forever by an address with their version, and are within their size."""
     page = browser.get("/").data.decode()
     for name, most in (("page.css", 8192), ("page.js", 8192), ("icon.svg", 1024)):
         found = re.search(rf'"(/assets/{name}\?v=[0-9a-f]+)"', page)

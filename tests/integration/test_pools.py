@@ -63,7 +63,7 @@ async def gateway(config: Config, *catalogues: Catalogue) -> AsyncIterator[Outbo
 def ids(broker: BrokerConfig, queue: str) -> list[str]:
     """Take all messages of a queue, and return their job ids."""
     found = []
-    with topology.reached(broker) as channel:
+    with topology.open_channel(broker) as channel:
         topology.declare(channel, more=[queue])
         while (message := channel.basic_get(queue, no_ack=True)) is not None:
             found.append(str((message.headers or {})["id"]))
@@ -100,7 +100,7 @@ def test_a_kind_of_the_pool_io_goes_to_its_queue(broker: BrokerConfig, make_conf
 
 def there(broker: BrokerConfig, queue: str) -> bool:
     try:
-        with topology.reached(broker) as channel:
+        with topology.open_channel(broker) as channel:
             channel.queue_declare(queue=queue, passive=True)
     except BrokerError as err:
         if "NOT_FOUND" not in str(err):
@@ -173,7 +173,7 @@ def test_a_move_that_is_cut_off_loses_nothing(
     """An interrupted move may copy a message but loses none: each is acknowledged only after its copy is safe."""
     config = make_config(broker)
     for number in range(3):
-        with topology.reached(broker) as channel:
+        with topology.open_channel(broker) as channel:
             topology.declare(channel, more=[IO])
         publish(broker, "fetch", queue=IO, job_id=f"job-{number}")
     left = [2]
@@ -262,14 +262,14 @@ def test_the_rights_of_an_appliance_are_enough(
             await holds(broker, NORMAL, 1)
 
     asyncio.run(main())
-    with topology.reached(broker) as channel:
+    with topology.open_channel(broker) as channel:
         topology.declare(channel, more=[OWN])
     node = user(broker_node, broker, tmp_path, "node-one", "^$", "^$", RIGHTS["rabbitmq_node_queues"])
-    with topology.reached(node) as channel:
+    with topology.open_channel(node) as channel:
         topology.declare(channel, more=[IO], passive=True)
         assert channel.basic_get(IO) is None
         assert channel.basic_get(NORMAL) is not None
-    with pytest.raises(BrokerError) as refused, topology.reached(node) as channel:
+    with pytest.raises(BrokerError) as refused, topology.open_channel(node) as channel:
         channel.basic_get(OWN)
     assert isinstance(refused.value.__cause__, AccessRefused)
 

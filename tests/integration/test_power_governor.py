@@ -257,7 +257,7 @@ class TestPins:
             folder.mkdir(parents=True)
         wakeup = Wakeup()
         watch = Watch(layout.pause.parent, layout.simulated.parent)
-        governed = Governor(config, layout, wake=wakeup.ring)
+        governed = Governor(config, layout, wake=wakeup.wake)
         thread = threading.Thread(target=main._loop, args=(governed, None, watch, wakeup, layout))
         thread.start()
 

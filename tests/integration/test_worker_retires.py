@@ -60,7 +60,7 @@ def board(broker: BrokerConfig, make_config: MakeConfig, tmp_path: Path) -> Conf
     (tmp_path / "kinds.py").write_text(KINDS)
     config = make_config(broker, tasks=["kinds"], workers=WORKERS)
     report_power(config, PowerState.NORMAL)
-    with topology.reached(broker) as channel:
+    with topology.open_channel(broker) as channel:
         topology.declare(channel, more=[IO])
     want(config, extra=["extra-1"], io=["io-1"])
     return config

@@ -63,7 +63,7 @@ def steps(count: int, pause: float, job: Job) -> dict[str, int]:
 
 @task(pool="io")
 def spin() -> None:
-    """Loop for ever in Python code."""
+    """Loop forever in Python code."""
     while True:
         pass
 

@@ -93,7 +93,7 @@ def _no_confirm(session: Any) -> None:
     def on_ack(self: Any, tag: int, multiple: bool) -> None:
         for each in [t for t in self._unconfirmed if t <= tag] if multiple else [tag]:
             job, _ = self._unconfirmed.pop(each)
-            self._unconfirmed_editions.discard(job.edition)
+            self._unconfirmed_keys.discard(job.message_key)
 
     patience = session.PublishSession.patience
 

@@ -11,7 +11,16 @@ from edge.power.inputs.limits import Level
 from edge.power.planner.lookahead import LookAhead
 from edge.power.planner.plan import may_sleep
 from edge.power.planner.records import Battery, BoardModel, OpenWork, PlanSettings, SleepWhen
-from edge.power.planner.starts import LEAST_S, Interval, StartMemory, came_true, expected_start, interval
+from edge.power.planner.starts import (
+    LEAST_S,
+    Interval,
+    StartMemory,
+    Surplus,
+    came_true,
+    expected_starts,
+    interval,
+    limits,
+)
 from edge.power.policy.floor import with_floor
 from tests.sun.arrivals import Arrival
 from tests.sun.rules import FixedThresholds
@@ -84,25 +93,40 @@ class Planned(FixedThresholds):
 
     def handed(self, job: Arrival, view: View) -> None:
         """Announce an interval for the start of a job, from the jobs before it."""
-        plan, view_ahead = self.ahead.plan, self.ahead.outlook(view.at)
-        if plan is None or plan.floor_percent is None or view_ahead is None or job.kind.power is not Power.NORMAL:
+        plan, view_ahead, power = self.ahead.plan, self.ahead.outlook(view.at), job.kind.power
+        if plan is None or plan.floor_percent is None or view_ahead is None:
             return
         # Use the learned time of each kind, because the times of these jobs are not known yet.
-        before = [each.kind.minutes for each in view.waiting if each.kind.power is not Power.SURPLUS]
-        before += [max(0.0, body.job.kind.minutes - body.job.minutes + body.left) for body in view.running]
-        likely = expected_start(
+        work = [(each.kind.power, each.kind.minutes) for each in view.waiting]
+        work += [
+            (body.job.kind.power, max(0.0, body.job.kind.minutes - body.job.minutes + body.left))
+            for body in view.running
+        ]
+        rules, surplus = self._settings, None
+        floor, resume = limits(power, floor=plan.floor_percent, gap=rules.gap_percent, critical=rules.critical_percent)
+        if power is Power.SURPLUS:
+            others = 60 * sum(minutes for each, minutes in work if each is not Power.SURPLUS)
+            rich = self._state.level is Level.SURPLUS
+            surplus = Surplus(rules.surplus_percent, rich, others)
+        before = {
+            Power.SURPLUS: {Power.SURPLUS},
+            Power.NORMAL: {Power.NORMAL, Power.ALWAYS},
+            Power.ALWAYS: {Power.ALWAYS},
+        }[power]
+        (likely,) = expected_starts(
             view.at,
             view_ahead,
             Battery(view.percent, self._capacity_wh),
-            ahead_s=60 * sum(before),
+            ahead_s=[60 * sum(minutes for each, minutes in work if each in before)],
             board=self._board,
-            floor_percent=plan.floor_percent,
-            resume_percent=plan.floor_percent + self._settings.gap_percent,
-            working=self._state.level >= Level.NORMAL,
+            floor_percent=floor,
+            resume_percent=resume,
+            working=self._state.level >= (Level.LOW if power is Power.ALWAYS else Level.NORMAL),
             sleeps=may_sleep(self._settings),
+            surplus=surplus,
         )
         if likely is not None and likely - view.at >= LEAST_S:
-            self._announced[job] = interval(self.starts, view.at, likely)
+            self._announced[job] = interval(self.starts, view.at, likely, power)
 
     def began(self, job: Arrival, view: View) -> None:
         """Learn from the start of a job if its announced interval held."""

@@ -65,7 +65,7 @@ def _findings(session: Session) -> Iterator[Finding]:
     yield from machine.versions()
     yield from machine.clock()
     yield from machine.disk(config.root)
-    if config.run == _APPLIANCE_RUN:  # only on an appliance are there systemd units with memory limits
+    if config.run == _APPLIANCE_RUN:  # only an appliance has systemd units with memory limits
         yield from machine.memory()
     if config.commands or config.allow_any:
         yield from machine.commands(config)
@@ -98,7 +98,7 @@ def _findings(session: Session) -> Iterator[Finding]:
         try:
             client = session.client(quick=True, certificate=config.gateway.tls_cert)
         except ConfigError as err:
-            yield fail("gateway", str(err), "this user must be able to read gateway.tls_cert: sudo edge doctor")
+            yield fail("gateway", str(err), "run `sudo edge doctor`: this user cannot read gateway.tls_cert")
             return
     yield from parts.gateway(client)
 
@@ -106,8 +106,8 @@ def _findings(session: Session) -> Iterator[Finding]:
 def _expected_workers(config: Config) -> list[WorkerEntry]:
     """Return the workers that must run under their names.
 
-    These are the entries of `workers` that are not scaled. Without that list it is the worker of threads, if a kind of
-    job needs it.
+    These are the entries of `workers` that are not scaled. Without that list, it is the thread worker, if a kind of job
+    has the pool `io`.
     """
     from edge.model import KnownQueues, WorkerPool  # not loaded for `edge --help`
 
@@ -117,7 +117,7 @@ def _expected_workers(config: Config) -> list[WorkerEntry]:
 
 
 def _gateway_in_environment() -> bool:
-    """Return True if the environment names a gateway. This gateway is then checked, not the board's own."""
+    """Return True if the environment names a gateway. Then `edge doctor` checks that one, not the one of this board."""
     import os
 
     return bool(os.environ.get("EDGE_URL"))

@@ -15,7 +15,7 @@ from edge.cli.board.services import entry
 from edge.cli.board.statement import statement
 from edge.cli.number import Number
 from edge.cli.session import Session, common, pass_session
-from edge.core.errors import StorageError, UsageError, given
+from edge.core.errors import StorageError, UsageError, not_none
 from edge.core.text import duration, seconds
 
 _LONGEST_S = 366 * 86_400
@@ -140,7 +140,7 @@ def replay(session: Session, *, file: Path | None, days: int | None, battery: fl
     from edge.power.governor import history
     from edge.power.governor.replay import replay as run  # loaded on a board only
 
-    file = given(file, "a file")
+    file = not_none(file, "a file")
     changes = list(run(session.board().config.power, history.read(file)))
     if session.as_json:
         output.document(changes)

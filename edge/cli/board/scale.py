@@ -30,8 +30,9 @@ _AUTO = "auto"
 def scale(session: Session, *, name: str | None, count: str | None, for_s: float | None) -> int:
     """Show how many workers are wanted, how many run, and why. With COUNT, set how many of NAME run for some time.
 
-    A count that is set by hand holds as far as the board allows. It survives restarts and power cuts, and ends after
-    its time. COUNT `auto` ends it now.
+    The board may run fewer workers than COUNT, for example if memory or power is low. The count survives restarts and
+    power cuts, and ends after its time. `auto` removes it. NAME is the name of a scaled entry of `workers` in
+    edge.yaml.
     """
     config = session.board().config
     if name is None:
@@ -88,7 +89,7 @@ def _show(session: Session, config: Config, entry: WorkerEntry | None) -> None:
         output.document(shown)
         return
     if not shown:
-        raise UsageError("nothing is decided yet: `edge power` has not run since this boot")
+        raise UsageError("there is no decision yet: `edge power` has not run since this boot")
     for number, each in enumerate(shown):
         if number:
             click.echo()

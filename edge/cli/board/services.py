@@ -1,4 +1,7 @@
-"""`edge up`, `edge worker` and `edge gateway` run the processes of a board, whose libraries are imported only then."""
+"""`edge up`, `edge worker` and `edge gateway` run the processes of a board.
+
+Each command imports the libraries of its process only when it runs.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ def entry(part: str, command: str, *, name: str = "main") -> Callable[..., int |
     default=Path(".edge"),
     show_default=True,
     metavar="DIR",
-    help="Folder for all state; the same folder continues where it stopped.",
+    help="Folder for all state. Use the same folder again to continue.",
 )
 @click.option("--port", type=click.IntRange(1, 65535), metavar="PORT", help="Port of the gateway.")
 @click.option(
@@ -50,7 +53,7 @@ def entry(part: str, command: str, *, name: str = "main") -> Callable[..., int |
     metavar="FILE",
     help="The program rabbitmq-server to run. [default: the installed one]",
 )
-@click.option("--stop", "ending", is_flag=True, help="Stop the processes that `edge up` runs on this root.")
+@click.option("--stop", "ending", is_flag=True, help="Stop the `edge up` that uses this folder.")
 @common
 @pass_session
 def up(
@@ -68,7 +71,7 @@ def up(
 
 
 @click.command()
-@click.option("--all", "every", is_flag=True, help="Run all workers that `workers` in edge.yaml lists or scales.")
+@click.option("--all", "every", is_flag=True, help="Run all workers of `workers` in edge.yaml, scaled ones included.")
 @common
 @pass_session
 def worker(session: Session, *, every: bool) -> int:

@@ -44,10 +44,10 @@ _BOARD = (("IDLE_WH", "idle_wh"), ("BOARD_WH", "board_wh"), ("LEFT_%", "left_per
 @common
 @pass_session
 def statement(session: Session, *, month: str | None, by: str, as_csv: bool) -> int:
-    """Show the receipts of a month: watt-hours of the jobs by source, of the board at rest, and as measured.
+    """Show the energy of a month: of the jobs by source, of the idle board, and of the whole board as measured.
 
-    LEFT_% is the share of the measured energy that neither the receipts nor the board at rest explain. With --json,
-    one document has all tables.
+    LEFT_% is the share of the measured energy that neither the receipts nor the idle board explain. With --json, one
+    document has all tables.
     """
     if month is not None and not _MONTH.fullmatch(month):
         raise UsageError(f"--month {month[:40]!r}: expected a year and a month, such as 2026-11")
@@ -66,12 +66,15 @@ def statement(session: Session, *, month: str | None, by: str, as_csv: bool) -> 
     rows = [(line.name or "(none)", *(_shown(line, member) for _, member in columns)) for line in lines]
     output.table(header, [*rows, ("total", *(_shown(found.total, member) for _, member in columns))])
     if not lines:
-        output.note(f"no receipts of {found.month}")
+        output.note(f"there are no receipts for {found.month}")
     return 0
 
 
 def _found(session: Session, month: str | None) -> Statement:
-    """Return the statement of the gateway. If it does not answer on this board, read its files, up to hours old."""
+    """Return the statement of the gateway.
+
+    If the gateway does not answer and this is the board, read its files, which may be some hours old.
+    """
     try:
         with session.client(quick=True) as client:
             return client.statement(month)
@@ -103,7 +106,7 @@ def _csv(by: str, lines: Sequence[StatementLine]) -> None:
 
 
 def _cell(text: str) -> str:
-    """Return a name as a cell that a spreadsheet does not take for a formula."""
+    """Return a name as a cell that a spreadsheet does not treat as a formula."""
     return f"'{text}" if text[:1] in {"=", "+", "-", "@"} else output.shown(text)
 
 

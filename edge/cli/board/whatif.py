@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edge.cli import output
+from edge.core import stored
 from edge.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -115,8 +116,8 @@ def _job_s(config: Config) -> float:
     from edge.gateway.costs import KindCost  # loaded on a board only
 
     try:
-        found = msgspec.json.decode(config.layout.costs.read_bytes(), type=dict[str, KindCost])
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        found = stored.read(config.layout.costs, dict[str, KindCost])
+    except (OSError, stored.BadContent):
         return _USUAL_JOB_S
     runs = sum(each.runs for each in found.values())
     return max(0.1, sum(each.runs * each.seconds for each in found.values()) / runs) if runs else _USUAL_JOB_S

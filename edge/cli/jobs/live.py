@@ -24,7 +24,7 @@ from edge.wire import About, Event, JobChange, JobView, StatusView
 if TYPE_CHECKING:
     from edge.client import Client
 
-_TICK_S = 1.0  # durations on the screen are drawn again at this interval, without a request
+_TICK_S = 1.0  # durations on the screen are updated at this interval, without a request
 _DRAW_S = 0.25  # events within this time are drawn together
 _LOOK_S = 2.0  # the shortest time between two requests for the state of the board
 _WAITING, _ENDED = 6, 8
@@ -85,13 +85,13 @@ class Picture:
         head.add_row(Text("power", "bold"), _text(power_text(board.power), _POWER.get(board.power.state, "magenta")))
         head.add_row(Text("broker", "bold"), _text(broker_text(board.broker)))
         if not board.workers:
-            head.add_row(Text("worker", "bold"), _text("none: jobs are kept, none is run", "red"))
+            head.add_row(Text("worker", "bold"), _text("no worker runs: jobs are kept, but none starts", "red"))
         if self._outage:
-            head.add_row(Text("lost", "bold red"), _text(self._outage, "red"))
+            head.add_row(Text("connection", "bold red"), _text(self._outage, "red"))
         return Group(head, self._running(now), self._waiting_jobs(), self._results(now))
 
     def _running(self, now: float) -> Table:
-        table = _table("runs", "worker", "for", "progress", "")
+        table = _table("running", "worker", "duration", "progress", "")
         for worker in self._board.workers:
             for body in worker.running:
                 change = self._progress.get(body.id)
@@ -111,13 +111,13 @@ class Picture:
         return table
 
     def _waiting_jobs(self) -> Table:
-        table = _table("waits", "state", "why")
+        table = _table("waiting", "state", "reason")
         for job in self._waiting:
             table.add_row(_text(f"{job.task} {job.id}"), str(job.state), _text(job.waiting))
         return table
 
     def _results(self, now: float) -> Table:
-        table = _table("ended", "how", "ago", "")
+        table = _table("ended", "state", "ago", "")
         for job in self._ended:
             ago = duration(max(0.0, now - job.finished_at), fine=True) if job.finished_at else ""
             table.add_row(_text(f"{job.task} {job.id}"), Text(job.state, _STATE[job.state]), ago, _text(job.error))

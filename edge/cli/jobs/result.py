@@ -19,9 +19,16 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("job_id", metavar="ID", shell_complete=job_ids)
-@click.option("--save", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Fetch its files to DIR.")
-@click.option("--wait", "wait_for_it", is_flag=True, help="Wait until it has ended.")
-@click.option("--timeout", type=Number(min=0), metavar="SECONDS", help="Wait, but at most this long (exit 6).")
+@click.option(
+    "--save", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Save the files of the job in DIR."
+)
+@click.option("--wait", "wait_for_it", is_flag=True, help="Wait until the job has ended.")
+@click.option(
+    "--timeout",
+    type=Number(min=0),
+    metavar="SECONDS",
+    help="Wait at most this long; exit with 6 if the job has not ended by then.",
+)
 @click.option("--traceback", is_flag=True, help="Show the traceback of a failed job.")
 @common
 @pass_session
@@ -44,11 +51,16 @@ def result(
         if save is not None:
             save.mkdir(parents=True, exist_ok=True)
             saved = [client.download(job_id, file.name, save) for file in found.files]
-    return show(session, found, saved=saved, fetched=save is not None, traceback=traceback)
+    return show(session, found, saved=saved, files_requested=save is not None, traceback=traceback)
 
 
 def show(
-    session: Session, found: Result, *, saved: list[Path] | None = None, fetched: bool = False, traceback: bool = False
+    session: Session,
+    found: Result,
+    *,
+    saved: list[Path] | None = None,
+    files_requested: bool = False,
+    traceback: bool = False,
 ) -> int:
     """Write a result, and return the exit code for it.
 
@@ -56,14 +68,14 @@ def show(
         session: decides between text and JSON.
         found: the result.
         saved: paths of the files that were fetched.
-        fetched: True if the files were asked for; otherwise a hint names them.
+        files_requested: True if the files were asked for; otherwise a hint names them.
         traceback: write the traceback of a failed job.
     """
     code = 1 if found.failure else 0
     if session.as_json:
         import msgspec  # only loaded for --json
 
-        output.document(msgspec.to_builtins(found) | ({"saved": saved} if fetched else {}))
+        output.document(msgspec.to_builtins(found) | ({"saved": saved} if files_requested else {}))
         return code
     if found.failure:
         output.note(f"edge: job {found.id} {found.state}: {output.line(found.failure.message)} ({found.failure.code})")
@@ -73,7 +85,7 @@ def show(
         output.value(found.value)
     for path in saved or ():
         output.note(f"saved {path}")
-    if found.files and not fetched:
+    if found.files and not files_requested:
         files = ", ".join(f"{file.name} ({size(file.size_bytes)})" for file in found.files)
         output.note(f"files: {files}; fetch with: edge result {found.id} --save DIR")
     return code

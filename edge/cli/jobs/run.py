@@ -150,7 +150,7 @@ def _value(text: str, wanted: object) -> JsonValue:
 
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -203,7 +203,7 @@ def _followed(
         out.mkdir(parents=True, exist_ok=True)
         saved = [client.download(job_id, file.name, out) for file in found.files]
     if session.as_json or found.failure or quiet:
-        return show(session, found, saved=saved, fetched=out is not None)
+        return show(session, found, saved=saved, files_requested=out is not None)
     for path in saved:
         output.note(f"saved {path}")
     if found.files and out is None:

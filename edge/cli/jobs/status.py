@@ -57,7 +57,7 @@ def _board(board: StatusView) -> None:
             ("broker", _broker(board.broker)),
             *(("worker", _worker(worker, board.at)) for worker in board.workers),
             *(("scaling", f"{each.name}: {each.why}") for each in board.scaling),
-            *([] if board.workers else [("worker", "none: jobs are kept, none is run")]),
+            *([] if board.workers else [("worker", "no worker runs: jobs are kept, but none starts")]),
             *(("node", f"{node} sleeps, and is awake again at {output.when(at)}") for node, at in board.away.items()),
             ("jobs", jobs),
             ("tasks", f"{board.tasks} kinds; `edge tasks` lists them"),

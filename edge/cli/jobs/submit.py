@@ -68,7 +68,7 @@ class ArgumentsCommand(click.Command):
     "files",
     multiple=True,
     metavar="NAME=PATH",
-    help="An input file with its NAME in the job. It is uploaded first; a broken upload is resumed. May be repeated.",
+    help="Upload the file at PATH; the job reads it as NAME. A broken upload is resumed. May be repeated.",
 )
 @click.option("--json-args", is_flag=True, help="Each ARG and VALUE is JSON, whatever the task expects.")
 @click.option("--wait", is_flag=True, help="Wait for the result and print it as `edge result` does.")
@@ -85,7 +85,7 @@ class ArgumentsCommand(click.Command):
     "--deadline",
     type=Duration(),
     metavar="TIME",
-    help="For surplus jobs: after this time (30m, 6h, 2d), run at normal power too.",
+    help="A surplus job may also run at normal power after this time (30m, 6h, 2d).",
 )
 @click.option(
     "--only-if-in-time",
@@ -102,7 +102,9 @@ class ArgumentsCommand(click.Command):
     help="Start it at this time: 17:30, '2026-12-24 17:30' (this computer's time), or RFC 3339 with an offset.",
 )
 @click.option("--priority", type=click.IntRange(0, 9), metavar="0-9", help="Higher ones start first; default 5.")
-@click.option("--unique-key", metavar="TEXT", help="If a job with this key is open, return that job instead.")
+@click.option(
+    "--unique-key", metavar="TEXT", help="If a job with this key is open, make no new job; print the id of that job."
+)
 @click.option("--after", multiple=True, metavar="ID", help="Start it when this job has ended; may be repeated.")
 @click.option(
     "--after-failure",

@@ -47,7 +47,9 @@ class _State(Collector):
         counts = appliance.outbox.totals.jobs
         yield _gauges("edge_jobs", "Jobs in the ledger.", "state", {state: counts.get(state, 0) for state in _STORED})
         backlog = {klass.value: count for klass, count in appliance.outbox.totals.backlog.items()}
-        yield _gauges("edge_backlog", "Open jobs that do not wait in the ledger, by power class.", "power", backlog)
+        yield _gauges(
+            "edge_backlog", "Open jobs that may be published or already are, by power class.", "power", backlog
+        )
         waiting = appliance.outbox.totals.waiting
         yield GaugeMetricFamily("edge_jobs_waiting", "Accepted jobs that wait for their time or for others.", waiting)
         yield GaugeMetricFamily(
@@ -82,13 +84,16 @@ class _State(Collector):
         yield from _energy(appliance.receipts)
         workers = [worker.state for worker in living]
         yield _gauges(
-            "edge_workers", "Workers that live.", "state", {state: workers.count(state) for state in WorkerState}
+            "edge_workers",
+            "Running workers, by state.",
+            "state",
+            {state: workers.count(state) for state in WorkerState},
         )
         wanted = {each.name: each.wanted for each in board.scaling()}
         if wanted:
             scaled = "Processes of a scaled entry of `workers` that the governor wants to run."
             yield _gauges("edge_workers_wanted", scaled, "entry", wanted)
-        gaps = "Gaps between the kinds of job and the configured workers; `unserved` in /v1/status explains each."
+        gaps = "Kinds of job and power classes that no configured worker takes; `unserved` in /v1/status explains each."
         yield GaugeMetricFamily("edge_unserved", gaps, len(appliance.unserved()))
         if (free_bytes := board.free_bytes()) is not None:
             yield GaugeMetricFamily("edge_disk_free_bytes", "Free space under the state root.", free_bytes)
@@ -129,7 +134,7 @@ def _ahead(power: PowerStatus, forecast: ForecastView | None) -> Iterator[Metric
         below = "Share of the hours that gave less energy than their P10."
         yield GaugeMetricFamily("edge_forecast_below_p10_ratio", below, forecast.below_p10)
     if forecast.starts_held is not None:
-        held = "Share of the announced start times of waiting jobs that came true."
+        held = "Share of the announced start times that were kept (the job started within the announced interval)."
         yield GaugeMetricFamily("edge_start_times_held_ratio", held, forecast.starts_held)
 
 

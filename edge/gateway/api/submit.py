@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
-from edge.core.errors import EdgeError, instance
+from edge.core.errors import EdgeError, expect_type
 from edge.gateway.api.form import is_form, submission_of
 from edge.gateway.api.references import Line, linked
 from edge.gateway.http import bodies, problems
@@ -24,7 +24,7 @@ from edge.gateway.views import Views
 from edge.ledger.rows import Accepted, NewJob
 from edge.model import Submission
 from edge.schedule.arguments import results_in
-from edge.wire import KEY_RULE, BatchAnswer, BatchItem, is_key
+from edge.wire import KEY_RULE, BatchAnswer, BatchItem, StartInterval, is_key
 
 JOB_MEDIA = (JSON,)
 BATCH_MEDIA = (NDJSON, "application/ndjson", "application/jsonl")
@@ -144,7 +144,9 @@ class SubmitRoutes:
         jobs = [job for job in map(checked.__getitem__, order) if isinstance(job, NewJob)]
         accepted = dict(zip(order, await self._appliance.accept(jobs) if jobs else (), strict=True))
         answers = (accepted.get(number) or _refused(job) for number, job in enumerate(checked))
-        lines_out = (_batch_answer(number, answer) for number, answer in enumerate(answers, 1))
+        new = [answer.job for answer in accepted.values() if not isinstance(answer, EdgeError) and answer.created]
+        starts = self._appliance.board.starts.note_batch(new)
+        lines_out = (_batch_answer(number, answer, starts) for number, answer in enumerate(answers, 1))
         return web.Response(body=b"".join(_encode(answer) + b"\n" for answer in lines_out), content_type=NDJSON)
 
     def _look(self, lines: list[bytes], call: Call) -> list[tuple[Line, str]]:
@@ -181,7 +183,7 @@ def _results(content: bytes, submission: Submission) -> list[str]:
 
 
 def _refused(line: Line) -> EdgeError:
-    return instance(line, EdgeError, "a line of a batch that was not accepted")
+    return expect_type(line, EdgeError, "a line of a batch that was not accepted")
 
 
 def idempotency_key(request: web.Request) -> str:
@@ -201,7 +203,7 @@ def _checked_key(name: str, key: str) -> str:
     return key
 
 
-def _batch_answer(number: int, answer: Accepted | EdgeError) -> BatchAnswer:
+def _batch_answer(number: int, answer: Accepted | EdgeError, starts: dict[str, StartInterval]) -> BatchAnswer:
     if isinstance(answer, EdgeError):
         return BatchAnswer(number, problem=problems.of(answer))
-    return BatchAnswer(number, id=answer.job.id, state=answer.job.state)
+    return BatchAnswer(number, id=answer.job.id, state=answer.job.state, starts=starts.get(answer.job.id))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge.core import clock, durable
+from edge.core import clock, durable, stored
 from edge.model import DayReceipts, JobState, Result, Took
 from edge.power.series import MOST_SLOTS, slot_of
 
@@ -204,8 +204,8 @@ def _read(path: Path) -> JobDay:
     try:
         if path.stat().st_size > _LARGEST_BYTES:
             return JobDay()
-        day = msgspec.json.decode(path.read_bytes(), type=JobDay)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        day = stored.read(path, JobDay)
+    except (OSError, stored.BadContent):
         return JobDay()
     sound = {at: slot for at, slot in day.slots.items() if _sound(at, slot)}
     return JobDay(dict(sorted(sound.items())[:MOST_SLOTS]), day.receipts)

@@ -100,5 +100,5 @@ class DueTimer:
 
     def _on_clock_set(self) -> None:
         if self._clock_set is not None:
-            self._clock_set.hush()
+            self._clock_set.rearm()
         self.look()

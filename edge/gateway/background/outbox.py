@@ -20,7 +20,7 @@ from edge.broker.routes import Routes
 from edge.config import Config
 from edge.core import clock
 from edge.core.backoff import Backoff
-from edge.core.errors import EdgeError, JobGone, StorageError, TooManyJobs, given
+from edge.core.errors import EdgeError, JobGone, StorageError, TooManyJobs, not_none
 from edge.gateway.background.backlog import KindBacklog
 from edge.gateway.background.dependents import Check, Dependents
 from edge.gateway.background.due import DueTimer
@@ -168,7 +168,7 @@ class Outbox:
     @property
     def _running(self) -> asyncio.AbstractEventLoop:
         """The loop that `start` was called on."""
-        return given(self._loop, "the loop of the outbox")
+        return not_none(self._loop, "the loop of the outbox")
 
     @property
     def totals(self) -> Totals:
@@ -199,13 +199,13 @@ class Outbox:
 
         count = await self._writer.submit(work)
         self.release.lost_all()
-        self._publisher.ring(rewind=True)
+        self._publisher.wake(rewind=True)
         return count
 
     async def repair_rows(self) -> None:
         """Repair damaged rows, and publish the jobs again that the broker may not have. Raises StorageError."""
         await self._writer.submit(lambda ledger: ledger.repair_rows())
-        self._publisher.ring(rewind=True)
+        self._publisher.wake(rewind=True)
 
     def accept(self, jobs: Sequence[NewJob]) -> asyncio.Future[list[Accepted | EdgeError]]:
         """Commit `jobs` durably in one commit. Return a future with an answer for each, in order.
@@ -226,7 +226,7 @@ class Outbox:
             if self._journal.on:
                 self._journal.accepted(new)
             self.release.came(job for job in new if not job.waits)
-            self._publisher.ring()
+            self._publisher.wake()
         self._note_waiting(new)
         for job in new:
             if job.deadline_s is not None and job.power is Power.SURPLUS:
@@ -295,7 +295,7 @@ class Outbox:
             if self._journal.on:
                 self._journal.accepted(found[0])
             self.release.came(job for job in found[0] if not job.waits)
-            self._publisher.ring()
+            self._publisher.wake()
         self._note_waiting(found[0])
 
     def waits_for(self, job: JobRow) -> str:
@@ -332,14 +332,14 @@ class Outbox:
     def _publish(self, jobs: Sequence[JobRow]) -> None:
         """Publish these jobs, which no longer wait in the ledger."""
         self.release.came(jobs)
-        self._publisher.ring()
+        self._publisher.wake()
 
     async def reprioritise(self, job_id: str, priority: int) -> JobRow:
         """Give an open job another priority. Raises UnknownJob, StorageError."""
         job = await self._writer.submit(lambda ledger: ledger.reprioritise(job_id, priority))
         if job.state is JobState.ACCEPTED and not job.waits:
             self.release.reranked(job)
-            self._publisher.ring()
+            self._publisher.wake()
         return job
 
     async def retry(self, job_id: str, *, failures: int, message: str) -> None:
@@ -354,7 +354,7 @@ class Outbox:
         ):
             self._wait_for(job_id, wait_s)
             if self.release.back([job_id]):
-                self._publisher.ring()
+                self._publisher.wake()
             if self._journal.on and (job := self.reader.find(job_id)) is not None:
                 self._journal.retrying(job)
 
@@ -393,7 +393,7 @@ class Outbox:
         If the disk refused the write, `again` is called on the loop, because nothing else tries again.
         """
         if written.exception() is None:
-            self._publisher.ring(rewind=True)
+            self._publisher.wake(rewind=True)
         elif self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(again)
 
@@ -416,7 +416,7 @@ class Outbox:
             if timer := self._deadlines.pop(result.id, None):
                 timer.cancel()
         if self.release.ended(results):
-            self._publisher.ring()
+            self._publisher.wake()
 
     def _remind(self, job_ids: Iterable[str], left_s: float) -> None:
         for job_id in job_ids:
@@ -446,15 +446,15 @@ class Outbox:
         """Wake the publisher after this time: a limit of jobs per minute may allow a further job without any event."""
         if self._release_timer is not None:
             self._release_timer.cancel()
-        self._release_timer = self._running.call_later(seconds, self._publisher.ring)
+        self._release_timer = self._running.call_later(seconds, self._publisher.wake)
 
     def _on_confirmed(self, jobs: list[JobRow]) -> Future[None]:
         """Record that the broker has these jobs. Called in the publisher's thread."""
-        editions = [job.edition for job in jobs]
+        message_keys = [job.message_key for job in jobs]
         self.release.confirmed(jobs)
         if self._journal.on:
             self._journal.confirmed(jobs)
-        return self._writer.write(lambda ledger: ledger.mark_queued(editions), durable=False, late=True)
+        return self._writer.write(lambda ledger: ledger.mark_queued(message_keys), durable=False, late=True)
 
     def _on_reborn(self) -> None:
         """Let every open job be published again; durable on return. Called in the publisher's thread."""

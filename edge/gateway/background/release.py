@@ -99,6 +99,11 @@ class Release:
             if plausible(wall):
                 times = [wall - age for age in self._overtaken.ages()]
                 self._overtaken.recall(reader.accepted_by(times), now=now)
+                if any(limit.per_minute is not None for limit in self._limits.values()):
+                    # The ledger does not know when the bodies began. With their ends a limit is kept, too.
+                    for task, ended_at in reader.ended_since(wall - limits.MINUTE_S):
+                        if task in self._starts:
+                            self._starts[task].append(now - max(0.0, wall - ended_at))
             for job_id, task, power in reader.queued():
                 self._add(job_id, task, self._lane(task, power), confirmed=True)
 

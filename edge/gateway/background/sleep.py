@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 
 from edge.config import Config
-from edge.core import clock, durable
+from edge.core import clock, durable, stored
 from edge.core.errors import Asleep, EdgeError, StorageError
 from edge.core.host import boot_id, process_alive
 from edge.core.text import duration
@@ -187,8 +187,8 @@ class SleepConsent:
     def _read_question(self) -> SleepAsk | None:
         """Return the question of a governor that runs, or None if there is no such question."""
         try:
-            ask = msgspec.json.decode(self._layout.sleep_ask.read_bytes(), type=SleepAsk)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            ask = stored.read(self._layout.sleep_ask, SleepAsk)
+        except (OSError, stored.BadContent):
             return None
         return ask if ask.boot_id == boot_id() and process_alive(ask.pid) else None
 

@@ -64,7 +64,7 @@ class Timekeeper:
         self._steady = steady or SteadyClock()
         self._wake = asyncio.Event()
         self._rules = ZoneRules(self._wake.set, calm_s=calm_s)
-        self._edition = ""  # of the rules behind the next times in the ledger, as far as it is known
+        self._version = ""  # of the rules behind the next times in the ledger, as far as it is known
         self._since: float | None = None  # time since which the clock is right without a break; None if unknown
         self._looked = False  # True after the first check of the clock
         self._made_at: dict[str, float] = {}  # monotonic time at which a schedule was made while the time was unknown
@@ -97,7 +97,7 @@ class Timekeeper:
                 clock_set.close()
 
     def _on_clock_set(self, clock_set: ClockSet) -> None:
-        clock_set.hush()
+        clock_set.rearm()
         self.clock_was_set()
 
     def clock_was_set(self) -> None:
@@ -193,8 +193,8 @@ class Timekeeper:
 
     async def _follow_rules(self) -> None:
         """Compute the next times again if the rules of the time zones have changed since the last computation."""
-        edition = self._rules.current()
-        if edition == self._edition:
+        version = self._rules.current()
+        if version == self._version:
             return
         reader = self._outbox.reader.schedules
 
@@ -206,12 +206,12 @@ class Timekeeper:
                         writer.begin(row, cursor=row.cursor)
                     except UsageError as err:  # such as a zone that the new rules do not have
                         log.error("the next time of schedule %s cannot be computed: %s", row.name, err)
-            ledger.schedules.set_rules(edition)
+            ledger.schedules.set_rules(version)
 
-        if reader.rules() != edition and reader.next_due() is not None:
+        if reader.rules() != version and reader.next_due() is not None:
             await self._outbox.make(work)
             log.info("the rules of the time zones are other ones: the next times of schedules were computed again")
-        self._edition = edition
+        self._version = version
 
     # ---- changes by users ----
 
@@ -220,14 +220,14 @@ class Timekeeper:
         now, since = self._trusted(), self._since
         if now is not None and since is None:
             since = now
-        edition = self._rules.current()
+        version = self._rules.current()
 
         def work(ledger: LedgerWriter, accept: Accept) -> tuple[ScheduleRow, bool]:
             writer = SlotWriter(ledger.schedules, accept, kind=self._kind, now=now or time.time())
             before = ledger.schedules.reader.find(row.name)
             new = row if before is None else _replacing(row, before)
-            if ledger.schedules.reader.rules() != edition and ledger.schedules.reader.next_due() is None:
-                ledger.schedules.set_rules(edition)
+            if ledger.schedules.reader.rules() != version and ledger.schedules.reader.next_due() is None:
+                ledger.schedules.set_rules(version)
             return writer.put(new, before, since=since if now is not None else None), before is None
 
         stored, created = await self._outbox.make(work)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from edge.core.watch import Watch
-from edge.schedule.zone import RULES_FILE, forget, rules_edition, rules_folder
+from edge.schedule.zone import RULES_FILE, forget, rules_folder, tz_rules_version
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class ZoneRules:
         self._changed, self._calm_s = changed, calm_s
         self._watch: Watch | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._edition = ""
+        self._version = ""
 
     def start(self) -> None:
         """Start watching. If that is not possible, new rules are noticed at the next call of `current` only."""
@@ -51,12 +51,12 @@ class ZoneRules:
             watch.close()
 
     def current(self) -> str:
-        """Return the edition of the rules. Zones that are read after this call have the rules of this edition."""
-        edition = rules_edition()
-        if edition != self._edition:
+        """Return the version of the rules. Zones that are read after this call have the rules of this version."""
+        version = tz_rules_version()
+        if version != self._version:
             forget()
-            self._edition = edition
-        return edition
+            self._version = version
+        return version
 
     def _on_change(self, watch: Watch) -> None:
         changes = watch.read()

@@ -11,7 +11,7 @@ from weakref import WeakSet
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
-from edge.core.errors import StackError, given, instance
+from edge.core.errors import StackError, expect_type, not_none
 from edge.gateway.http import problems
 from edge.gateway.http.problems import Busy
 
@@ -108,7 +108,7 @@ class _Refusal(asyncio.Protocol):
 
         If it were closed while the client still sends its request, a reset could destroy the answer.
         """
-        transport = instance(transport, asyncio.Transport, "the transport of a connection")
+        transport = expect_type(transport, asyncio.Transport, "the transport of a connection")
         if len(self._lingering) >= _MAX_LINGERING:
             transport.abort()
             return
@@ -183,7 +183,7 @@ class Server:
         return len(self._open)
 
     def _connection(self) -> asyncio.Protocol:
-        server = given(self._runner.server, "the server of the runner")
+        server = not_none(self._runner.server, "the server of the runner")
         if self.connections >= self._limit:
             return _Refusal(self._refusal, self._lingering)
         return _Protocol(server, self._open, loop=asyncio.get_running_loop())
@@ -191,7 +191,7 @@ class Server:
 
 def _plain_http(response: web.Response) -> bytes:
     """Return a whole answer as bytes, for a connection that aiohttp does not handle."""
-    body = instance(response.body, bytes, "the body of a refusal")
+    body = expect_type(response.body, bytes, "the body of a refusal")
     headers = {**response.headers, "Content-Length": str(len(body)), "Connection": "close"}
     lines = [f"HTTP/1.1 {response.status} {response.reason}", *(f"{k}: {v}" for k, v in headers.items()), "", ""]
     return "\r\n".join(lines).encode() + body

@@ -1,6 +1,6 @@
 """Remembers what MQTT brokers keep of this board. It is on the disk before it is published, so that it can be removed.
 
-A broker keeps retained messages for ever, and Home Assistant keeps a device until its discovery document is removed.
+A broker keeps retained messages forever, and Home Assistant keeps a device until its discovery document is removed.
 Configurations change: an entity is dropped, the board gets another name, the house gets another broker, or the section
 `mqtt` is removed.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from edge.config.mqtt import MqttBroker
-from edge.core import durable
+from edge.core import durable, stored
 from edge.gateway.mqtt.entities import Topics
 
 _MACHINE_ID = Path("/etc/machine-id")
@@ -91,8 +91,8 @@ class AnnouncedFile:
     def read(self) -> Announced:
         """Return the content of the file. If it is missing or damaged, return a record with the board's id only."""
         try:
-            self._written = msgspec.json.decode(self._path.read_bytes(), type=Announced, dec_hook=_path)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+            self._written = stored.read(self._path, Announced, hook=_path)
+        except (OSError, stored.BadContent):
             return Announced(device_id(self._path, self._machine_id))
         return self._written
 

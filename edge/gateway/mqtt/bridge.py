@@ -210,7 +210,7 @@ class Bridge:
             self._looked_at = asyncio.get_running_loop().time()
             try:
                 await self._turn(self._looked_at)
-            except Exception:  # `_run` must not end, because Home Assistant would show the last values for ever
+            except Exception:  # `_run` must not end, because Home Assistant would show the last values forever
                 log.exception("values cannot be published; trying again in %g s", _AGAIN_S)
                 self._announce_soon(_AGAIN_S)
 

@@ -80,6 +80,6 @@ async def _findings(config_path: Path | None) -> tuple[Finding, ...]:
             await process.wait()
     try:
         return tuple(msgspec.json.decode(line, type=Finding) for line in out.splitlines())
-    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+    except (ValueError, RecursionError) as fault:
         last = (err.decode(errors="replace").strip().splitlines() or ["it printed nothing"])[-1]
         raise Busy(f"the output of `edge doctor` cannot be read: {last[:200]}") from fault

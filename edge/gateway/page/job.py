@@ -176,7 +176,7 @@ def _arguments(row: JobRow) -> tuple[list[JsonValue], JsonObject]:
         return [], {}
     try:
         return msgspec.json.decode(row.arguments, type=tuple[list[JsonValue], JsonObject])
-    except (msgspec.DecodeError, UnicodeDecodeError):  # the row of the ledger is damaged
+    except (ValueError, RecursionError):  # the row of the ledger is damaged
         return [], {}
 
 

@@ -283,5 +283,5 @@ def _possible(row: Row) -> bool:
         if row.get("files") is not None:
             msgspec.json.decode(row["files"], type=dict[str, InputFile])
         return is_job_id(row["id"]) and isinstance(args, list) and isinstance(kwargs, dict)
-    except (ValueError, TypeError, msgspec.DecodeError):
+    except (ValueError, TypeError, RecursionError):
         return False

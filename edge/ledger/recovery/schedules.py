@@ -55,6 +55,6 @@ def _sound(row: tuple[object, ...]) -> bool:
         return False
     try:
         msgspec.json.decode(asked, type=Schedule)
-    except (ValueError, msgspec.DecodeError):
+    except (ValueError, RecursionError):
         return False
     return True

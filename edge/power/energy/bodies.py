@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from edge.core import stored
 from edge.core.host import boot_id, process_alive
 from edge.core.layout import Layout
 
@@ -38,8 +39,8 @@ def alone(layout: Layout, *, besides: int = 0) -> int:
         return 0
     for path in marks:
         try:
-            mark = msgspec.json.decode(path.read_bytes(), type=_Mark)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):  # the file is empty while nothing runs
+            mark = stored.read(path, _Mark)
+        except (OSError, stored.BadContent):  # the file is empty while nothing runs
             continue
         if mark.ran or mark.pid == besides or mark.boot_id != boot_id() or not process_alive(mark.pid):
             continue
@@ -49,6 +50,6 @@ def alone(layout: Layout, *, besides: int = 0) -> int:
 
 def _held(layout: Layout, name: str) -> bool:
     try:
-        return msgspec.json.decode(layout.worker(name).read_bytes(), type=_Worker).state == "held"
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return stored.read(layout.worker(name), _Worker).state == "held"
+    except (OSError, stored.BadContent):
         return False

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from edge.config import Config
-from edge.core import durable
+from edge.core import durable, stored
 
 #: Watts of one busy core if neither configured nor calibrated: between those of a Zero 2 W (0.5) and a Pi 5 (1.5).
 USUAL_CPU_WATTS = 1.0
@@ -28,8 +28,8 @@ class Calibration(msgspec.Struct, frozen=True):
 def read(path: Path) -> Calibration | None:
     """Return the last calibration, or None if there is none, or the file is damaged or has an impossible number."""
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=Calibration)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = stored.read(path, Calibration)
+    except (OSError, stored.BadContent):
         return None
     numbers = (found.idle_watts, found.cpu_watts)
     return found if all(math.isfinite(each) and 0 <= each <= _MOST_WATTS for each in numbers) else None

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
+from edge.core import stored
 from edge.core.errors import UsageError
 from edge.core.layout import Layout
 from edge.model import DayReceipts, Statement, StatementLine, Took
@@ -187,8 +188,8 @@ def _read(path: Path, kind: type[T]) -> T | None:
     try:
         if path.stat().st_size > _LARGEST_BYTES:
             return None
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return stored.read(path, kind)
+    except (OSError, stored.BadContent):
         return None
 
 

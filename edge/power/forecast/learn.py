@@ -6,7 +6,7 @@ import math
 
 import msgspec
 
-from edge.power.forecast.memory import AHEAD, DARK, Bin, Day, Issued, Lead, PanelMemory, Place
+from edge.power.forecast.memory import AHEAD, DARK, MOST_W, Bin, Day, Issued, Lead, PanelMemory, Place
 from edge.power.forecast.predict import anomaly, brightness, clear_hour, expected, forecast_hour, lead_of, solar
 
 _BIN_DECAY = 0.98
@@ -50,7 +50,7 @@ def learn(memory: PanelMemory, sample: HourSample, *, outside_wh: float | None =
     usual = expected(memory, sample.hour)
     # With a full battery the panel may give less than it could. Such an hour counts only if it gave the usual or more.
     counts = sample.seen >= SEEN and clear > 0 and not (sample.full and sample.watts < usual)
-    if counts and math.isfinite(sample.watts) and sample.watts >= 0:
+    if counts and 0 <= sample.watts <= MOST_W:
         memory = _counted(memory, sample, solar_bin, clear, usual)
     return _issue(memory, sample.hour)
 

@@ -1,4 +1,4 @@
-"""Reads a forecast from outside: watts of the panel by hour, written by another program or service."""
+"""Reads an external forecast: watts of the panel by hour, written by another program or service."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from edge.power.forecast.predict import solar
 Hours: TypeAlias = dict[int, float]
 _MOST_HOURS = 24 * 16
 _LARGEST_W = 1e6
+_SHORTEST_STEP_S = 60.0  # the steps of 16 days are then few enough for the thread of the governor
 _HOUR_S = 3600.0
-#: Decaying number of compared days from which on the forecast may be used. It is reached on the seventh day, because
-#: the number decays by 1 % a day, so that 7 days count as 6.79.
+#: The forecast is used when the decayed number of compared days is at least this. It is reached on the seventh day,
+#: because the number decays by 1 % a day, so that 7 days count as 6.79.
 _LEAST_COUNT = 6.5
 #: The forecast from outside is used while its error is below this share of the error of our forecast.
 _BETTER = 0.97
@@ -42,8 +43,8 @@ def parse(text: str | bytes) -> Hours:
         raise ValueError(f"not a forecast: {err}") from err
     if not 0 <= found.start < 1e11:
         raise ValueError(f"start is {found.start:g}: expected seconds since 1970, 0 to 1e11")
-    if not 0 < found.step_s <= 86_400:
-        raise ValueError(f"step_s is {found.step_s:g}: expected more than 0 and at most 86400")
+    if not _SHORTEST_STEP_S <= found.step_s <= 86_400:
+        raise ValueError(f"step_s is {found.step_s:g}: expected {_SHORTEST_STEP_S:g} to 86400")
     sums, seen = dict[int, float](), dict[int, float]()
     for number, watts in enumerate(found.watts[: int(_MOST_HOURS * _HOUR_S / found.step_s) + 1]):
         if not (math.isfinite(watts) and 0 <= watts <= _LARGEST_W):
@@ -54,7 +55,10 @@ def parse(text: str | bytes) -> Hours:
             part = min(end, (hour + 1) * _HOUR_S) - at
             sums[hour], seen[hour] = sums.get(hour, 0.0) + watts * part, seen.get(hour, 0.0) + part
             at += part
-    return {hour: total / seen[hour] for hour, total in sums.items() if seen[hour] >= 0.9 * _HOUR_S}
+    hours = {hour: total / seen[hour] for hour, total in sums.items() if seen[hour] >= 0.9 * _HOUR_S}
+    if not hours:
+        raise ValueError("watts covers no whole hour")
+    return hours
 
 
 def day_wh(hours: Hours, number: int, place: Place) -> float | None:

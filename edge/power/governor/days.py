@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge.core import durable
+from edge.core import durable, stored
 from edge.model import Mix, PowerState, Reading
 from edge.power import series
 from edge.power.energy.drawn import Drawn
@@ -136,8 +136,8 @@ class Days:
 
     def _load(self, date: str) -> Day:
         try:
-            return msgspec.json.decode((self.folder / f"{date}.json").read_bytes(), type=Day)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return stored.read(self.folder / f"{date}.json", Day)
+        except (OSError, stored.BadContent):
             return Day(date)
 
     @staticmethod

@@ -7,6 +7,8 @@ sample.
 from __future__ import annotations
 
 import math
+import os
+import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from edge.config.forecast import ExternalConfig
 from edge.config.mqtt import MqttBroker
-from edge.core.errors import given
+from edge.core.errors import not_none
 from edge.power.forecast.outside import Hours, parse
 from edge.power.inputs.command import Command, NotYet
 from edge.power.inputs.reading import Unreadable
@@ -55,10 +57,13 @@ def opened(record: ExternalConfig | None, broker: MqttBroker | None, log: Callab
     if record is None:
         return None
     if record.kind == "file":
-        return FileForecast(given(record.path, "the path of the forecast"))
+        return FileForecast(not_none(record.path, "the path of the forecast"))
     if record.kind == "command":
         return CommandForecast(record.command, timeout_s=record.timeout_s)
-    topic, used = given(record.topic, "the topic of the forecast"), given(record.broker or broker, "an MQTT broker")
+    topic, used = (
+        not_none(record.topic, "the topic of the forecast"),
+        not_none(record.broker or broker, "an MQTT broker"),
+    )
     return MqttForecast(used, topic, log)
 
 
@@ -74,15 +79,27 @@ class FileForecast:
             return None
         self._looked_s = now_s
         try:
-            changed = self._path.stat().st_mtime
-            if changed == self._changed:
+            found = self._path.stat()
+            if found.st_mtime == self._changed:
                 return None
             self._changed = 0.0  # if it cannot be read now, it counts as changed at the next check
-            hours = _hours(str(self._path), self._path.read_bytes())
+            document = self._read()
         except OSError as err:
             raise _refused(str(self._path), err.strerror or str(err)) from err
-        self._changed = changed
+        hours = _hours(str(self._path), document)
+        self._changed = found.st_mtime
         return hours
+
+    def _read(self) -> bytes:
+        """Return the content. Never waits, as a read of a pipe would. Raises OSError, NoForecast."""
+        fd = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(fd, "rb") as file:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise _refused(str(self._path), "not a regular file")
+            document = file.read(_MAX_BYTES + 1)
+        if len(document) > _MAX_BYTES:
+            raise _refused(str(self._path), f"more than {_MAX_BYTES >> 10} KiB")
+        return document
 
     def close(self) -> None:
         """Do nothing: no file is held open."""

@@ -15,7 +15,7 @@ import msgspec
 
 from edge.config.power import LedConfig, PowerConfig
 from edge.core import clock, durable
-from edge.core.errors import given
+from edge.core.errors import not_none
 from edge.core.host import boot_id
 from edge.core.layout import Layout
 from edge.core.text import when
@@ -118,7 +118,7 @@ class Governor:
     @property
     def reported(self) -> PowerStatus:
         """The last report. Raises BrokenInvariant before the first `turn`."""
-        return given(self._reported, "a report")
+        return not_none(self._reported, "a report")
 
     def turn(self, now: float) -> None:
         """Do what is due: handle button presses, then read all sources or those that sent a notice, decide and report.
@@ -376,7 +376,7 @@ class Governor:
             return
         try:
             if pause.current(self._layout.pause) is None:
-                button = given(self._config.button, "the configuration of the button")
+                button = not_none(self._config.button, "the configuration of the button")
                 pause.set_pause(self._layout.pause, for_s=button.pause_s, by="the button")
             else:
                 pause.clear(self._layout.pause)

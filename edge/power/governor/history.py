@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from edge.core import stored
 from edge.core.errors import UsageError
 from edge.model import PowerState, Reading
 
@@ -64,13 +65,12 @@ def read(path: Path) -> Iterator[Sample]:
     Raises:
         UsageError: the file cannot be read, or a line is not a sample; the text names the first such line.
     """
-    decode = msgspec.json.Decoder(Sample).decode
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 try:
-                    yield decode(line)
-                except (msgspec.DecodeError, UnicodeDecodeError) as err:
+                    yield stored.decoded(line, Sample)
+                except stored.BadContent as err:
                     if not line.endswith(b"\n"):
                         return
                     raise UsageError(f"{path}:{number}: not a sample: {err}") from err

@@ -51,7 +51,7 @@ def main(loaded: Loaded) -> int:
         raise StackError(f"{err.filename}: {err.strerror or err}") from err
     with _locked(layout.run / "governor.lock"), closing(Wakeup()) as wakeup, wakeup.signals(_ENDS):
         watch = Watch(layout.pause.parent, layout.simulated.parent, layout.pause_order.parent)
-        governor = Governor(loaded.config.power, layout, wake=wakeup.ring, planning=_planning(loaded.config))
+        governor = Governor(loaded.config.power, layout, wake=wakeup.wake, planning=_planning(loaded.config))
         try:
             governor.turn(time.monotonic())
             if loaded.config.power.looks_ahead:
@@ -153,7 +153,7 @@ def _loop(
                         scaler.changed()
                     if sleeper is not None and changes.may_touch(layout.sleep_answer.name):
                         sleeper.changed()
-                elif _ENDS & wakeup.hush():
+                elif _ENDS & wakeup.clear():
                     return
 
 

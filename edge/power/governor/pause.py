@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge.core import durable
+from edge.core import durable, stored
 from edge.core.host import boot_id
 from edge.core.text import duration
 
@@ -77,10 +77,10 @@ def current(path: Path) -> tuple[Pause, float | None] | None:
     lost.
     """
     try:
-        pause = msgspec.json.decode(path.read_bytes(), type=Pause)
+        pause = stored.read(path, Pause)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
+    except (OSError, stored.BadContent) as err:
         return Pause(None, f"hand (the length of the pause cannot be read: {err})", 0.0, 0.0, ""), None
     left_s = pause.left_s(wall=time.time(), monotonic=time.monotonic(), boot=boot_id())
     return None if left_s is not None and left_s <= 0 else (pause, left_s)

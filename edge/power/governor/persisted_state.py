@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge.core import durable
+from edge.core import durable, stored
 from edge.core.host import boot_id
 from edge.power.policy import policy
 
@@ -26,8 +26,8 @@ def read(path: Path, sources: set[str]) -> policy.PolicyState:
         sources: names of the sources that are configured now. The state of all others is dropped.
     """
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=PersistedState)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        found = stored.read(path, PersistedState)
+    except (OSError, stored.BadContent):
         return policy.PolicyState()
     if found.boot_id != boot_id():
         return policy.PolicyState()

@@ -10,8 +10,9 @@ import msgspec
 
 from edge.config import Config
 from edge.config.power import PowerConfig
-from edge.core import clock, durable
+from edge.core import clock, durable, stored
 from edge.core.host import boot_id, process_alive
+from edge.core.text import when
 from edge.model import Backlog, Plan, Reading
 from edge.power.energy import calibration
 from edge.power.forecast.memory import PanelMemory, Place
@@ -70,7 +71,7 @@ class Planning:
         now, wall = clock.trusted_now(), time.time()
         percent = values.get("charge")
         if now is not None:
-            self._use_outside_forecast()
+            self._use_outside_forecast(now)
             if self._ahead.see(now, max(0.0, values["solar_watts"]), percent):
                 self._save_if_due()
         battery = None
@@ -122,8 +123,8 @@ class Planning:
         The gateway writes them. On a node a worker does, if the workers of the node are scaled.
         """
         try:
-            backlog = msgspec.json.decode(self._whole.backlog.read_bytes(), type=Backlog)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            backlog = stored.read(self._whole.backlog, Backlog)
+        except (OSError, stored.BadContent):
             return None
         if backlog.boot_id != boot_id() or not process_alive(backlog.pid):
             return None
@@ -131,7 +132,7 @@ class Planning:
         self._had_jobs = bool(rows)
         return rows
 
-    def _use_outside_forecast(self) -> None:
+    def _use_outside_forecast(self, now: float) -> None:
         """Pass a new forecast from outside to the planner. A bad one is logged, and the last one no longer counts."""
         if self._elsewhere is None:
             return
@@ -142,6 +143,8 @@ class Planning:
             hours, complaint = {}, str(err)
         if hours is None:
             return
+        if hours and (last := max(hours)) < now // 3600:
+            complaint = f"the forecast from outside ends at {when((last + 1) * 3600.0)}: no hour of it is ahead"
         if complaint and complaint != self._complaint:
             self._log(complaint)
         self._complaint = complaint
@@ -161,6 +164,8 @@ class Planning:
             outlook_file.scores(self.memory),
             self.memory.place,
             sleeps=may_sleep(self._settings),
+            surplus_percent=self._settings.surplus_percent,
+            critical_percent=self._settings.critical_percent,
         )
         try:
             outlook_file.write(self._layout.outlook, outlook)
@@ -202,7 +207,7 @@ def settings_of(power: PowerConfig) -> PlanSettings:
 
 def _read(path: Path) -> PanelMemory:
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=PanelMemory)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = stored.read(path, PanelMemory)
+    except (OSError, stored.BadContent):
         return PanelMemory()
     return found if found.whole else PanelMemory()

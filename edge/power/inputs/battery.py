@@ -69,20 +69,23 @@ class BatteryConfig(PowerSourceConfig, frozen=True):
     chemistry: Annotated[
         Chemistry | None, about("li-ion, lifepo4 or lead-acid; null: what the device reports, else li-ion")
     ] = None
-    cells: Annotated[Annotated[int, Meta(ge=1, le=30)] | None, about("cells in series; null: volts decide nothing")] = (
-        None
-    )
+    cells: Annotated[
+        Annotated[int, Meta(ge=1, le=30)] | None, about("cells in series; null: the volts are only shown")
+    ] = None
     volts: Annotated[
         VoltsConfig | None,
         about(
-            "of the whole battery, in place of `cells`",
+            "voltage limits of the whole battery; use them in place of `cells`",
             example={"critical": 3.3, "pause": 3.5, "resume": 3.7, "surplus": 4.1},
         ),
     ] = None
     charge_tolerance_percent: Annotated[
         float,
         Meta(ge=0, le=100),
-        about("a charge that differs by more from what the volts mean is not believed; 0: they are never compared"),
+        about(
+            "if the reported charge and the charge that follows from the volts differ by more percent, the charge "
+            "counts as unknown; 0: no comparison"
+        ),
     ] = 10.0
 
     def volts_limits(self, reported: Chemistry | None = None) -> VoltsConfig | None:

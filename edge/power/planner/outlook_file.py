@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge.core import durable
+from edge.core import durable, stored
 from edge.core.host import boot_id
 from edge.power.forecast.memory import PanelMemory, Place
 from edge.power.forecast.outlook import Outlook
@@ -36,6 +36,8 @@ class OutlookReport(msgspec.Struct, frozen=True):
     scores: ForecastScores
     place: Place | None = None
     sleeps: bool = False  # the board sleeps while there is no power for work
+    surplus_percent: float = 90.0  # charge at which surplus power begins
+    critical_percent: float = 10.0  # charge at which the board powers off
 
 
 def scores(memory: PanelMemory) -> ForecastScores:
@@ -53,7 +55,7 @@ def write(path: Path, report: OutlookReport) -> None:
 def read(path: Path) -> OutlookReport | None:
     """Return the content of the file, or None if it is missing, damaged or from an earlier boot."""
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=OutlookReport)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = stored.read(path, OutlookReport)
+    except (OSError, stored.BadContent):
         return None
     return found if found.boot_id == boot_id() else None

@@ -1,4 +1,4 @@
-"""Decides from the previous state, the backlog, the free resources and the time how many workers run, and why.
+"""Decides how many workers run, and why, from the previous state, the backlog, the free resources and the time.
 
 While the limits do not change and no count is set by hand, the count changes at most
 `(N + 1) * (3600 / down_after_s + 1)` times an hour, for any backlog, where N is `max - min`. The reason: a count falls
@@ -105,7 +105,7 @@ def _down(rule: WorkerEntry, board: Board, state: ScaleState, asked: Need, limit
         falls_s = now_s + rule.down_after_s
         if state.asked == state.wanted:
             return _decision(rule, board, state, why)
-    # The count can fall when every peak that reaches the present count has left the window.
+    # The count can fall when no peak in the window is as high as the present count.
     leaves_s = [peak.until_s + rule.down_after_s for peak in state.peaks if peak.count >= state.wanted]
     look_s = max(falls_s, max(leaves_s, default=now_s))
     why = f"{_needed(state.asked)}; the count stays for another {duration(look_s - now_s)}"

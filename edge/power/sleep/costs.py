@@ -11,14 +11,16 @@ from pathlib import Path
 import msgspec
 
 from edge.config import Config
-from edge.core import durable
+from edge.core import durable, stored
 from edge.model import LastSleep
 from edge.power.energy import calibration
 
 _BOOT_S = 90.0
 _IDLE_WATTS = 1.2
-#: Duration of boot loader and memory test. They run before the kernel, and its clock does not count them.
+#: Seconds of boot loader and memory test, which the kernel's clock does not count.
 _FIRMWARE_S = 10.0
+#: Longest time of a boot that is believed; `power.sleep.boot_s` has the same limit.
+_LONGEST_BOOT_S = 3600.0
 
 
 class Costs(msgspec.Struct, frozen=True):
@@ -31,7 +33,7 @@ class Costs(msgspec.Struct, frozen=True):
 
     @property
     def least_s(self) -> float | None:
-        """Shortest time from switch-off until the board is ready again that saves energy, in seconds.
+        """Shortest sleep that saves energy, in seconds from switch-off until the board is ready again.
 
         None if a sleep never saves any.
         """
@@ -74,11 +76,17 @@ def learned(before: float | None, took_s: float) -> float:
 
 
 def read(path: Path) -> LastSleep | None:
-    """Return the record of the last sleep, or None if the file is missing or damaged."""
+    """Return the record of the last sleep, or None if the file is missing or damaged.
+
+    A boot time that cannot be true is left out. The alarm would be set too early or too late by it.
+    """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=LastSleep)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        last = stored.read(path, LastSleep)
+    except (OSError, stored.BadContent):
         return None
+    if last.boot_s is not None and not 0 < last.boot_s <= _LONGEST_BOOT_S:
+        return msgspec.structs.replace(last, boot_s=None)
+    return last
 
 
 def write(path: Path, last: LastSleep) -> None:

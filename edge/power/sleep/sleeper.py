@@ -15,7 +15,7 @@ import msgspec
 
 from edge.config import Config
 from edge.config.times import minute_of
-from edge.core import clock, durable
+from edge.core import clock, durable, stored
 from edge.core.host import boot_id, process_alive
 from edge.core.text import duration, when
 from edge.model import ALLOWED, Action, LastSleep, Plan, Power, PowerStatus, SleepAnswer, SleepAsk
@@ -238,8 +238,8 @@ class Sleeper:
     def _answer(self) -> SleepAnswer | None:
         """Return the answer of the present gateway to the last question, or None if there is none."""
         try:
-            found = msgspec.json.decode(self._layout.sleep_answer.read_bytes(), type=SleepAnswer)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            found = stored.read(self._layout.sleep_answer, SleepAnswer)
+        except (OSError, stored.BadContent):
             return None
         if self._ask is None or found.id != self._ask.id or found.boot_id != boot_id():
             return None

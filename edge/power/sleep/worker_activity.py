@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
-
+from edge.core import stored
 from edge.core.host import boot_id, process_alive
 from edge.core.layout import Layout
 from edge.model import WorkerState, WorkerStatus
@@ -33,8 +32,8 @@ def connected(layout: Layout) -> bool:
 def _living(layout: Layout) -> Iterator[WorkerStatus]:
     for path in sorted(layout.run.glob("worker-*.json")):
         try:
-            worker = msgspec.json.decode(path.read_bytes(), type=WorkerStatus)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            worker = stored.read(path, WorkerStatus)
+        except (OSError, stored.BadContent):
             continue
         if worker.state is not WorkerState.STOPPED and worker.boot_id == boot_id() and process_alive(worker.pid):
             yield worker

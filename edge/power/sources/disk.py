@@ -27,8 +27,8 @@ class DiskConfig(PowerSourceConfig, frozen=True, tag="disk"):
     probe_rank: ClassVar[int] = 70
 
     path: Annotated[Path | None, about("any path on the file system to watch; null: the path `root`")] = None
-    pause_free_mb: Megabytes = 256.0
-    resume_free_mb: Megabytes = 512.0
+    pause_free_mb: Annotated[Megabytes, about("at or below: only jobs of class `always` start")] = 256.0
+    resume_free_mb: Annotated[Megabytes, about("at or above: work continues")] = 512.0
 
     def check(self, key: str) -> None:
         """Raise ConfigError if `pause_free_mb` is not below `resume_free_mb`."""

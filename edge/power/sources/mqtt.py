@@ -41,16 +41,16 @@ _LOST = frozenset({"unavailable", "unknown", "none", ""})
 class MqttSourceConfig(PowerSourceConfig, frozen=True, tag="mqtt"):
     """A value by MQTT: a sensor of Home Assistant, a meter, the surplus of the house's panels."""
 
-    topic: Annotated[Topic, about("where it is published", example="home/solar/surplus")]
+    topic: Annotated[Topic, about("topic of the value", example="home/solar/surplus")]
     tells: Annotated[
         Literal["solar_watts", "charge", "supply", "watts", "battery_watts"],
-        about("solar_watts (surplus from policy.surplus_watts on), charge, supply, watts or battery_watts"),
+        about("what the value means; solar_watts counts as surplus from power.policy.surplus_watts on"),
     ] = "solar_watts"
     json_path: Annotated[
         Annotated[str, Meta(pattern=PATH, max_length=128)] | None,
-        about("where the value stands in a JSON message, such as ENERGY.Power; null: the message is the value"),
+        about("path of the value in a JSON message, such as ENERGY.Power; null: the message is the value"),
     ] = None
-    scale: Annotated[float, Meta(ge=-1e6, le=1e6), about("the value is multiplied by this: -1 turns its sign")] = 1.0
+    scale: Annotated[float, Meta(ge=-1e6, le=1e6), about("the value is multiplied by this: -1 changes its sign")] = 1.0
     low: Annotated[float | None, about("smallest plausible value, after scaling; below it is unknown")] = None
     high: Annotated[float | None, about("largest plausible value")] = None
     max_age_s: Annotated[

@@ -44,8 +44,12 @@ _FAR_PERCENT, _FAR_S = 70.0, 600.0
 class NutConfig(BatteryConfig, frozen=True, tag="nut"):
     """Any UPS that Network UPS Tools supports, read with `upsc`."""
 
-    ups: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]+@[A-Za-z0-9_.:\[\]-]+$")] = "ups@localhost"
-    upsc: str = "upsc"
+    ups: Annotated[
+        str,
+        Meta(pattern=r"^[A-Za-z0-9_.-]+@[A-Za-z0-9_.:\[\]-]+$"),
+        about("name of the UPS, and the host of its NUT server"),
+    ] = "ups@localhost"
+    upsc: Annotated[str, about("the program upsc: a name or a path")] = "upsc"
     timeout_s: Annotated[float, Meta(gt=0, le=60), about("longest wait for an answer")] = 5.0
 
     def quantities(self, power: PowerConfig) -> tuple[Quantity, ...]:

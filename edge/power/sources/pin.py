@@ -31,7 +31,7 @@ class PinConfig(PowerSourceConfig, frozen=True, tag="pin"):
         Literal["gpiozero", "kernel"],
         about("gpiozero or kernel; kernel uses /dev/gpiochip, without the 2000 wake-ups a second of gpiozero's lgpio"),
     ] = "gpiozero"
-    bounce_s: Annotated[float, Meta(ge=0, le=5)] = 0.01
+    bounce_s: Annotated[float, Meta(ge=0, le=5), about("debounce time in seconds")] = 0.01
 
     def check(self, key: str) -> None:
         """Raise ConfigError if there is no such pin."""

@@ -31,7 +31,7 @@ class PowerSupplyConfig(BatteryConfig, frozen=True, tag="power_supply"):
 
     probe_rank: ClassVar[int] = 10
 
-    root: Path = Path("/sys/class/power_supply")
+    root: Annotated[Path, about("folder in which the kernel shows power supplies")] = Path("/sys/class/power_supply")
     device: Annotated[str | None, about("name of the only supply to read; null: all of them")] = None
     frozen_after_s: Annotated[
         float,

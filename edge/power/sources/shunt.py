@@ -27,13 +27,13 @@ class ShuntConfig(BatteryConfig, frozen=True, tag="shunt"):
 
     probe_rank: ClassVar[int] = 30
 
-    root: Path = Path("/sys/class/hwmon")
+    root: Annotated[Path, about("folder in which the kernel shows sensors")] = Path("/sys/class/hwmon")
     chip: Annotated[str | None, about("name of the chip, such as ina219; null: the first ina*")] = None
     device: Annotated[
         Annotated[str, Meta(pattern=r"^[A-Za-z0-9:._-]{1,64}$")] | None,
         about("bus address of the chip, such as 1-0041, if there are two chips of the same name"),
     ] = None
-    channel: Annotated[int, Meta(ge=1, le=3)] = 1
+    channel: Annotated[int, Meta(ge=1, le=3), about("channel of the chip; an INA3221 has three")] = 1
     shunt_milliohm: Annotated[
         Annotated[float, Meta(gt=0, le=10_000)] | None,
         about("as printed on the board (Waveshare: 100); null: the value that the driver uses"),

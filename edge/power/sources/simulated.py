@@ -42,14 +42,17 @@ class SimulatedConfig(PowerSourceConfig, frozen=True, tag="simulated"):
 
     script: Annotated[
         tuple[SimulatedStep, ...],
-        about("states in turn", example=[{"for_s": 60, "state": "low"}, {"for_s": 60, "state": "normal"}]),
+        about(
+            "states to simulate, one after the other",
+            example=[{"for_s": 60, "state": "low"}, {"for_s": 60, "state": "normal"}],
+        ),
     ] = ()
     loop: Annotated[bool, about("false: the last step of the script stays")] = True
     day_s: Annotated[
         Annotated[float, Meta(gt=0, le=604_800)] | None, about("a solar day of this length, in place of a script")
     ] = None
     start: Annotated[Played, about("surplus, normal, low, critical or unknown")] = "surplus"
-    resume_after_s: Annotated[float, Meta(ge=0, le=86_400), about("how long it must be good before work goes on")] = 0.0
+    resume_after_s: Annotated[float, Meta(ge=0, le=86_400), about("seconds of good power before work continues")] = 0.0
 
     def check(self, key: str) -> None:
         """Raise ConfigError if both a script and a solar day are configured."""

@@ -27,9 +27,11 @@ class TemperatureConfig(PowerSourceConfig, frozen=True, tag="temperature"):
 
     probe_rank: ClassVar[int] = 60
 
-    path: Path = Path("/sys/class/thermal/thermal_zone0/temp")
+    path: Annotated[Path, about("file with the temperature in thousandths of a degree")] = Path(
+        "/sys/class/thermal/thermal_zone0/temp"
+    )
     pause_c: Annotated[Celsius, about("at or above: only jobs of class `always` start")] = 80.0
-    resume_c: Annotated[Celsius, about("at or below: work goes on")] = 70.0
+    resume_c: Annotated[Celsius, about("at or below: work continues")] = 70.0
     frozen_after_s: Annotated[
         float,
         Meta(ge=0, le=604_800),

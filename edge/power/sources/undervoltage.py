@@ -28,10 +28,12 @@ class UndervoltageConfig(PowerSourceConfig, frozen=True, tag="undervoltage"):
 
     probe_rank: ClassVar[int] = 20
 
-    via: Annotated[Literal["hwmon", "get_throttled", "vcgencmd"], about("hwmon, get_throttled or vcgencmd")] = "hwmon"
-    hwmon_root: Path = Path("/sys/class/hwmon")
-    get_throttled: Path = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
-    vcgencmd: str = "vcgencmd"
+    via: Annotated[Literal["hwmon", "get_throttled", "vcgencmd"], about("how the detector is read")] = "hwmon"
+    hwmon_root: Annotated[Path, about("for hwmon: folder in which the kernel shows sensors")] = Path("/sys/class/hwmon")
+    get_throttled: Annotated[Path, about("for get_throttled: file with the flags of the firmware")] = Path(
+        "/sys/devices/platform/soc/soc:firmware/get_throttled"
+    )
+    vcgencmd: Annotated[str, about("for vcgencmd: the program, a name or a path")] = "vcgencmd"
 
     def quantities(self, power: PowerConfig) -> tuple[Quantity, ...]:
         """Return the quantity `undervoltage`, and `throttled`: the four bits of the firmware for the current state."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge.core import durable
+from edge.core import durable, stored
 from edge.core.clock import left_s
 from edge.core.errors import StorageError
 from edge.core.host import boot_id
@@ -64,8 +64,8 @@ def forget(path: Path) -> None:
 
 def _read(path: Path) -> dict[str, ByHand]:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, ByHand])
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return stored.read(path, dict[str, ByHand])
+    except (OSError, stored.BadContent):
         return {}
 
 

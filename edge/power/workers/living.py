@@ -6,11 +6,10 @@ from pathlib import Path
 
 import msgspec
 
+from edge.core import stored
 from edge.core.host import boot_id, process_alive
 from edge.core.layout import Layout
 from edge.model import WorkerState, WorkerStatus
-
-_decode = msgspec.json.Decoder(WorkerStatus).decode
 
 
 def living(layout: Layout) -> dict[str, WorkerStatus]:
@@ -30,6 +29,6 @@ def living(layout: Layout) -> dict[str, WorkerStatus]:
 
 def _read(path: Path) -> WorkerStatus | None:
     try:
-        return _decode(path.read_bytes())
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return stored.read(path, WorkerStatus)
+    except (OSError, stored.BadContent):
         return None

@@ -16,7 +16,7 @@ import msgspec
 
 from edge.config import Config
 from edge.config.workers import WorkerEntry, entry_of
-from edge.core import durable
+from edge.core import durable, stored
 from edge.core.errors import StorageError
 from edge.core.host import boot_id, process_alive
 from edge.model import (
@@ -122,8 +122,8 @@ class Scaler:
     def _rows(self) -> tuple[OpenJobs, ...]:
         """Return the open jobs as the gateway (on a node, a worker) wrote them; none if the writer does not live."""
         try:
-            backlog = msgspec.json.decode(self._config.backlog.read_bytes(), type=Backlog)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            backlog = stored.read(self._config.backlog, Backlog)
+        except (OSError, stored.BadContent):
             return ()
         return backlog.rows if backlog.boot_id == boot_id() and process_alive(backlog.pid) else ()
 

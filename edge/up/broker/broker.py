@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from edge.core import durable
 from edge.core.backoff import Backoff
-from edge.core.errors import QueueSilent, StackError, given
+from edge.core.errors import QueueSilent, StackError, not_none
 from edge.core.layout import Layout
 from edge.up import hint
 from edge.up.broker.node import PrivateNode, Unwritable
@@ -212,7 +212,7 @@ class Broker:
             raise why
         self._lines.say(f"the broker's store does not work: {why}")
         await self.part.stop(self._hurry)
-        aside = given(self._node.set_aside(str(why)), "the store that was set aside")
+        aside = not_none(self._node.set_aside(str(why)), "the store that was set aside")
         self._lines.say(f"it is kept as {aside.name}; a new one gets every open job of the ledger")
         try:
             await self._try_store()

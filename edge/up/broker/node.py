@@ -184,7 +184,7 @@ class PrivateNode:
         """Make a new store durable, and mark it. The queues must be declared and the broker must be stopped cleanly.
 
         RabbitMQ 3.10 writes the tables of a new queue late, and never syncs them. If it is killed in its first second,
-        a queue comes back without a leader, and its consumers wait for ever. A clean stop writes the tables, and the
+        a queue comes back without a leader, and its consumers wait forever. A clean stop writes the tables, and the
         sync protects them from a power cut.
 
         Raises:

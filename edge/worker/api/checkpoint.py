@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge.core import durable, trees
+from edge.core import durable, stored, trees
 from edge.core.duplicates import duplicate
 from edge.core.values import JsonValue
 
@@ -79,10 +79,10 @@ class Checkpoint:
         try:
             data = self._path.read_bytes()
             self.there = True
-            return msgspec.json.decode(data)
+            return stored.decoded(data, object)
         except FileNotFoundError:
             return None
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as err:
+        except (OSError, stored.BadContent) as err:
             self.there = True
             logger.warning("checkpoint %s is not usable, the job starts from its beginning: %s", self._path, err)
             return None

@@ -17,17 +17,19 @@ from edge.worker.api.spawner import LocalSpawner, Spawning
 
 
 class Job:
-    """The job whose body runs. The worker makes it. `Job.local(folder)` makes one for a unit test.
+    """The running job, as the function of the task sees it.
+
+    The worker makes it. `Job.local(folder)` makes one for a unit test.
 
     In a worker of pool `main`, a cancel and a time limit raise an exception at any point of the body. In pool `io`, the
     next call of the job raises it, and after a short time it is raised at any point of the body's Python code where
     that is safe. When the worker stops, the next `checkpoint` raises, because no progress is lost there. A body that
     reaches no checkpoint is interrupted after the worker's grace time. With `worker.running_job: hold` (the default),
     the job waits in `checkpoint`, `progress` or `check` while power is too low for it. That time does not count for its
-    time limit. All methods except `spawn` belong to the thread of the body.
+    time limit. Call all methods except `spawn` only in the thread of the body.
     """
 
-    #: `Signature` recognises by this attribute a parameter that the worker supplies.
+    #: By this attribute `Signature` finds the parameter that the worker supplies.
     __edge_job__: ClassVar[bool] = True
 
     def __init__(
@@ -120,7 +122,7 @@ class Job:
     def input(self, name: str) -> Path:
         """Return the path of an input file. Open it for reading only, because other jobs may use the same file.
 
-        The name of the file is a hash, without an ending. The file stays there until the job has ended.
+        The name of the file is a hash, without a file extension. The file stays there until the job has ended.
 
         Raises:
             UsageError: the job has no input file of this name.
@@ -169,9 +171,9 @@ class Job:
         """Submit another job and return its id.
 
         The job is submitted once, even if this body runs again, and it stays if this job fails later. Its id comes from
-        this job's id and `key`. Without a key, it comes from the ordinal of the call among the calls without a key. So
-        give each job a key if another attempt may spawn other jobs, or the same jobs in another order. The new job has
-        the power class, the retries and the time limit of its kind. May be called from any thread of the body.
+        this job's id and `key`. Without a key, it comes from this job's id and the number of earlier calls without a
+        key. So give each job a key if another attempt may spawn other jobs, or the same jobs in another order. The new
+        job has the power class, the retries and the time limit of its kind. May be called from any thread of the body.
 
         The named arguments may include options that decide when the job starts, and what happens if a job with the same
         key is open: `delay_s` or `not_before`, `priority`, `unique_key`, `after` (ids of jobs, also of jobs that were
@@ -182,7 +184,7 @@ class Job:
         Args:
             task: a function decorated with `@task`, or the name of a kind of job.
             *args: positional arguments of the job.
-            key: 1 to 255 printable ASCII characters, another key for each job.
+            key: 1 to 255 printable ASCII characters, a different key for each job.
             **kwargs: named arguments of the job, and the options above.
 
         Raises:

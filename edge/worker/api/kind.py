@@ -10,6 +10,13 @@ from edge.core.values import JsonValue
 from edge.model import Pool, Power
 
 
+class RequestStack(Protocol):
+    """Celery's stack of the requests of one kind of job, one stack for each thread."""
+
+    def push(self, request: object) -> object:
+        """Make `request` the current request, which the body can read."""
+
+
 class TaskKind(Protocol):
     """One task of the app, with the settings of `@task`. A message may override retries and time limit."""
 
@@ -20,12 +27,10 @@ class TaskKind(Protocol):
     edge_retries: int
     edge_time_limit_s: float | None
     edge_command: CommandConfig | None
+    request_stack: RequestStack
 
     def run(self, *args: JsonValue, **kwargs: JsonValue) -> JsonValue:
         """Call the plain function."""
-
-    def push_request(self, **fields: object) -> None:
-        """Make `fields` the current request of Celery, which the body can read."""
 
     def pop_request(self) -> None:
         """Remove the request that was pushed last."""

@@ -98,7 +98,9 @@ def first_look(
     """
     if job_ended:
         return JobEnded()
-    why = too_hot(delivery.max_temp_c, power, held=parked) or too_much(expected, power, config)
+    why = too_hot(delivery.max_temp_c, power, held=parked)
+    if why is None:
+        why = too_much(expected, power, config, power=class_of(delivery.queue))
     return Park(why) if why is not None else None
 
 
@@ -133,7 +135,7 @@ def own_job(delivery: Delivery) -> SpawnedJob:
 def _repeated_failure(delivery: Delivery, earlier: Attempts | None, config: WorkerConfig) -> Failure | None:
     if delivery.queue == DEAD_NAME:
         why = _dead_letter_reason(delivery.headers)
-        return Failure(FailureCode.DEAD_LETTERED, f"the broker gave up on the message: {why}")
+        return Failure(FailureCode.DEAD_LETTERED, f"the broker moved the message to the dead-letter queue: {why}")
     limit = config.max_crashes
     if earlier is not None and earlier.crashes >= limit:
         starved = earlier.ended.count(STARVED)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from hashlib import sha256
 
 import msgspec
@@ -18,8 +17,7 @@ from edge.worker.attempt.deferred import deferred_jobs
 _UNSUPPORTED = ("callbacks", "errbacks", "chord")
 
 
-@dataclass(frozen=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True):
     """The job that a message asks for. `problem` is set if it cannot run; `id` and `task` are usable in any case."""
 
     message: Message
@@ -27,8 +25,8 @@ class Delivery:
     id: str
     task: str
     original_id: str = ""
-    args: list[JsonValue] = field(default_factory=list)
-    kwargs: JsonObject = field(default_factory=dict)
+    args: list[JsonValue] = []
+    kwargs: JsonObject = {}
     redeliveries: int = 0  # how often the broker delivered this message before
     #: True for the first message of its queue on this connection. Of several messages that were in hand before the
     #: connection was lost, this is the one that began first.
@@ -38,12 +36,12 @@ class Delivery:
     time_limit_s: float | None = None
     max_temp_c: float | None = None
     submitter: str = ""  # empty if the message did not come through the gateway
-    files: dict[str, InputFile] = field(default_factory=dict)  # the input files by name
+    files: dict[str, InputFile] = {}  # the input files by name
     problem: Failure | None = None
     #: Jobs that the gateway must keep, because the message has an eta or begins a chain. The message's own job is the
     #: first. Empty for almost every message.
     deferred: tuple[SpawnedJob, ...] = ()
-    headers: JsonObject = field(default_factory=dict)
+    headers: JsonObject = {}
 
 
 def read(message: Message, queue: str, error: BaseException | None = None, *, first_in_queue: bool = True) -> Delivery:

@@ -5,7 +5,6 @@ Every network fault is an OSError, like a fault of the disk: the worker keeps th
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 import shutil
@@ -28,7 +27,7 @@ from edge.core.errors import (
     SpawnedOtherwise,
     UnknownJob,
     Unreachable,
-    given,
+    not_none,
 )
 from edge.core.layout import Layout
 from edge.model import Attempts, Failure, FailureCode, HeadBacklog, JobState, NodeAway, OpenJobs, Result, SpawnedJobs
@@ -55,7 +54,7 @@ class Head:
 
     def __init__(self, config: NodeConfig) -> None:
         """Read the token. Raises ConfigError if that fails."""
-        url, token_file = given(config.head_url, "node.head_url"), given(config.token_file, "node.token_file")
+        url, token_file = not_none(config.head_url, "node.head_url"), not_none(config.token_file, "node.token_file")
         try:
             token = token_file.read_text().strip()
         except (OSError, UnicodeDecodeError) as err:
@@ -188,14 +187,14 @@ class HeadResults(Results):
             logger.error("the head refuses the result of job %s: %s", written.result.id, err)
             refused = _refused(written.result, str(err))
         try:
-            self._send(dataclasses.replace(written, result=refused))
+            self._send(msgspec.structs.replace(written, result=refused))
         except OSError:
             raise
         except EdgeError:  # the head refuses the failure too, because the arguments are too large for it
-            self._send(dataclasses.replace(written, result=msgspec.structs.replace(refused, args=[], kwargs={})))
+            self._send(msgspec.structs.replace(written, result=msgspec.structs.replace(refused, args=[], kwargs={})))
 
     def _send(self, written: Written) -> None:
-        result, staging = written.result, given(written.staging, "the staging of a written result")
+        result, staging = written.result, not_none(written.staging, "the staging of a written result")
         attempt = staging.folder.name.rpartition(".")[2]
         for artifact in result.files:
             with (staging.folder / artifact.name).open("rb") as file:

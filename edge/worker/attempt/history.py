@@ -27,8 +27,8 @@ from pathlib import Path
 
 import msgspec
 
-from edge.core import durable
-from edge.core.errors import given
+from edge.core import durable, stored
+from edge.core.errors import not_none
 from edge.core.host import boot_id, process_alive
 from edge.core.layout import Layout
 from edge.model import Attempts, Begun, is_job_id
@@ -167,7 +167,7 @@ class AttemptHistory:
         mark = RunningMark(first, boot_id(), os.getpid(), others=tuple(others), ran=ran)
         data = msgspec.json.encode(mark).ljust(self._mark_bytes)
         self._mark_bytes = len(data)
-        os.pwrite(given(self._fd, "the file of the mark"), data, 0)
+        os.pwrite(not_none(self._fd, "the file of the mark"), data, 0)
 
     def drop(self) -> None:
         """Remove the file of the mark, because the process is about to end.
@@ -309,8 +309,8 @@ def parallel_limit_of(ran_at_crash: int) -> int:
 
 
 def _read_mark(path: Path) -> RunningMark | None:
-    with suppress(OSError, msgspec.DecodeError):
-        return msgspec.json.decode(path.read_bytes(), type=RunningMark)
+    with suppress(OSError, stored.BadContent):
+        return stored.read(path, RunningMark)
     return None
 
 

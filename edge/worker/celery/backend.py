@@ -47,7 +47,7 @@ class ResultFiles(BaseBackend):  # type: ignore[misc]
 
         Args:
             task_id: the job's id.
-            timeout: the longest time to wait, in seconds. None waits for ever.
+            timeout: the longest time to wait, in seconds. None waits forever.
             interval: ignored.
             no_ack: ignored.
             on_interval: ignored.

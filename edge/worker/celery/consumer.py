@@ -21,7 +21,7 @@ from kombu.common import ignore_errors
 
 from edge.broker.refusal import cure
 from edge.broker.restart_request import RestartRequest
-from edge.broker.topology import explain, silent, vhost_down
+from edge.broker.topology import explain, is_queue_failure, vhost_down
 from edge.core.backoff import Backoff
 from edge.core.errors import BrokerError
 from edge.model import WorkerState
@@ -29,7 +29,7 @@ from edge.worker.context import WorkerContext
 
 logger = get_logger(__name__)
 
-#: Time limit for each answer of the broker. A queue without a leader would otherwise block the worker for ever.
+#: Time limit for each answer of the broker. A queue without a leader would otherwise block the worker forever.
 ANSWER_S = 30.0
 #: Pauses between two tries to connect.
 RETRY = Backoff(first_s=0.5, most_s=5.0)
@@ -91,7 +91,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
 
     def register_with_event_loop(self, hub: Hub) -> None:
         """Register the steps, and the wakeup by which signal handlers and threads wake the loop."""
-        hub.add_reader(self.context.wakeup.fileno(), self._rung)
+        hub.add_reader(self.context.wakeup.fileno(), self._woken)
         super().register_with_event_loop(hub)  # opens the consumers
         self._restart_request.withdraw()
         if self._refused and self.context.status.status.reason == self._refused:
@@ -122,8 +122,8 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
             connection.collect()
             self.context.intake.connection_lost()
 
-    def _rung(self) -> None:
-        self.context.wakeup.hush()
+    def _woken(self) -> None:
+        self.context.wakeup.clear()
         self.context.intake.step()
 
     def ensure_connected(self, conn: Connection) -> Connection:
@@ -157,7 +157,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
         self.context.wait(pause_s)
         self._tries += 1
         maybe_shutdown()
-        self.context.wakeup.hush()
+        self.context.wakeup.clear()
 
     def on_connection_error_before_connected(self, exc: BaseException) -> None:
         """Handle a connection that broke during its set-up."""
@@ -179,7 +179,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
                 os.close(connection.connection.transport.sock.detach())
 
     def _drop(self, exc: BaseException) -> None:
-        if silent(exc):
+        if is_queue_failure(exc):
             self._restart_request.make(explain(exc))
         self._tries = 0 if time.monotonic() - self._connected_at > WORTH_S else self._tries + 1
         self.context.intake.connection_lost()

@@ -1,7 +1,7 @@
 """Freezes, terminates and kills all processes of a run together.
 
-In a sandbox they are reached by process 1 of its process namespace: all others are its descendants, whatever they do,
-and end with it. Without a sandbox they are reached by the cgroup.
+In a sandbox, they are found as descendants of process 1 of the sandbox. All of them end when process 1 ends. Without a
+sandbox, they are found by the cgroup.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Processes:
     """The processes of one run. Belongs to the thread of the body."""
 
     def __init__(self, group: Group | None, *, first: int | None) -> None:
-        """`first` is the id, outside of the sandbox, of process 1 in the sandbox, or None without a sandbox."""
+        """`first` is the host's pid of process 1 in the sandbox; None without a sandbox."""
         self._group, self._first = group, first
         self._stopped: list[int] = []
         self._is_frozen = False

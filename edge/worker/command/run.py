@@ -298,7 +298,7 @@ class Run:
                 return
             now = time.monotonic()
             if wakeup.fileno() in ready or now >= look_at:
-                wakeup.hush()
+                wakeup.clear()
                 self._attend(processes)
                 now = time.monotonic()
                 if now >= look_at:

@@ -103,7 +103,7 @@ class Body:
         self._held_at: float | None = None
         self._hot = False
         self._patience = Patience()
-        self._ring: Callable[[], None] = lambda: None
+        self._wake_program: Callable[[], None] = lambda: None
         self._usage: Usage | None = None
 
     @property
@@ -269,12 +269,12 @@ class Body:
 
     @contextmanager
     def waking(self, wakeup: Wakeup) -> Iterator[None]:
-        """Ring `wakeup` inside the block whenever a call of `check` may hold the body or raise."""
-        self._ring = wakeup.ring
+        """Wake `wakeup` inside the block whenever a call of `check` may hold the body or raise."""
+        self._wake_program = wakeup.wake
         try:
             yield
         finally:
-            self._ring = lambda: None
+            self._wake_program = lambda: None
 
     def used(self, usage: Usage) -> None:
         """Note the resources that the body's program used."""
@@ -374,7 +374,7 @@ class Body:
     def _wake(self) -> None:
         """Wake the body if it is held or waits for its program. Callable from any thread."""
         self._go_on.set()
-        self._ring()
+        self._wake_program()
 
     def _change(self, job: RunningJob) -> None:
         self._job = job

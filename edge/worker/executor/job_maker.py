@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.config import Config
-from edge.core.errors import given
+from edge.core.errors import not_none
 from edge.results.inputs import Inputs
 from edge.worker.api.checkpoint import Checkpoint, every_s
 from edge.worker.api.job import Job
@@ -40,7 +40,7 @@ class JobMaker:
             return bound, None
         layout, job_id = self._config.layout, attempt.id
         cuts = attempt.earlier.early_cuts if attempt.earlier is not None else 0
-        files = host.files(given(attempt.staging, "the staging of a body").file)
+        files = host.files(not_none(attempt.staging, "the staging of a body").file)
         if task.edge_command is not None:
             checkpoint = Checkpoint(layout.checkpoints / f"{job_id}.json", every_s=every_s(cuts))
             bound[task.edge_signature.job_parameter] = self._run(attempt, host, files, checkpoint)

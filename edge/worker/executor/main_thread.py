@@ -14,7 +14,7 @@ from typing import NoReturn, Protocol
 
 from edge.broker.topology import class_of
 from edge.config import Config
-from edge.core.errors import given
+from edge.core.errors import not_none
 from edge.core.wakeup import Wakeup
 from edge.model import Failure, FailureCode, PowerStatus, Progress, RunningJob
 from edge.results.store import Results
@@ -122,7 +122,7 @@ class MainThread:
 
     def begin(self, attempt: Attempt, power: PowerStatus) -> None:
         """Run the body to its end; `power` is the governor's report that allowed it."""
-        delivery, task = attempt.delivery, given(attempt.task, "the kind of an admitted job")
+        delivery, task = attempt.delivery, not_none(attempt.task, "the kind of an admitted job")
         klass = class_of(delivery.queue)
         if self._snapshot is None:  # at the first body, when all signal handlers are installed
             self._snapshot = ProcessSnapshot(self._wakeup.fileno())

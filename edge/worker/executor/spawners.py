@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
+
+from msgspec.structs import replace
 
 from edge.core.errors import SpawnedOtherwise
 from edge.results.inputs import Inputs
@@ -65,5 +66,5 @@ def settle(attempt: Attempt, outcome: Outcome) -> Outcome:
         attempt.spawner.settle()
     except SpawnedOtherwise as err:
         if outcome.failure is None and not outcome.interrupted:
-            return dataclasses.replace(outcome, value=None, encoded=None, failure=failure_of(err), error=err)
+            return replace(outcome, value=None, encoded=None, failure=failure_of(err), error=err)
     return outcome

@@ -20,7 +20,7 @@ from typing import NoReturn
 
 from edge.broker.topology import class_of
 from edge.config import Config
-from edge.core.errors import given
+from edge.core.errors import not_none
 from edge.core.wakeup import Wakeup
 from edge.model import Failure, FailureCode, PowerState, PowerStatus, RunningJob
 from edge.power.energy import calibration
@@ -142,7 +142,7 @@ class Threads:
 
     def begin(self, attempt: Attempt, power: PowerStatus) -> None:
         """Begin the body in a thread. Raises OSError if no thread can be started. Then the caller tries again later."""
-        delivery, task = attempt.delivery, given(attempt.task, "the kind of an admitted job")
+        delivery, task = attempt.delivery, not_none(attempt.task, "the kind of an admitted job")
         if self._snapshot is None:  # at the first body, when all signal handlers are installed
             allow_files(_FILES + self._concurrency * _FILES_PER_BODY)
             self._snapshot = ProcessSnapshot(self._wakeup.fileno())
@@ -227,7 +227,7 @@ class Threads:
     def _run(self, body: Body, call: Callable[[], object], attempt: Attempt, limit_s: float | None) -> None:
         """Run one body. Called in its thread."""
         thread, delivery = threading.current_thread(), attempt.delivery
-        task = given(attempt.task, "the kind of an admitted job")
+        task = not_none(attempt.task, "the kind of an admitted job")
         thread.name = f"job {delivery.id}"  # shown in each line of the log
         try:
             self._run_in(body, call, attempt, task, limit_s)
@@ -238,7 +238,7 @@ class Threads:
         finally:
             thread.name = "idle"
             self._done.append(body)
-            self._wakeup.ring()
+            self._wakeup.wake()
 
     def _run_in(
         self, body: Body, call: Callable[[], object], attempt: Attempt, task: TaskKind, limit_s: float | None
@@ -260,12 +260,12 @@ class Threads:
     def _look_now(self) -> None:
         """Make the main thread check which bodies must end. Callable from any thread."""
         self._is_due = True
-        self._wakeup.ring()
+        self._wakeup.wake()
 
     def _interrupt_due(self) -> None:
         """Interrupt the bodies that must end now."""
         now = time.monotonic()
-        due, self._is_due = self._is_due, False  # before the check: a thread that sets it later rings afterwards
+        due, self._is_due = self._is_due, False  # before the check: a thread that sets it later wakes afterwards
         stop_at = self._control.stop_at
         if stop_at is not None:
             for body in self._bodies:
@@ -281,7 +281,7 @@ class Threads:
 
     def _close(self, body: Body, outcome: Outcome) -> Attempt:
         attempt = self._attempts[body.id]
-        energy = given(attempt.meter, "the meter of a body").end(
+        energy = not_none(attempt.meter, "the meter of a body").end(
             seconds=outcome.seconds,
             cpu_seconds=outcome.cpu_seconds + (body.usage.cpu_s if body.usage is not None else 0.0),
             held_s=body.held_s,
@@ -295,7 +295,7 @@ class Threads:
         """Abandon a body that did not end when asked. Its job ends without it, and its files are removed."""
         seconds, cpu_s = body.spent()
         attempt = self._attempts[body.id]
-        given(attempt.staging, "the staging of a body").discard()
+        not_none(attempt.staging, "the staging of a body").discard()
         interrupted = isinstance(why, JobInterrupted)
         failure = None
         if not interrupted:

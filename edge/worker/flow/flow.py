@@ -18,7 +18,7 @@ import msgspec
 from edge.catalog.commands import commands_of
 from edge.config import Config
 from edge.core.durable import has_free_space
-from edge.core.errors import NotAllowed, Unreachable, given, instance
+from edge.core.errors import NotAllowed, Unreachable, expect_type, not_none
 from edge.model import Failure, FailureCode, JobState, PowerStatus, SpawnedJobs, WaitReason
 from edge.results.store import Results
 from edge.worker.api.checkpoint import forget
@@ -314,7 +314,7 @@ class Flow:
         Raises:
             OSError: the files of the body cannot be read, so it has to run again.
         """
-        outcome, delivery = given(attempt.outcome, "the outcome of a body that ended"), attempt.delivery
+        outcome, delivery = not_none(attempt.outcome, "the outcome of a body that ended"), attempt.delivery
         match ending(outcome, delivery, disk_to_blame=self._disk_to_blame(attempt)):
             case Ending.INTERRUPTED:
                 logger.info("%s interrupted: %s; it runs again later", attempt, outcome.error)
@@ -326,22 +326,22 @@ class Flow:
             case Ending.DISK_FULL:
                 self._disk_blamed.add(delivery.id)
                 attempt.run_again(needs_space=True)
-                self.blocked.add(attempt, instance(outcome.error, OSError, "the error of a full disk"))
+                self.blocked.add(attempt, expect_type(outcome.error, OSError, "the error of a full disk"))
                 return False
             case Ending.RETRY:
-                failure = given(outcome.failure, "the failure of a body that is tried again")
+                failure = not_none(outcome.failure, "the failure of a body that is tried again")
                 attempt.retry(f"{failure.type}: {failure.message}" if failure.type else failure.message)
             case Ending.RESULT:
                 self._conclude(attempt)
         return True
 
     def _conclude(self, attempt: Attempt) -> None:
-        outcome, delivery = given(attempt.outcome, "the outcome of a body that ended"), attempt.delivery
+        outcome, delivery = not_none(attempt.outcome, "the outcome of a body that ended"), attempt.delivery
         failure = outcome.failure
         if failure is None and attempt.energy is not None:
             self._averages.note(delivery.task, attempt.energy)
         limit = self._config.worker.max_artifact_bytes
-        size = given(attempt.staging, "the staging of a body").size_bytes()
+        size = not_none(attempt.staging, "the staging of a body").size_bytes()
         if size > limit:
             message = f"the job's files have {size} bytes, more than worker.max_artifact_bytes = {limit}"
             failure = failure or Failure(FailureCode.TOO_LARGE, message)
@@ -363,13 +363,13 @@ class Flow:
         If the disk has room again after the job's own files were removed, the job itself may have filled it. Then the
         job gets only one more try.
         """
-        if not disk_full(given(attempt.outcome, "the outcome of a body that ended")):
+        if not disk_full(not_none(attempt.outcome, "the outcome of a body that ended")):
             return False
         return attempt.id not in self._disk_blamed or not has_free_space(self._config.root, _FREE_BYTES)
 
     def _write(self, attempt: Attempt) -> bool:
         """Write the result. It becomes durable with the batch."""
-        result = given(attempt.result, "the result of an attempt that commits")
+        result = not_none(attempt.result, "the result of an attempt that commits")
         attempt.hand_over()
         if attempt.files_lost:
             # After a failed sync the page cache may show artifacts that the disk does not have, so the body has to

@@ -119,7 +119,7 @@ class Intake:
         self._opened = True
         self._watcher.look()
         self._apply()
-        self._wakeup.ring()
+        self._wakeup.wake()
 
     def connection_lost(self) -> None:
         """Commit the jobs that have ended, and forget the messages of the lost connection.
@@ -153,7 +153,7 @@ class Intake:
         delivery = deliveries.read(message, queue, error, first_in_queue=queue not in self._seen)
         self._seen.add(queue)
         if not self._window:
-            self._wakeup.ring()
+            self._wakeup.wake()
         self._window.add(delivery)
 
     # --- called by the event loop ------------------------------------------------------------------------------
@@ -183,7 +183,7 @@ class Intake:
         self.refresh()
         self._adjust()
         if (first := self._window.first()) is not None and self._may_begin() and self._admits(first):
-            self._wakeup.ring()
+            self._wakeup.wake()
 
     def serve_bodies(self) -> None:
         """Apply the power report to bodies in threads, and commit those that ended, while there is no connection.
@@ -210,7 +210,7 @@ class Intake:
         """Try the parked jobs again in the next `step`. Callable from any thread."""
         if self._window.parked:
             self._reconsider = True
-            self._wakeup.ring()
+            self._wakeup.wake()
 
     def commit_and_give_back(self) -> None:
         """Commit the jobs that have ended and give back the waiting messages, while a body takes long or is held.
@@ -397,7 +397,7 @@ class Intake:
         self._watch_expiry()
         self._status.update_queues(tuple(sorted(gate.queues)), gate.power.state)
         if self._window.parked:
-            self._wakeup.ring()
+            self._wakeup.wake()
 
     def _open_allowed(self) -> None:
         """Open each allowed queue. Its prefetch is 1 while a long body runs."""
@@ -422,7 +422,7 @@ class Intake:
             self._window.give_back(lambda each: each.delivery.queue in closed and each is not attempt, parked=False)
 
     def _reopen(self) -> None:
-        """Close and open all queues. After a full disk a queue may be dead, and its consumer would wait for ever."""
+        """Close and open all queues. After a full disk a queue may be dead, and its consumer would wait forever."""
         if self._opened:
             self._subscriptions.close_all()
             self._commit()
@@ -462,7 +462,7 @@ class Intake:
     def _due(self, due_at: float) -> None:
         if self._due_at == due_at:
             self._due_at = None
-        self._wakeup.ring()
+        self._wakeup.wake()
 
     def _watch_expiry(self) -> None:
         """Schedule a `step` for the time when the governor's report is too old to count."""

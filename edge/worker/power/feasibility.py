@@ -3,7 +3,8 @@
 The model is simple on purpose. The need of a kind of job is the mean of its earlier runs on this worker, once there are
 three runs. The supply is the `runtime` that a UPS reports. Or it is the charge above the pause threshold (or above the
 floor of the governor's plan) of a battery whose size is set in `power.battery_wh`. If need or supply is unknown, or
-power comes from outside, no job is parked for lack of energy.
+power comes from outside, no job is parked for lack of energy. A job of class `always` never is: it may use all energy
+down to critical, and the board stays awake for it.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from pathlib import Path
 import msgspec
 
 from edge.config.power import PowerConfig
-from edge.core import durable
-from edge.model import Energy, PowerState, PowerStatus, WaitReason
+from edge.core import durable, stored
+from edge.model import Energy, Power, PowerState, PowerStatus, WaitReason
 from edge.power import status
 
 #: The mean of a kind of job is used after this number of runs.
@@ -45,8 +46,8 @@ class KindAverages:
         self._path = path
         self._saved_at = time.monotonic()
         try:
-            self._averages = msgspec.json.decode(path.read_bytes(), type=dict[str, KindAverage])
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            self._averages = stored.read(path, dict[str, KindAverage])
+        except (OSError, stored.BadContent):
             self._averages = {}
 
     def note(self, task: str, energy: Energy) -> None:
@@ -98,7 +99,7 @@ def too_hot(max_temp_c: float | None, report: PowerStatus, *, held: bool = False
     sensors = [reading for reading in report.readings if reading.what == "temperature"]
     hottest = max((reading.value for reading in sensors if reading.value is not None), default=None)
     until = f"it is at most {max_temp_c - COOLER_C:g} °C"
-    # An unknown temperature counts as too hot. On a board without a sensor the job runs, as it would wait for ever.
+    # An unknown temperature counts as too hot. On a board without a sensor the job runs, as it would wait forever.
     if sensors and hottest is None:
         return WaitReason(0.0, f"nobody knows how hot the board is, the job allows {max_temp_c:g} °C", until=until)
     if hottest is None or hottest <= limit_c:
@@ -106,8 +107,19 @@ def too_hot(max_temp_c: float | None, report: PowerStatus, *, held: bool = False
     return WaitReason(0.0, f"the board is at {hottest:.0f} °C, the job allows {max_temp_c:g} °C", until=until)
 
 
-def too_much(kind: KindAverage | None, report: PowerStatus, config: PowerConfig) -> WaitReason | None:
-    """Return why the battery would not last to the end of a job of this kind, or None if it lasts or is not needed."""
+def too_much(kind: KindAverage | None, report: PowerStatus, config: PowerConfig, *, power: Power) -> WaitReason | None:
+    """Return why the battery would not last to the end of a job, or None if it lasts or is not needed.
+
+    Args:
+        kind: the mean time and energy of jobs of this kind, or None if they are not known.
+        report: the governor's report.
+        config: the section `power` of the configuration.
+        power: the power class of the job.
+    """
+    if power is Power.ALWAYS:
+        # At low power the charge is below the pause threshold, so each known kind would wait. The gateway keeps the
+        # board awake for such a job, so a parked one would let the board idle down to critical.
+        return None
     values = {reading.what: reading.value for reading in report.readings if reading.value is not None}
     if kind is None or values.get("supply") or report.state is PowerState.SURPLUS:
         return None

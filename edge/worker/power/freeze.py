@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from edge.config import Config
 from edge.core import notify
-from edge.core.errors import given
+from edge.core.errors import not_none
 from edge.model import Power
 from edge.worker.power.freezer import CLOCK
 
@@ -78,7 +78,7 @@ class Freeze:
         if clock is not None:
             clock.close()
         with suppress(OSError):
-            given(process.stdin, "the pipe to the freezer").close()
+            not_none(process.stdin, "the pipe to the freezer").close()
         os.close(self._life)
         with suppress(subprocess.TimeoutExpired):
             process.wait(5.0)

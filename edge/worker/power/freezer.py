@@ -2,7 +2,7 @@
 
 A stopped process cannot wake itself, and a process in a long C call cannot stop itself. So this small child process of
 the worker does both. The worker writes the job that it runs to the stdin of this process. This process stops the worker
-and the processes that it started, writes the reason to a file, counts the time in shared memory, and pings the watchdog
+and the worker's child processes, writes the reason to a file, counts the time in shared memory, and pings the watchdog
 meanwhile. If this process dies, its stdout closes and the kernel sends the worker SIGCONT. So the worker never stays
 frozen without a freezer.
 """
@@ -33,7 +33,7 @@ _NO_REPORT = PowerStatus(PowerState.UNKNOWN, "no-governor", "")
 
 
 class Freezer:
-    """Stops and wakes the worker process `pid`. It learns by `take_line` which job runs. Belongs to one thread."""
+    """Stops and wakes the worker process `pid`. `take_line` tells it which job runs. Belongs to one thread."""
 
     def __init__(self, pid: int, *, power: Path, orders: Path, note: Path, clock: mmap.mmap) -> None:
         self._pid, self._power, self._orders, self._note, self._clock = pid, power, orders, note, clock
@@ -153,7 +153,7 @@ def main(argv: list[str]) -> int:
             while True:
                 ready = _sleep(freezer, [0, stops.fileno(), watch.fileno(), orders_watch.fileno()], ping_s)
                 watch.read(), orders_watch.read()
-                if stops.hush():
+                if stops.clear():
                     freezer.end_job()
                 if 0 in ready:
                     lines, rest = _lines(0, rest)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from edge.config import Config
-from edge.core.errors import given
+from edge.core.errors import not_none
 from edge.core.wakeup import Wakeup
 from edge.model import ALLOWED, Power, PowerState, PowerStatus, WaitReason
 from edge.power import status as power
@@ -113,7 +113,7 @@ class Hold:
         if body is not None and time.monotonic() - body.meter.began > LOOK_S:
             body.meter.note(power.read(self._path))
         if self._watcher.stale:
-            self._loop_wakeup.ring()
+            self._loop_wakeup.wake()
 
     def changed(self) -> None:
         """Read the report if it has changed while a body runs.
@@ -184,8 +184,8 @@ class Hold:
 
     def _wait(self) -> None:
         """Sleep until power allows the body to continue, or until it must end."""
-        began, since, job_id = time.monotonic(), time.time(), given(self._body, "the body that is held").id
-        with self._control.holding(self._wakeup.ring):
+        began, since, job_id = time.monotonic(), time.time(), not_none(self._body, "the body that is held").id
+        with self._control.holding(self._wakeup.wake):
             self._watcher.signals(False)  # its handler would consume the event that `_sleep` waits for
             self._held = True
             try:
@@ -213,6 +213,6 @@ class Hold:
             ready = power.wait(self._report, (self._watcher.fileno(), self._wakeup.fileno()))
             if ready != {self._watcher.fileno()} or self._watcher.look():
                 break  # otherwise another file in the folder has changed, such as the status of this worker
-        self._wakeup.hush()
+        self._wakeup.clear()
         self._watcher.look()
         self._look()

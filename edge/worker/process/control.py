@@ -17,11 +17,11 @@ from importlib import import_module
 from types import FrameType
 from typing import TypeVar
 
-#: A body that swallows the exception gets it again after this time.
+#: A body that catches and ignores the exception gets it again after this time.
 AGAIN_S = 2.0
-#: If a body swallows the exception more often than this number of times, the worker gives up on the body.
+#: If a body catches and ignores the exception more often than this, the worker stops waiting for it.
 MOST_SWALLOWED = 10
-#: A body that still runs this long after its time limit is overdue: twice the time of all repeated exceptions.
+#: A body that still runs this long after its time limit is overdue: that is twice the time that all repeats take.
 _GIVEN_UP_S = AGAIN_S * MOST_SWALLOWED * 2
 
 _STOP_REASON = "the worker stops"
@@ -37,7 +37,7 @@ class JobControl(BaseException):
 
 
 class JobCancelled(JobControl):
-    """Somebody cancelled the job."""
+    """The job was cancelled."""
 
 
 class JobTimedOut(JobControl):
@@ -51,9 +51,12 @@ class JobInterrupted(JobControl):
 class Control:
     """Interrupts the one body that runs. Belongs to the main thread, unless the docstring of a method says otherwise.
 
-    The callbacks are called in the main thread, most of them in signal handlers: `on_stop` when the worker must stop
-    (also by `stop`), `on_stubborn` when a body does not end, `on_lasting` when a body has run for the requested time
-    (also by `check`), and `on_power` at SIGIO while a body runs, because the power report may have changed.
+    The callbacks are called in the main thread, most of them in signal handlers:
+
+    - `on_stop` when the worker must stop; also by `stop`
+    - `on_stubborn` when a body does not end
+    - `on_lasting` when a body has run for the requested time; also by `check`
+    - `on_power` at SIGIO while a body runs, because the power report may have changed
     """
 
     def __init__(
@@ -210,7 +213,7 @@ class Control:
 
     @contextmanager
     def holding(self, wake: Callable[[], None]) -> Iterator[None]:
-        """Hold the body inside the block: its time stands still, nothing is raised, and each signal calls `wake`.
+        """Hold the body inside the block: its clock stops, nothing is raised, and each signal calls `wake`.
 
         Call `check` after the block.
         """
@@ -295,7 +298,7 @@ class Control:
         return True
 
     def _exception_due(self, now: float) -> JobControl | None:
-        """Return the exception that must be raised in the body now, or None. A grace time delays it."""
+        """Return the exception that must be raised in the body now, or None. None during a grace time."""
         if self._cancelled_id is not None and self._cancelled_id == self._job_id:
             return JobCancelled("the job was cancelled while it ran")
         if self._deadline is not None and self._body_clock(now) >= self._deadline:
@@ -312,7 +315,7 @@ class Control:
         return self._held_s + frozen_s + (now - held_at if held_at is not None else 0.0)
 
     def _body_clock(self, now: float) -> float:
-        """Return the time of the body's clock, in seconds. It stands still while the body is held or frozen."""
+        """Return the time of the body's clock, in seconds. It stops while the body is held or frozen."""
         return now - self._away_s(now)
 
     def _arm(self, now: float) -> None:

@@ -1,8 +1,8 @@
 """Asks a node's head for its open jobs while this worker works, so that the node can scale its workers.
 
-A node has no ledger, so its governor would not know the backlog. The first worker that always runs asks the head when
-it begins to work, and every few seconds while it works. An idle worker does not ask. It finds no job that it may run,
-so a further worker would find none either.
+A node has no ledger, so its governor would not know the backlog. The first configured worker that is not scaled asks
+the head when it begins to work, and every few seconds while it works. An idle worker does not ask. It is idle because
+there is no job for it, so another worker would find none either.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from edge.model import Backlog, OpenJobs, WorkerState, WorkerStatus
 
 logger = logging.getLogger(__name__)
 
-#: Shortest time between two requests. The governor cannot start workers faster than a worker needs to start.
+#: Shortest time between two requests. A shorter time is of no use, because a worker needs about as long to start.
 EVERY_S = 5.0
 
 
@@ -77,7 +77,9 @@ class HeadBacklogFile:
                 self._failed = False
         except (OSError, EdgeError) as err:
             if not self._failed:
-                logger.warning("cannot get the head's backlog: %s; no further worker is started for it", err)
+                logger.warning(
+                    "cannot get the head's backlog: %s; no further workers are started until the head answers", err
+                )
             self._failed = True
         if rows == self._written:
             return

@@ -13,7 +13,7 @@ from edge.worker.process.control import Control
 class Watchdog:
     """Pings while the idle loop answers its wakeup, or while the running job is within its time limit.
 
-    A job without a limit may run for ever. `start` and `stop` belong to the main thread, `healthy` to the thread that
+    A job without a limit may run forever. `start` and `stop` belong to the main thread, `healthy` to the thread that
     pings.
     """
 
@@ -43,11 +43,11 @@ class Watchdog:
         self._pinger.stop()
 
     def healthy(self) -> bool:
-        """Return False if a job exceeded its limit, or the idle loop did not answer the ring of the last call."""
+        """Return False if a job exceeded its limit, or the idle loop did not answer the wake-up of the last call."""
         if self._busy():
             self._asked_at = None
             return not self._control.overdue
-        answered = self._asked_at is None or self._wakeup.heard_at >= self._asked_at
+        answered = self._asked_at is None or self._wakeup.cleared_at >= self._asked_at
         self._asked_at = time.monotonic()
-        self._wakeup.ring()
+        self._wakeup.wake()
         return answered

@@ -75,7 +75,7 @@ def _rows(kind: inspect.StructType, root: inspect.Type, prefix: str) -> Iterator
 
 
 def _row(field: inspect.Field, bounds: str) -> tuple[str, ...]:
-    default = "must be given" if field.required else f"`{_inline(_default(field))}`"
+    default = "required" if field.required else f"`{_inline(_default(field))}`"
     example = example_of(field.type)
     meaning = text_of(field.type)
     if example is not None and field.required:

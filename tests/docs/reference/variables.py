@@ -37,7 +37,7 @@ def _type(option: dict[str, Any]) -> str:
 
 def _default(option: dict[str, Any]) -> str:
     if option.get("required"):
-        return "must be given"
+        return "required"
     if "default" not in option:
         return ""
     text = yaml.safe_dump(option["default"], default_flow_style=True, width=10_000).split("\n...")[0].strip()

@@ -95,7 +95,7 @@ def test_a_job_removed_during_the_backup_leaves_no_result_without_its_files(boar
 
 
 def test_a_backup_skips_pipes_and_links(board: Loaded, tmp_path: Path) -> None:
-    """No worker makes them. A read from a pipe would wait for ever, and a link may lead to another folder."""
+    """No worker makes them. A read from a pipe would wait forever, and a link may lead to another folder."""
     spawned = board.config.layout.spawned
     spawned.mkdir()
     os.mkfifo(spawned / "p.000001.00000000.json")

@@ -67,7 +67,7 @@ def test_a_process_that_is_gone_costs_nothing() -> None:
 
 
 def test_settled_ends_once_nothing_grows() -> None:
-    """`settled` returns when the value stops growing, and after a time limit if it grows for ever."""
+    """`settled` returns when the value stops growing, and after a time limit if it grows forever."""
     readings = iter([0.0, 0.5, 0.9, 0.905, 99.0])
     meters.settled(lambda: next(readings), every_s=0.0, at_most_s=60.0)
     assert next(readings) == 99.0

@@ -115,7 +115,7 @@ def test_the_machine_and_the_plan_stand_beside_the_figures(tmp_path: Path) -> No
 
 
 def test_each_aim_finds_its_value(tmp_path: Path) -> None:
-    """Each aim names an existing figure; a renamed figure would otherwise be reported as not measured for ever."""
+    """Each aim names an existing figure; a renamed figure would otherwise be reported as not measured forever."""
     assert {aim.path[0] for aim in AIMS} <= {figure.name for figure in FIGURES}
     assert all(one["value"] is not None for one in written(tmp_path, figures())["aims"])
 

@@ -59,7 +59,7 @@ def test_nothing_is_amiss_where_each_kind_has_its_worker() -> None:
         (
             (MAIN, IO, WorkerEntry("own", classes=(Power.SURPLUS,), kinds=("solve",))),
             (
-                "no worker takes solve at power class normal: `classes` of worker own does not have it; add the "
+                "no worker takes solve at power class normal: worker own does not list it in `classes`; add the "
                 "class to the `classes` of a worker"
             ),
         ),

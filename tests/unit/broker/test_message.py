@@ -27,7 +27,7 @@ def test_the_broker_writes_it_to_its_disk() -> None:
 
 
 def test_the_worker_learns_the_jobs_limits_and_its_failures() -> None:
-    """Without the number of failures, a job that fails would run for ever, or an old copy would pass for its retry."""
+    """Without the number of failures, a job that fails would run forever, or an old copy would pass for its retry."""
     _, headers, _ = message(JOB, origin="gateway@board")
     assert headers["edge"] == {
         "failures": 3,

@@ -21,7 +21,7 @@ from edge.config import BrokerConfig
 from edge.core.backoff import Backoff
 from edge.core.errors import StorageError
 from edge.core.layout import Layout
-from edge.ledger.rows import Edition, JobRow
+from edge.ledger.rows import JobRow, MessageKey
 from edge.model import JobState, Power
 from tests.running_worker import until
 from tests.unit.broker.played_link import PlayedLink, played_link
@@ -38,7 +38,7 @@ class Gateway:
         self.layout = Layout(folder, folder / "run")
         self.complaint = self.layout.complaints / "gateway"
         self.jobs: list[JobRow] = []
-        self.queued: set[Edition] = set()
+        self.queued: set[MessageKey] = set()
         self.store_calls: list[str] = []  # callbacks about the broker's store, in order
         self.confirmed: list[str] = []
         self.violations: list[str] = []  # things that the publisher must not do, but did
@@ -83,7 +83,7 @@ class Gateway:
             self.violations.append("read jobs while the broker accepts none")
         if len(self.links[-1].published) - len(self.confirmed) + limit > WINDOW:
             self.violations.append("more unconfirmed jobs than the window holds")
-        return [job for job in self.jobs if job.seq > after_seq and job.edition not in self.queued][:limit]
+        return [job for job in self.jobs if job.seq > after_seq and job.message_key not in self.queued][:limit]
 
     def confirm(self, jobs: list[JobRow]) -> Future[None]:
         """Record the confirm of these jobs at once, or when the test sets the result of the future."""
@@ -94,7 +94,7 @@ class Gateway:
         if self.late is not None:
             self.late.append(recorded)
             return recorded
-        self.queued |= {job.edition for job in jobs}
+        self.queued |= {job.message_key for job in jobs}
         recorded.set_result(None)
         return recorded
 
@@ -136,7 +136,7 @@ def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway
         assert gateway.violations == []
 
 
-def test_jobs_from_before_the_start_are_published_without_a_ring(gateway: Gateway) -> None:
+def test_jobs_from_before_the_start_are_published_without_a_wakeup(gateway: Gateway) -> None:
     """If the gateway was killed after its 202 and before the publish, the job is published although nobody rings."""
     gateway.accept(1, 2)
     gateway.publisher.start()
@@ -154,7 +154,7 @@ def test_a_job_counts_once_it_is_confirmed(gateway: Gateway) -> None:
 
 
 def test_jobs_that_a_lost_connection_did_not_confirm_are_sent_again(gateway: Gateway) -> None:
-    """Nobody has to ring for such jobs, and a confirmed job is not sent again."""
+    """Nobody has to wake the thread for such jobs, and a confirmed job is not sent again."""
     gateway.accept(1, 2, 3)
     gateway.publisher.start()
     until(lambda: len(gateway.sent()) == 3, "all")
@@ -239,7 +239,7 @@ def test_rewind_publishes_a_job_again(gateway: Gateway) -> None:
     gateway.links[0].ack(2, multiple=True)
     until(lambda: len(gateway.queued) == 2, "the confirm")
     gateway.queued.clear()
-    gateway.publisher.ring(rewind=True)
+    gateway.publisher.wake(rewind=True)
     until(lambda: gateway.sent() == ["job-1", "job-2"] * 2, "both again")
 
 
@@ -252,11 +252,11 @@ def test_a_job_that_the_ledger_has_not_recorded_yet_is_not_sent_again(gateway: G
     gateway.links[0].ack(1)
     until(lambda: bool(gateway.late), "the confirm")
     gateway.accept(2)
-    gateway.publisher.ring(rewind=True)
+    gateway.publisher.wake(rewind=True)
     until(lambda: "job-2" in gateway.sent(), "the second job")
     assert gateway.sent() == ["job-1", "job-2"]
     gateway.late[0].set_result(None)
-    gateway.publisher.ring(rewind=True)
+    gateway.publisher.wake(rewind=True)
     until(lambda: gateway.sent() == ["job-1", "job-2", "job-1"], "the ledger has it as unpublished still")
 
 
@@ -284,26 +284,26 @@ def test_a_broker_that_is_away_is_no_reason_to_restart_it(gateway: Gateway) -> N
 
 
 def test_nothing_goes_to_a_broker_that_is_blocked(gateway: Gateway) -> None:
-    """When the alarm ends, the jobs that came meanwhile are sent without a ring."""
+    """When the alarm ends, the jobs that came meanwhile are sent without a wake-up."""
     gateway.publisher.start()
     link = gateway.up()
     link.answer(lambda: gateway.blocking["on_blocked"]("low on memory"))
     until(lambda: gateway.publisher.link.state is BrokerLinkState.BLOCKED, "the alarm")
     assert gateway.publisher.link.reason == "low on memory"
     gateway.accept(1)
-    gateway.publisher.ring()
-    until(lambda: not gateway.publisher._rung, "a turn of the thread, in which `fetch` checks the state")
+    gateway.publisher.wake()
+    until(lambda: not gateway.publisher._woken, "a turn of the thread, in which `fetch` checks the state")
     link.answer(gateway.blocking["on_unblocked"])
     until(lambda: gateway.sent() == ["job-1"], "the job")
 
 
 def test_a_ledger_that_failed_one_read_is_read_again(gateway: Gateway) -> None:
-    """The publisher reads it again over the same connection, without a ring."""
+    """The publisher reads it again over the same connection, without a wake-up."""
     gateway.publisher.start()
     gateway.up()
     gateway.accept(1)
     gateway.refusals = [StorageError("ledger", OSError(5, "Input/output error"))]
-    gateway.publisher.ring()
+    gateway.publisher.wake()
     until(lambda: gateway.sent() == ["job-1"], "the job")
     assert len(gateway.links) == 1
 
@@ -322,7 +322,7 @@ def test_during_an_alarm_no_confirm_is_overdue(gateway: Gateway, monkeypatch: py
     link.answer(gateway.blocking["on_unblocked"])
     until(lambda: gateway.publisher.link.state is not BrokerLinkState.BLOCKED, "its end")
     gateway.accept(2)
-    gateway.publisher.ring()
+    gateway.publisher.wake()
     until(lambda: "job-2" in gateway.sent(), "the second job")
     assert gateway.sent() == ["job-1", "job-2"]
     assert len(gateway.links) == 1
@@ -348,6 +348,6 @@ def test_a_ledger_that_closes_first_costs_no_connection(gateway: Gateway) -> Non
     gateway.links[0].ack(1)
     until(lambda: gateway.confirmed == ["job-1"], "the confirm")
     gateway.accept(2)
-    gateway.publisher.ring()
+    gateway.publisher.wake()
     until(lambda: gateway.sent() == ["job-1", "job-2"], "the second job")
     assert len(gateway.links) == 1

@@ -67,7 +67,7 @@ def test_a_list_of_workers_is_complete() -> None:
             (WorkerEntry("main"), SUN),
             "primes",
             Power.NORMAL,
-            "no worker takes primes at power class normal: `classes` of worker sun does not have it",
+            "no worker takes primes at power class normal: worker sun does not list it in `classes`",
         ),
         (
             (WorkerEntry("main", classes=(Power.ALWAYS,)),),
@@ -81,7 +81,7 @@ def test_a_job_that_no_configured_worker_takes_is_named(
     workers: tuple[WorkerEntry, ...], kind: str, power: Power, sentence: str
 ) -> None:
     """If a configured worker takes the job, the sentence is empty."""
-    assert Routes.of(config(*workers), POOLS).wanting(kind, power) == sentence
+    assert Routes.of(config(*workers), POOLS).missing_worker_reason(kind, power) == sentence
 
 
 def test_a_worker_that_is_not_listed_takes_what_main_workers_take() -> None:

@@ -41,9 +41,9 @@ def test_a_message_at_the_delivery_limit_is_kept() -> None:
 
 def test_a_store_without_a_mark_is_new_until_it_is_marked(link: PlayedLink) -> None:
     """The mark is a durable exchange, so it exists as long as the store."""
-    assert topology.newborn(link)
-    topology.mark(link)
-    assert not topology.newborn(link)
+    assert topology.store_is_new(link)
+    topology.mark_store(link)
+    assert not topology.store_is_new(link)
     assert link.exchanges == {"edge.store": {"type": "fanout", "durable": True, "auto_delete": False}}
 
 
@@ -62,7 +62,7 @@ def test_a_store_without_a_mark_is_new_until_it_is_marked(link: PlayedLink) -> N
 )
 def test_errors_that_mean_a_dead_queue(err: BaseException | None, dead: bool) -> None:
     """Only these errors justify a restart of the broker. A refusal would be the same after it."""
-    assert topology.silent(err) == dead
+    assert topology.is_queue_failure(err) == dead
 
 
 class _CheckedChannel:
@@ -91,13 +91,13 @@ class _CheckedChannel:
 
 def _reaching(channel: _CheckedChannel, monkeypatch: pytest.MonkeyPatch) -> None:
     @contextmanager
-    def reached(_config: BrokerConfig, *, timeout_s: float) -> Iterator[_CheckedChannel]:
+    def open_channel(_config: BrokerConfig, *, timeout_s: float) -> Iterator[_CheckedChannel]:
         try:
             yield channel
         except topology.CONNECTION_ERRORS as err:
             raise BrokerError(f"broker: {err}") from err
 
-    monkeypatch.setattr(topology, "reached", reached)
+    monkeypatch.setattr(topology, "open_channel", open_channel)
 
 
 def test_a_message_that_the_check_received_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,10 +35,10 @@ def test_a_silent_connection_is_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
         with Client(settings=settings) as client, client.event_stream(on_outage=outages.append) as stream:
             stream.open()
             thread.join(10)
-            assert stream.connected
+            connected = [stream.connected]
             deadline = time.monotonic() + 20
             while not outages and time.monotonic() < deadline:
                 assert stream.next(0.05) is None
             assert "cannot reach the gateway" in str(outages[0])
-            assert not stream.connected
+            assert [*connected, stream.connected] == [True, False]
         accepted[0].close()

@@ -61,7 +61,7 @@ def test_a_steady_clock_follows_when_it_is_told_to() -> None:
 def test_nobody_is_woken_while_the_clock_is_not_set() -> None:
     """The descriptor stays unreadable, and closing it twice does nothing."""
     watch = clock.ClockSet()
-    watch.hush()
+    watch.rearm()
     assert select.select([watch], [], [], 0.05)[0] == []
     watch.close()
     watch.close()

@@ -8,25 +8,25 @@ from pathlib import Path
 import pytest
 
 import edge
-from edge.core.errors import BrokenInvariant, given, instance
+from edge.core.errors import BrokenInvariant, expect_type, not_none
 
 
 def test_what_is_there_is_given_back() -> None:
     """`given` returns any value except None, even one that is false."""
-    assert given(0, "a number") == 0
+    assert not_none(0, "a number") == 0
 
 
 def test_what_is_missing_is_named() -> None:
     """The error names the missing value in one line."""
     with pytest.raises(BrokenInvariant, match="the loop of the outbox is missing"):
-        given(None, "the loop of the outbox")
+        not_none(None, "the loop of the outbox")
 
 
 def test_what_is_of_another_kind_is_named_with_both_kinds() -> None:
     """The error names both types in one line."""
-    assert instance(b"x", bytes, "the body") == b"x"
-    with pytest.raises(BrokenInvariant, match="the body is a str and no bytes"):
-        instance("x", bytes, "the body")
+    assert expect_type(b"x", bytes, "the body") == b"x"
+    with pytest.raises(BrokenInvariant, match="the body is a str, not a bytes"):
+        expect_type("x", bytes, "the body")
 
 
 def test_no_invariant_is_left_to_an_assert() -> None:

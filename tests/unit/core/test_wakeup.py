@@ -26,26 +26,26 @@ def readable(wakeup: Wakeup) -> bool:
 
 
 def test_a_ring_makes_it_readable_until_it_is_heard(wakeup: Wakeup) -> None:
-    """One `hush` clears any number of rings."""
+    """One `clear` clears any number of wake-ups."""
     assert not readable(wakeup)
     for _ in range(3):
-        wakeup.ring()
+        wakeup.wake()
     assert readable(wakeup)
-    assert wakeup.hush() == frozenset()
+    assert wakeup.clear() == frozenset()
     assert not readable(wakeup)
 
 
 def test_more_rings_than_a_pipe_holds_block_nobody(wakeup: Wakeup) -> None:
     """A loop in a long body clears them all at once later."""
     for _ in range(100_000):
-        wakeup.ring()
-    wakeup.hush()
+        wakeup.wake()
+    wakeup.clear()
     assert not readable(wakeup)
 
 
 def test_a_ring_ends_the_wait_of_another_thread(wakeup: Wakeup) -> None:
     """The wait ends long before its timeout."""
-    threading.Timer(0.05, wakeup.ring).start()
+    threading.Timer(0.05, wakeup.wake).start()
     began = time.monotonic()
     assert wakeup.wait(60)
     assert time.monotonic() - began < 50
@@ -64,7 +64,7 @@ def test_a_ring_after_close_does_nothing(wakeup: Wakeup) -> None:
     reader, writer = os.pipe()
     assert number in {reader, writer}
     try:
-        wakeup.ring()
+        wakeup.wake()
         assert not select.select([reader], [], [], 0)[0]
         wakeup.close()
     finally:
@@ -73,12 +73,12 @@ def test_a_ring_after_close_does_nothing(wakeup: Wakeup) -> None:
 
 
 def test_the_numbers_of_signals_are_told(wakeup: Wakeup) -> None:
-    """So a loop can distinguish a signal from a ring."""
+    """So a loop can distinguish a signal from a wake-up."""
     with wakeup.signals([signal.SIGUSR1]):
         os.kill(os.getpid(), signal.SIGUSR1)
         assert wakeup.wait(10)
-        wakeup.ring()
-        assert wakeup.hush() == {signal.SIGUSR1}
+        wakeup.wake()
+        assert wakeup.clear() == {signal.SIGUSR1}
 
 
 def test_handlers_are_as_before_after_the_block(wakeup: Wakeup) -> None:
@@ -91,7 +91,7 @@ def test_handlers_are_as_before_after_the_block(wakeup: Wakeup) -> None:
 
 
 def test_the_loop_says_when_it_heard_last(wakeup: Wakeup) -> None:
-    """The watchdog reads the time of the last `hush`."""
-    before = wakeup.heard_at
-    wakeup.hush()
-    assert wakeup.heard_at >= before
+    """The watchdog reads the time of the last `clear`."""
+    before = wakeup.cleared_at
+    wakeup.clear()
+    assert wakeup.cleared_at >= before

@@ -45,6 +45,7 @@ ELSEWHERE = {
     "output": "tests/integration/test_docs.py",
     "wordcount.py": "tests/integration/test_docs.py",
     "linecount.py": "tests/integration/test_docs.py",
+    "files": "tests/integration/test_spawn_files.py",
     "kinds": "tests/integration/test_after.py",
     "batch": "tests/integration/test_after.py",
     "commands": "tests/integration/test_schedules.py",

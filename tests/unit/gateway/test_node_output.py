@@ -43,7 +43,7 @@ def test_another_attempt_begins_anew(tmp_path: Path) -> None:
 
 
 def test_the_kept_bytes_and_jobs_are_limited(tmp_path: Path) -> None:
-    """Neither a program that prints for ever nor many jobs fill the memory."""
+    """Neither a program that prints forever nor many jobs fill the memory."""
     kept = NodeOutput(tmp_path)
     piece = bytes(FILE_BYTES)
     for number in range(10):

@@ -67,8 +67,12 @@ def test_low_power_is_reported_with_its_numbers_the_rule_that_ends_it_and_the_jo
         ),
         pytest.param(
             {},
-            {"power": PowerStatus(PowerState.UNKNOWN, "x", "the governor has not spoken yet", until="it speaks")},
-            "power is unknown (the governor has not spoken yet); resumes when it speaks",
+            {
+                "power": PowerStatus(
+                    PowerState.UNKNOWN, "x", "the governor has not written a report yet", until="it speaks"
+                )
+            },
+            "power is unknown (the governor has not written a report yet); resumes when it speaks",
             id="unknown power is not good",
         ),
         pytest.param(

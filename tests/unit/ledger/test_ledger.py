@@ -130,9 +130,9 @@ def test_a_savepoint_undoes_one_write_of_many(ledger: LedgerWriter) -> None:
 def test_the_way_of_a_job_through_its_states(ledger: LedgerWriter) -> None:
     """Accepted, queued, retrying, accepted again, finished: each step is stored, and late messages change nothing."""
     (job_id,) = put(ledger, new())
-    edition = ledger.reader.get(job_id).edition
+    message_key = ledger.reader.get(job_id).message_key
     with ledger.transaction(durable=False):
-        ledger.mark_queued([edition])
+        ledger.mark_queued([message_key])
     assert ledger.reader.unpublished(after_seq=0, limit=9) == []
     with ledger.transaction(durable=False):
         assert ledger.mark_retrying(job_id, failures=1, due_at=9.0, message="boom")
@@ -140,12 +140,12 @@ def test_the_way_of_a_job_through_its_states(ledger: LedgerWriter) -> None:
     assert [job.id for job in ledger.reader.retrying()] == [job_id]
     with ledger.transaction(durable=False):
         ledger.mark_due([job_id])
-        ledger.mark_queued([edition])  # a late confirm of the broker for the failed attempt
+        ledger.mark_queued([message_key])  # a late confirm of the broker for the failed attempt
     assert [job.id for job in ledger.reader.unpublished(after_seq=0, limit=9)] == [job_id]
     with ledger.transaction(durable=False):
         assert ledger.finish(done(job_id, JobState.FAILED), size_bytes=77)
         assert not ledger.finish(done(job_id), size_bytes=1)
-        ledger.mark_queued([edition])
+        ledger.mark_queued([message_key])
         assert not ledger.mark_retrying(job_id, failures=2, due_at=9.0, message="late")
     job = ledger.reader.get(job_id)
     assert (job.state, job.attempts, job.size_bytes, job.finished_at) == (JobState.FAILED, 3, 77, 2000.0)
@@ -232,7 +232,7 @@ def test_a_lost_broker_store_is_refilled_from_the_ledger(ledger: LedgerWriter) -
     """Every open job that was published must be published again, and no finished one."""
     ids = put(ledger, new(), new(), new())
     with ledger.transaction(durable=False):
-        ledger.mark_queued(ledger.reader.get(job_id).edition for job_id in ids)
+        ledger.mark_queued(ledger.reader.get(job_id).message_key for job_id in ids)
         ledger.finish(done(ids[0]), size_bytes=1)
     with ledger.transaction(durable=True):
         assert ledger.requeue_all() == 2
@@ -334,10 +334,10 @@ def test_a_deadline_makes_a_surplus_job_a_normal_one(ledger: LedgerWriter) -> No
     surplus, normal = put(ledger, *jobs)
     assert [job.id for job in ledger.reader.with_deadline()] == [surplus]
     with ledger.transaction(durable=False):
-        editions = [ledger.reader.get(job_id).edition for job_id in (surplus, normal)]
-        ledger.mark_queued(editions)
+        message_keys = [ledger.reader.get(job_id).message_key for job_id in (surplus, normal)]
+        ledger.mark_queued(message_keys)
         ledger.hurry([surplus, normal])
-        ledger.mark_queued(editions)  # a late confirm of the broker for the message of surplus power
+        ledger.mark_queued(message_keys)  # a late confirm of the broker for the message of surplus power
     assert (ledger.reader.get(surplus).power, ledger.reader.get(surplus).state) == (Power.NORMAL, JobState.ACCEPTED)
     assert ledger.reader.get(normal).state is JobState.QUEUED
     assert ledger.reader.with_deadline() == []
@@ -417,7 +417,7 @@ def test_the_newest_job_of_a_time_is_found(times: list[int], dropped: set[int], 
 def test_no_number_is_given_twice(ledger: LedgerWriter) -> None:
     """A late confirm of a removed job must not count for the job that came after it."""
     first, last = put(ledger, new(), new())
-    gone = ledger.reader.get(last).edition
+    gone = ledger.reader.get(last).message_key
     with ledger.transaction(durable=True):
         ledger.drop(last)
     (after,) = put(ledger, new())
@@ -460,7 +460,7 @@ def _step(ledger: LedgerWriter, step: str, number: int, *, kept: bool) -> None:
         if step == "add" or newest is None:
             ledger.add(new(f"job-{number}"), now=1.0)
         elif step == "queue":
-            ledger.mark_queued([newest.edition])
+            ledger.mark_queued([newest.message_key])
         elif step == "retry":
             ledger.mark_retrying(newest.id, failures=newest.failures + 1, due_at=1.0, message="")
         elif step == "end":
@@ -480,7 +480,7 @@ def test_a_page_merges_states_and_filters_in_order(ledger: LedgerWriter) -> None
     jobs = [msgspec.structs.replace(new(), submitter=f"s{n % 3}", task=f"t{n % 2}") for n in range(24)]
     ids = put(ledger, *jobs)
     with ledger.transaction(durable=False):
-        ledger.mark_queued([ledger.reader.get(job_id).edition for job_id in ids[::2]])
+        ledger.mark_queued([ledger.reader.get(job_id).message_key for job_id in ids[::2]])
         for job_id in ids[::5]:
             ledger.finish(done(job_id), size_bytes=1)
     wanted = [job_id for job_id, job in zip(ids, jobs, strict=True) if (job.submitter, job.task) == ("s1", "t0")][::-1]

@@ -111,7 +111,7 @@ def test_replay_of_a_bad_file_is_one_line(board: Layout, tmp_path: Path, capsys:
 def test_show_without_a_governor(board: Layout, capsys: pytest.CaptureFixture[str]) -> None:
     """The state is unknown, with its reason."""
     assert main(["power", "show"]) == 0
-    assert "the governor has not spoken yet" in capsys.readouterr().out
+    assert "the governor has not written a report yet" in capsys.readouterr().out
     assert main(["power", "show", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["state"] == "unknown"
 

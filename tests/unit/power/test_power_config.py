@@ -59,8 +59,8 @@ def test_boards_as_people_wire_them(tmp_path: Path, board: str) -> None:
     ("power", "key", "words"),
     [
         ("sources: [{kind: ups}]", "power.sources[0].kind", f"expected one of {', '.join(built_in_kinds())}"),
-        ("sources: [{pin: 6}]", "power.sources[0].kind", f"must be given: one of {built_in_kinds()[0]}"),
-        ("sources: [{kind: pin}]", "power.sources[0].pin", "must be given: a whole number from 0 to 63"),
+        ("sources: [{pin: 6}]", "power.sources[0].kind", f"required: one of {built_in_kinds()[0]}"),
+        ("sources: [{kind: pin}]", "power.sources[0].pin", "required: a whole number from 0 to 63"),
         ("sources: [{kind: pin, pin: 6, pol: high}]", "power.sources[0].pol", "allowed here: kind, pin, tells, active"),
         ("sources: [{kind: pin, pin: 6, active: up}]", "power.sources[0].active", "expected one of high, low"),
         ("sources: [{kind: nut, ups: 'a b'}]", "power.sources[0].ups", "expected text that matches"),

@@ -227,7 +227,7 @@ REFUSED = {
     "'to' stands": ["5 + 3 to", "5 + 3 to the", "2 to the"],
     "factorial": ["5!", "5! + 3", "What is 2 + 3!"],
     "an equation": ["2 + 2 = 4", "2 + 2 == 4"],
-    "no operation known": [
+    "operation known": [
         *("I have 5 apples plus 3", "5 km + 3 m", "$5 + $3", "half of 10 plus 2", "a dozen plus 1", "twice 5 plus 1"),
         *("first plus second", "nan + 1", "inf - inf", "2x + 3", "0x10 + 1", "log10 100", "\u00bd + 1", "2\u00b75 + 1"),
         *(

@@ -28,11 +28,15 @@ def files(layout: Layout) -> Iterator[Finding]:
         return  # the checks of the disk and the ledger report this
     if lost := sorted(wanted - stored.keys()):
         text = f"{len(lost)} input files of open jobs or schedules are lost, such as {lost[0]}"
-        yield fail("files", text, "their jobs will end as no-input, unless files with the same content are uploaded")
+        yield fail(
+            "files",
+            text,
+            "their jobs will fail with the code no-input, unless files with the same content are uploaded",
+        )
     if not stored and not unfinished:
         return
     taken, disk = sum(stored.values()) + sum(unfinished), os.statvfs(layout.files)
-    text = f"{len(stored)} for jobs, {len(unfinished)} unfinished uploads, {in_words(taken)}"
+    text = f"{len(stored)} input files, {len(unfinished)} unfinished uploads, {in_words(taken)}"
     if taken > disk.f_blocks * disk.f_frsize / 2:
         advice = "open jobs keep their files: let them end, or cancel some; then lower gateway.files.max_bytes"
         yield warn("files", f"{text}, more than half of the disk", advice)

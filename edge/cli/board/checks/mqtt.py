@@ -25,17 +25,18 @@ def broker(config: Config, *, patience_s: float = _PATIENCE_S) -> Iterator[Findi
         try:
             wanted.password()
         except ConfigError as err:
-            yield fail("mqtt", str(err), "write the MQTT user's password into it, mode 0640")
+            yield fail("mqtt", str(err), "write the password of the MQTT user into mqtt.password_file, mode 0640")
             return
         why = _refusal(wanted, patience_s)
         if why:
-            yield fail("mqtt", f"{wanted.address}: {why}", "mqtt.host, port, user and password_file; is the broker up?")
+            advice = "check that the broker runs, and check mqtt.host, port, user and password_file"
+            yield fail("mqtt", f"{wanted.address}: {why}", advice)
         elif wanted.user is not None and wanted.tls_ca is None and not wanted.local:
             text = (
                 f"{wanted.address} accepts the login as {wanted.user}, but anybody who listens on the network can read "
                 "the password"
             )
-            yield warn("mqtt", text, "mqtt.tls_ca: the PEM file that vouches for the broker")
+            yield warn("mqtt", text, "set mqtt.tls_ca to the PEM file of the CA that issued the broker's certificate")
         else:
             yield ok("mqtt", f"{wanted.address} accepts the login" + (f" as {wanted.user}" if wanted.user else ""))
         yield from _submit(config, wanted, reached=not why, patience_s=patience_s)
@@ -50,7 +51,7 @@ def _submit(config: Config, wanted: MqttBroker, *, reached: bool, patience_s: fl
     try:
         tokens = {token.name: token for token in Tokens(config.layout.tokens, paired=config.layout.paired).list()}
     except BadTokenFile as err:
-        yield warn("mqtt.submit", str(err), "to check all of it: sudo edge doctor")
+        yield warn("mqtt.submit", str(err), "run `sudo edge doctor` to check the tokens too")
         return
     token = tokens.get(submit.token)
     if token is None or not {Scope.SUBMIT, Scope.ADMIN} & set(token.scopes):
@@ -59,7 +60,7 @@ def _submit(config: Config, wanted: MqttBroker, *, reached: bool, patience_s: fl
     stranger = MqttBroker(host=wanted.host, port=wanted.port, tls_ca=wanted.tls_ca)
     if reached and not _refusal(stranger, patience_s):
         text = f"{wanted.address} accepts clients without a password: anybody on the network may submit jobs"
-        yield warn("mqtt.submit", text, "allow_anonymous false, in the broker's configuration")
+        yield warn("mqtt.submit", text, "set `allow_anonymous false` in the configuration of the broker")
 
 
 def _left(path: Path) -> Iterator[Finding]:
@@ -73,14 +74,19 @@ def _left(path: Path) -> Iterator[Finding]:
         login = f" -u {at.user} -P PASSWORD" if at.user else ""
         host = f"mosquitto_pub -h {at.host} -p {at.tcp_port}{login} -r -n -t"
         text = f"{at.address} still keeps topics of {topics.base}; the gateway tries to remove them at each start"
-        yield warn("mqtt", text, f"by hand: {'; '.join(f'{host} {topic}' for topic in topics.retained)}")
+        yield warn(
+            "mqtt", text, f"to remove them by hand, run: {'; '.join(f'{host} {topic}' for topic in topics.retained)}"
+        )
 
 
 class _Try:
-    """The listener of one connection, which it waits for. The thread of the connection calls its methods."""
+    """Listens to one connection. `done` is set when the login succeeded or failed.
+
+    The thread of the connection calls its methods.
+    """
 
     def __init__(self) -> None:
-        self.done = threading.Event()  # set once the connection succeeded or failed
+        self.done = threading.Event()  # set when the login succeeded or failed
         self.connected = False
 
     def up(self) -> None:

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from edge.cli.board.checks.finding import Finding, fail, ok, warn
 from edge.config import BrokerConfig, WorkerEntry
 from edge.config.power import PowerConfig
 from edge.config.records import NodeConfig
+from edge.core import stored
 from edge.core.errors import EdgeError, NotAllowed
 from edge.core.host import boot_id, process_alive, process_stopped
 from edge.core.layout import Layout
@@ -35,14 +34,16 @@ def broker(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: float =
     """
     from edge.broker import topology  # needs kombu of the device extra
     from edge.broker.refusal import cure
-    from edge.broker.topology import reached
+    from edge.broker.topology import open_channel
 
     address = f"{config.host}:{config.port}"
     try:
-        with reached(config, timeout_s=timeout_s) as channel:
+        with open_channel(config, timeout_s=timeout_s) as channel:
             properties = channel.connection.server_properties
     except EdgeError as err:
-        down = "`edge up` runs a private one; on an appliance: systemctl status rabbitmq-server"
+        down = (
+            "start the broker: `edge up` starts a private one; on an appliance run `systemctl status rabbitmq-server`"
+        )
         refused = any(word in str(err) for word in ("ACCESS_REFUSED", "NOT_ALLOWED"))
         yield fail("broker", str(err), _credentials(config) if refused else down)
         return
@@ -56,7 +57,7 @@ def broker(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: float =
     for name in (*(queue.name for queue in topology.QUEUES.values()), *more, topology.DEAD_NAME):
         try:
             # A connection for each queue: asking for a queue that does not exist makes the broker close the channel.
-            with reached(config, timeout_s=timeout_s) as channel:
+            with open_channel(config, timeout_s=timeout_s) as channel:
                 count = channel.queue_declare(queue=name, passive=True).message_count
         except EdgeError as err:
             if "NOT_FOUND" in str(err) or "no queue" in str(err):
@@ -64,7 +65,9 @@ def broker(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: float =
             elif remedy := cure(err.__cause__):
                 yield fail("queues", f"{name}: {err}", remedy)
             else:
-                advice = "nothing to do: the broker is restarted, and gets a new store if that does not help"
+                advice = (
+                    "nothing to do: the broker is restarted automatically; if that does not help, it gets a new store"
+                )
                 yield fail("queues", f"{name} does not answer: {err}", advice)
             continue
         if other := _declared_otherwise(config, name, timeout_s=timeout_s):
@@ -74,24 +77,26 @@ def broker(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: float =
     if missing:
         yield warn("queues", f"not there yet: {', '.join(missing)}", "gateway and worker make them when they start")
     if counts.pop(topology.DEAD_NAME, 0):
-        text = f"{topology.DEAD_NAME} holds messages that the broker gave up on"
+        text = f"{topology.DEAD_NAME} holds messages that the broker moved to it"
         yield warn("queues", text, "nothing to do: a worker ends their jobs as failed")
     if counts:
         yield ok("queues", ", ".join(f"{name} {count}" for name, count in counts.items()) + " waiting")
 
 
 def _declared_otherwise(config: BrokerConfig, name: str, *, timeout_s: float) -> Finding | None:
-    """Return a finding if the queue exists with other properties: gateway and worker refuse to work with it."""
+    """Return a finding if the queue exists with other arguments: gateway and worker refuse to work with it."""
     from edge.broker.refusal import cure
-    from edge.broker.topology import queue, reached
+    from edge.broker.topology import open_channel, queue
 
     try:
-        with reached(config, timeout_s=timeout_s) as channel:
+        with open_channel(config, timeout_s=timeout_s) as channel:
             queue(name)(channel).queue_declare()
     except EdgeError as err:
         # A node's user has no right to declare queues. That error is expected.
         if "inequivalent" in str(err):
-            return fail("queues", f"{name} has other properties than ours: {err}", cure(err.__cause__))
+            return fail(
+                "queues", f"{name} was declared with other arguments than edge uses: {err}", cure(err.__cause__)
+            )
     return None
 
 
@@ -110,7 +115,7 @@ def complaints(layout: Layout) -> Iterator[Finding]:
 def _credentials(config: BrokerConfig) -> str:
     if config.password_file is None:
         return "set broker.user and broker.password_file in edge.yaml"
-    return f"check user {config.user!r}, {config.password_file} and vhost {config.vhost!r} against the broker's"
+    return f"compare user {config.user!r}, {config.password_file} and vhost {config.vhost!r} with those in the broker"
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -135,16 +140,16 @@ def sleep(power: PowerConfig) -> Iterator[Finding]:
     if power.sleep.when == "never":
         return
     if power.sleep.wake == "light":
-        yield ok("sleep", f"{power.sleep.when}: lightly, with the board on")
+        yield ok("sleep", f"sleeps when {power.sleep.when}: light sleep, the board stays on")
     elif why := means.obstacle(power):
         yield warn("sleep", why, "the board stays on, and uses light sleep instead")
     elif power.sleep.ups_returns:
-        yield ok("sleep", f"{power.sleep.when}: a UPS switches the power back on (power.sleep.ups_returns)")
+        yield ok("sleep", f"sleeps when {power.sleep.when}: a UPS switches the power back on (power.sleep.ups_returns)")
     elif not means.may_set(power.critical.wakealarm):
         advice = "to check it, run this as the user of the governor, or as root"
         yield warn("sleep", f"{power.critical.wakealarm} cannot be written by this user", advice)
     else:
-        yield ok("sleep", f"{power.sleep.when}: {power.critical.wakealarm} wakes it")
+        yield ok("sleep", f"sleeps when {power.sleep.when}: {power.critical.wakealarm} wakes the board")
 
 
 def workers(layout: Layout, wanted: Iterable[WorkerEntry] = ()) -> Iterator[Finding]:
@@ -152,7 +157,7 @@ def workers(layout: Layout, wanted: Iterable[WorkerEntry] = ()) -> Iterator[Find
     living = set[str]()
     for path in sorted(layout.run.glob("worker-*.json")):
         try:
-            status = msgspec.json.decode(path.read_bytes(), type=WorkerStatus)
+            status = stored.read(path, WorkerStatus)
         except (OSError, ValueError) as err:
             yield warn("worker", f"{path} cannot be read: {err}", "a worker writes it again when it starts")
             continue
@@ -160,7 +165,9 @@ def workers(layout: Layout, wanted: Iterable[WorkerEntry] = ()) -> Iterator[Find
             continue
         living.add(status.name)
         if status.reason:
-            yield warn("worker", f"{status.name} waits: {status.reason}", "it continues by itself once that is over")
+            yield warn(
+                "worker", f"{status.name} waits: {status.reason}", "it continues automatically when the reason is gone"
+            )
         elif process_stopped(status.pid) and not layout.frozen(status.name).exists():
             yield warn("worker", f"{status.name} was stopped by a signal", f"kill -CONT {status.pid}")
         elif status.state is WorkerState.DISCONNECTED:
@@ -168,12 +175,14 @@ def workers(layout: Layout, wanted: Iterable[WorkerEntry] = ()) -> Iterator[Find
         else:
             yield ok("worker", f"{status.name}: {status.state}, process {status.pid}")
     if not living:
-        yield fail("worker", "none runs: jobs are kept, none is begun", "`edge up`, or: systemctl start edge-worker")
+        yield fail(
+            "worker", "no worker runs: jobs are kept, but none starts", "`edge up`, or: systemctl start edge-worker"
+        )
         return
     for entry in wanted:
         if entry.name not in living:
             kinds = f"kinds {', '.join(entry.kinds)}" if entry.kinds else f"kinds of pool {entry.takes}"
-            text = f"{entry.name}, which takes {kinds}, does not run: their jobs are kept, and may not start"
+            text = f"{entry.name}, which takes {kinds}, does not run: their jobs are kept, but may wait for it"
             yield fail("worker", text, f"`edge up`, or: systemctl enable --now {unit(entry)}")
 
 
@@ -191,7 +200,9 @@ def head(config: NodeConfig) -> Iterator[Finding]:
     except NotAllowed as err:
         yield fail("head", str(err), "deploy this board again with its head: that gives it a token")
     except EdgeError as err:
-        yield fail("head", str(err), "results are kept here until it answers; run `edge doctor` there")
+        yield fail(
+            "head", str(err), "results are kept on this board until the head answers; run `edge doctor` on the head"
+        )
     else:
         yield ok("head", f"{config.head_url} accepts the results of this board")
 
@@ -207,9 +218,11 @@ def gateway(client: Client) -> Iterator[Finding]:
         yield warn("gateway", f"{url} answers, but: {err}", "give this command a token: EDGE_TOKEN_FILE")
         return
     except EdgeError as err:
-        yield fail(
-            "gateway", str(err), "`edge up`, or: systemctl status edge-gateway; elsewhere: --url http://BOARD:8420"
+        advice = (
+            "start the gateway: `edge up`, or `systemctl status edge-gateway`; "
+            "from another machine use --url http://BOARD:8420"
         )
+        yield fail("gateway", str(err), advice)
         return
     text = f"{url}: edge {board.version} on {board.host or 'a board without name'}"
     if board.version != __version__:

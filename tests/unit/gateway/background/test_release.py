@@ -107,17 +107,17 @@ class Board:
     def note(self, jobs: list[JobRow]) -> None:
         """Record in the ledger that the broker has these jobs."""
         with self.ledger.transaction(durable=False):
-            self.ledger.mark_queued([job.edition for job in jobs])
+            self.ledger.mark_queued([job.message_key for job in jobs])
 
     def end(self, count: int = 1, *, seconds: float = 0.0) -> bool:
         """End the oldest jobs of the broker. Return True if others may be published in their place."""
         over, self.out = self.out[:count], self.out[count:]
         results = [
-            Result(job.id, job.task, JobState.SUCCEEDED, started_at=1.0, finished_at=1.0, seconds=seconds)
+            Result(job.id, job.task, JobState.SUCCEEDED, started_at=1.0, finished_at=self.wall, seconds=seconds)
             for job in over
         ]
         with self.ledger.transaction(durable=False):
-            free = self.ledger.finish_all([(result, 1) for result in results], now=1.0).free
+            free = self.ledger.finish_all([(result, 1) for result in results], now=self.wall).free
         self.release.came(free)
         return self.release.ended(results)
 
@@ -309,6 +309,22 @@ def test_a_kind_with_a_rate_starts_a_limited_number_in_a_minute(tmp_path: Path) 
     assert board.release.again_s == pytest.approx(60.0)  # no event reports that a body has run for a minute
     board.running = dict.fromkeys(chats[2:4], 61.0)
     assert board.publish() == chats[4:]
+
+
+def test_a_rate_is_kept_over_a_restart(tmp_path: Path) -> None:
+    """The jobs that ended within the last minute count, from their end on; other kinds do not."""
+    board = Board(tmp_path, limits={"chat": LimitConfig(per_minute=2)})
+    board.wall = SET
+    chats = board.accept(5, task="chat")
+    board.accept(3)
+    assert board.publish()[:2] == chats[:2]
+    board.end(5, seconds=1.0)
+    board.wait(20.0)
+    board.restart()
+    assert board.publish(anew=True) == []
+    assert board.release.again_s == pytest.approx(40.0)
+    board.wait(41.0)
+    assert board.publish() == chats[2:4]
 
 
 def test_a_new_gateway_knows_what_the_old_one_handed_out(board: Board) -> None:

@@ -216,7 +216,7 @@ def test_open_jobs_of_the_copy_are_published_again_and_removed_ones_stay_away(la
     """The copy is older: since then the broker may have lost a job, and a submitter may have removed one."""
     with closing(LedgerWriter.open(layout.ledger)) as ledger, ledger.transaction(durable=True):
         ledger.requeue_all()
-        ledger.mark_queued([ledger.reader.get("0001-job").edition, ledger.reader.get("0002-job").edition])
+        ledger.mark_queued([ledger.reader.get("0001-job").message_key, ledger.reader.get("0002-job").message_key])
     layout.ledger_copy.unlink()
     copies.copy(layout.ledger, layout.ledger_copy)
     Results(layout).remove("0002-job")

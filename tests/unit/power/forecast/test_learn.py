@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge.power.forecast import outside
 from edge.power.forecast.learn import HourSample, learn
-from edge.power.forecast.memory import PanelMemory, Place, Score
+from edge.power.forecast.memory import Light, PanelMemory, Place, Score
 from edge.power.forecast.outlook import Outlook
+from edge.power.forecast.place import place
 from edge.power.forecast.predict import clear_hour, expected, outlook
 from edge.power.planner.path import energy_wh
 
@@ -91,6 +95,52 @@ def test_the_memory_stays_small_and_survives_a_file() -> None:
     assert msgspec.json.decode(data, type=PanelMemory) == memory
 
 
+@pytest.fixture(scope="module")
+def some_memory() -> PanelMemory:
+    """Memory of two weeks, with first and last lights, by a morning at which forecasts are open."""
+    lights = tuple(Light(day * 86_400.0, day * 86_400.0 + 30_000) for day in range(20_000, 20_004))
+    return msgspec.structs.replace(learned(14 * 24 + 8), lights=lights)
+
+
+def numbers(node: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Yield the place of each number in a JSON document."""
+    if isinstance(node, dict | list):
+        for key, each in node.items() if isinstance(node, dict) else enumerate(node):
+            yield from numbers(each, (*path, key))
+    elif isinstance(node, float | int) and not isinstance(node, bool):
+        yield path
+
+
+@given(data=st.data())
+@settings(max_examples=300, deadline=None)
+def test_a_memory_with_one_wrong_number_is_refused_or_harmless(some_memory: PanelMemory, data: st.DataObject) -> None:
+    """One changed digit ended the governor at an hour of daylight, again after each start."""
+    document = msgspec.json.decode(msgspec.json.encode(some_memory))
+    *folder, last = data.draw(st.sampled_from(list(numbers(document))))
+    inner = document
+    for key in folder:
+        inner = inner[key]
+    inner[last] = data.draw(st.sampled_from([-1, 0, 3, 9, 91, -181, 1e9, -1e9, 1e200, 1e308, -1e308, 10**18]))
+    try:
+        memory = msgspec.json.decode(msgspec.json.encode(document), type=PanelMemory)
+    except msgspec.ValidationError:
+        return
+    for hour in range(FIRST + 14 * 24 + 8, FIRST + 14 * 24 + 20):
+        memory = learn(memory, HourSample(hour, clear_hour(hour, PLACE) * 0.02))
+        outlook(memory, hour * 3600.0)
+    place(memory.lights)
+    msgspec.json.decode(msgspec.json.encode(memory), type=PanelMemory)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("issued", [[1, 9, 1.0, 0.0, 1.0, 1.0, 1.0, 1]]), ("place", {"latitude": 1e308, "longitude": 0.0})],
+)
+def test_a_memory_out_of_bounds_is_refused(field: str, value: object) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(msgspec.json.encode({field: value}), type=PanelMemory)
+
+
 def test_a_forecast_from_outside_is_scored_beside_ours() -> None:
     memory = PanelMemory(place=PLACE)
     for hour in range(FIRST, FIRST + 20 * 24):
@@ -112,7 +162,11 @@ def test_a_better_forecast_from_outside_is_used_after_a_week(days: int, used: bo
     ("text", "message"),
     [
         ('{"start": -5, "watts": []}', "start is -5: expected seconds since 1970, 0 to 1e11"),
-        ('{"start": 1, "step_s": 0, "watts": []}', "step_s is 0: expected more than 0 and at most 86400"),
+        ('{"start": 1, "step_s": 0, "watts": []}', "step_s is 0: expected 60 to 86400"),
+        ('{"start": 0, "step_s": 5e-324, "watts": [1]}', "step_s is 4.94066e-324: expected 60 to 86400"),
+        ('{"start": 0, "step_s": 59.9, "watts": [1]}', "step_s is 59.9: expected 60 to 86400"),
+        ('{"start": 0, "watts": []}', "watts covers no whole hour"),
+        ('{"start": 0, "step_s": 60, "watts": [1, 1]}', "watts covers no whole hour"),
     ],
 )
 def test_a_wrong_forecast_from_outside_is_named(text: str, message: str) -> None:

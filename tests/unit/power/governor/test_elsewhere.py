@@ -79,6 +79,24 @@ def test_a_file_is_read_again_only_when_it_has_changed(tmp_path: Path) -> None:
     assert some.take(1400.0) == {START // 3600: 0.0, START // 3600 + 1: 2.0}
 
 
+def test_a_pipe_in_place_of_the_file_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    """The governor hung in the read for ever, and no signal ended it."""
+    file = tmp_path / "forecast.json"
+    os.mkfifo(file)
+    with pytest.raises(NoForecast, match="not a regular file"):
+        FileForecast(file).take(0.0)
+
+
+def test_a_file_that_is_too_large_is_named_and_not_decoded(tmp_path: Path) -> None:
+    """The governor must not work on it for seconds. A program and MQTT have the same limit."""
+    file = tmp_path / "forecast.json"
+    file.write_text(GOOD + " " * (65_537 - len(GOOD)))
+    with pytest.raises(NoForecast, match="more than 64 KiB"):
+        FileForecast(file).take(0.0)
+    file.write_text(GOOD + " " * (65_536 - len(GOOD)))
+    assert FileForecast(file).take(0.0) == HOURS
+
+
 def test_a_program_is_run_once_an_hour() -> None:
     some = command(f"print('{GOOD}')")
     assert until(some) == HOURS

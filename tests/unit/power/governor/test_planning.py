@@ -143,6 +143,20 @@ def test_forecast_and_board_model_are_written_for_the_gateway(layout: Layout, at
     assert found.scores.days >= 10
 
 
+def test_a_forecast_from_outside_without_an_hour_ahead_is_logged(
+    layout: Layout, at: list[float | None], tmp_path: Path
+) -> None:
+    """Its writer may have died days ago."""
+    file, lines = tmp_path / "forecast.json", list[str]()
+    file.write_text(f'{{"start": {NOON - 7200}, "watts": [1, 5]}}')
+    config = msgspec.structs.replace(CONFIG, forecast=ForecastConfig(file=file))
+    some = Planning(Config(root=layout.root, run=layout.run, power=config), lines.append)
+    some.turn(readings(), working=False)
+    (line,) = lines
+    assert line.startswith("the forecast from outside ends at 2026-11-30")
+    assert line.endswith("no hour of it is ahead")
+
+
 def test_a_bad_forecast_from_outside_is_logged_once(layout: Layout, at: list[float | None], tmp_path: Path) -> None:
     file, lines = tmp_path / "forecast.json", list[str]()
     file.write_text('{"start": 1796036400, "watts": [1, -5]}')

@@ -44,9 +44,9 @@ def test_probe_reports_whether_it_can(board: Path) -> None:
     ("sleep", "alarm", "level", "text"),
     [
         (SleepConfig(), False, None, ""),
-        (SleepConfig(when="low"), True, Severity.OK, "wakes it"),
+        (SleepConfig(when="low"), True, Severity.OK, "wakes the board"),
         (SleepConfig(when="low"), False, Severity.WARN, "can wake it"),
-        (SleepConfig(when="idle", wake="light"), False, Severity.OK, "idle: lightly"),
+        (SleepConfig(when="idle", wake="light"), False, Severity.OK, "sleeps when idle: light sleep"),
         (SleepConfig(when="low", ups_returns=True), False, Severity.OK, "a UPS switches"),
     ],
 )

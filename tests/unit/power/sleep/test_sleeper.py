@@ -220,6 +220,15 @@ def test_it_learns_the_duration_of_a_boot(tmp_path: Path) -> None:
     assert again.sleeper._costs.boot_s == pytest.approx(0.7 * 100 + 0.3 * 60)
 
 
+@pytest.mark.parametrize("boot_s", [-5000.0, 0.0, 3601.0, 1e308])
+def test_a_boot_time_that_cannot_be_true_is_not_used(tmp_path: Path, boot_s: float) -> None:
+    """With -5000 s in the file, the alarm came 5000 s too late."""
+    board = Board(tmp_path, boot_s=None)
+    costs.write(board.layout.last_sleep, LastSleep(1.0, 2.0, "earlier", boot_s=boot_s))
+    assert costs.of(board.config).boot_s == 90.0
+    assert costs.read(board.layout.last_sleep) == LastSleep(1.0, 2.0, "earlier")
+
+
 def test_light_sleep_fits_a_plan_to_idle(tmp_path: Path) -> None:
     """The planner knows only sleep with the power off, so a plan to idle allows light sleep."""
     board = Board(tmp_path, wake="light")

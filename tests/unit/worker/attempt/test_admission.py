@@ -7,11 +7,13 @@ from typing import Any, cast
 
 import pytest
 
-from edge.broker.topology import DEAD_NAME
+from edge.broker.topology import DEAD_NAME, queue_name
 from edge.config import WorkerConfig
-from edge.model import Attempts, FailureCode, Power
-from edge.worker.attempt.admission import Defer, Kinds, Old, Refuse, Run, admit
+from edge.config.power import PowerConfig
+from edge.model import Attempts, FailureCode, Power, PowerState, PowerStatus, Reading
+from edge.worker.attempt.admission import Defer, Kinds, Old, Park, Refuse, Run, admit, first_look
 from edge.worker.attempt.delivery import Delivery
+from edge.worker.power.feasibility import KindAverage
 from tests.unit.worker.played_worker import NORMAL
 
 _TASK = SimpleNamespace(edge_signature=SimpleNamespace(bind=lambda _args, kwargs: kwargs))
@@ -47,7 +49,7 @@ def test_a_message_of_a_limited_kind_that_passed_the_gateway_by_goes_to_it() -> 
 
 
 def test_a_dead_letter_does_not_run() -> None:
-    """The broker gave up on the message. The failure says why."""
+    """The broker moved the message to the dead-letter queue. The failure says why."""
     decision = admit(
         delivery(DEAD_NAME, headers={"x-death": [{"reason": "expired", "queue": "q"}]}), None, KINDS, CONFIG
     )
@@ -60,3 +62,17 @@ def test_a_dead_letter_does_not_run() -> None:
 def test_a_copy_of_an_attempt_that_failed_is_old(known: int, kind: type) -> None:
     """The retry is another message. Its number of failures is the recorded one."""
     assert isinstance(admit(delivery(failures=1), Attempts("a", failures=known), KINDS, CONFIG), kind)
+
+
+@pytest.mark.parametrize(("power", "parked"), [(Power.ALWAYS, False), (Power.NORMAL, True)])
+def test_below_the_pause_threshold_only_other_classes_than_always_lack_energy(power: Power, parked: bool) -> None:
+    """A learned kind of class `always` starts at low power, because the board stays awake for it."""
+    decision = first_look(
+        delivery(queue_name(power)),
+        job_ended=False,
+        parked=False,
+        power=PowerStatus(PowerState.LOW, "x", "x", readings=(Reading("battery", "charge", 13.0),)),
+        expected=KindAverage(3, 0.001, 0.0015),
+        config=PowerConfig(battery_wh=37.0),
+    )
+    assert isinstance(decision, Park) is parked

@@ -44,11 +44,11 @@ class PlayedHost:
         self.reported: list[Progress] = []
         self.usage: Usage | None = None
         self.raises: JobControl | None = None
-        self._ring: Callable[[], None] = lambda: None
+        self._wake: Callable[[], None] = lambda: None
 
     def wake(self) -> None:
         """Make the run call `check`."""
-        self._ring()
+        self._wake()
 
     def end_by(self, why: JobControl) -> None:
         """Raise `why` in the run."""
@@ -83,11 +83,11 @@ class PlayedHost:
 
     @contextmanager
     def waking(self, wakeup: Wakeup) -> Iterator[None]:
-        self._ring = wakeup.ring
+        self._wake = wakeup.wake
         try:
             yield
         finally:
-            self._ring = lambda: None
+            self._wake = lambda: None
 
     def used(self, usage: Usage) -> None:
         self.usage = usage

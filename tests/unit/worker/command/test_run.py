@@ -14,7 +14,7 @@ import pytest
 from edge.catalog.commands import any_program
 from edge.config import CommandConfig
 from edge.config.commands import InputConfig, ParameterConfig
-from edge.core.errors import instance
+from edge.core.errors import expect_type
 from edge.model import FailureCode, InputFile, Progress
 from edge.worker.api.checkpoint import forget
 from edge.worker.command.failure import ProgramFailed
@@ -33,7 +33,7 @@ DAEMON = "(setsid sh -c 'exec <&- >&- 2>&-; trap \"\" TERM HUP; (while :; do tou
 
 
 def value(found: object) -> dict[str, Any]:
-    return instance(found, dict, "the value of a command")
+    return expect_type(found, dict, "the value of a command")
 
 
 def failure(bench: Bench, command: CommandConfig, **values: Any) -> ProgramFailed:

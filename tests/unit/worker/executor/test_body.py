@@ -111,7 +111,7 @@ def test_a_body_that_never_asks_is_interrupted_in_its_own_code() -> None:
 
 
 def test_nothing_is_raised_in_code_that_threads_share() -> None:
-    """Otherwise a lock of the logging module would stay taken for ever."""
+    """Otherwise a lock of the logging module would stay taken forever."""
     body, release = _body(), threading.Event()
 
     def call() -> None:

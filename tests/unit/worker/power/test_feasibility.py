@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from edge.config.power import PowerConfig
-from edge.model import Action, Energy, Plan, PowerState, PowerStatus, Reading
+from edge.model import Action, Energy, Plan, Power, PowerState, PowerStatus, Reading
 from edge.worker.power.feasibility import KindAverage, KindAverages, too_hot, too_much
 
 LONG = KindAverage(5, 3600.0, 7200.0)  # an hour, two watt-hours
@@ -40,7 +40,7 @@ def test_heat_holds_until_it_is_clearly_cooler(limit: float | None, celsius: flo
 
 
 def test_without_a_sensor_nothing_is_too_hot() -> None:
-    """A board without a sensor would hold the job for ever."""
+    """A board without a sensor would hold the job forever."""
     assert too_hot(50.0, report_of(charge=50)) is None
 
 
@@ -72,7 +72,9 @@ def test_what_does_not_fit_what_is_left(
     kind: KindAverage | None, state: str, readings: dict[str, Any], battery_wh: float | None, why: str
 ) -> None:
     """The reason has both numbers. An unknown number holds no job."""
-    found = too_much(kind, report_of(PowerState(state), **readings), PowerConfig(battery_wh=battery_wh))
+    found = too_much(
+        kind, report_of(PowerState(state), **readings), PowerConfig(battery_wh=battery_wh), power=Power.NORMAL
+    )
     assert (found.reason if found else "").startswith("jobs of its kind" if why else "")
     assert why in (found.reason if found else "")
     assert found is None or found.until
@@ -103,4 +105,13 @@ def test_a_plan_that_counts_lets_a_job_use_more_of_the_battery(ends_in_s: float,
     """
     plan = Plan(Action.WORK, "above the floor", time.time() + ends_in_s, 14.0)
     report = msgspec.structs.replace(report_of(charge=25), plan=plan)
-    assert (too_much(LONG, report, PowerConfig(battery_wh=20.0)) is not None) is parked
+    found = too_much(LONG, report, PowerConfig(battery_wh=20.0), power=Power.NORMAL)
+    assert (found is not None) is parked
+
+
+@pytest.mark.parametrize("readings", [{"charge": 13}, {"supply": 0, "runtime": 60}])
+def test_class_always_is_not_held_for_energy(readings: dict[str, Any]) -> None:
+    """At low power the charge is below the pause threshold. A known kind runs there like one that is not known yet."""
+    report, config = report_of(PowerState.LOW, **readings), PowerConfig(battery_wh=20.0)
+    assert too_much(LONG, report, config, power=Power.NORMAL) is not None
+    assert too_much(LONG, report, config, power=Power.ALWAYS) is None

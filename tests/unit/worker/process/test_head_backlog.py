@@ -86,7 +86,7 @@ def test_a_head_that_is_away_has_no_backlog(node: Node, caplog: pytest.LogCaptur
     asked = node.asked
     until(lambda: node.asked > asked + 2, "it asks again")
     assert [record.message for record in caplog.records] == [
-        "cannot get the head's backlog: cannot reach the gateway; no further worker is started for it"
+        "cannot get the head's backlog: cannot reach the gateway; no further workers are started until the head answers"
     ]
     node.away = False
     node.wait_for(*ROWS)

@@ -36,7 +36,7 @@ def test_idle_loop_that_answers(worker: WorkerContext) -> None:
     for _ in range(3):
         assert worker.watchdog.healthy()
         worker.wakeup.wait(0)
-        worker.wakeup.hush()
+        worker.wakeup.clear()
 
 
 def test_idle_loop_that_hangs(worker: WorkerContext) -> None:
