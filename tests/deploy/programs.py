@@ -47,7 +47,7 @@ def groups(board: Emulated) -> list[str]:
 
 def group_of(board: Emulated) -> str:
     """Return the folder of the one cgroup of a program, as soon as there is one."""
-    board.until(lambda: len(groups(board)) == 1, 60)
+    board.until(lambda: len(groups(board)) == 1, 280)
     return f"{_UNIT}/{groups(board)[0]}"
 
 

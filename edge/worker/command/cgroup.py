@@ -7,6 +7,7 @@ enforced is refused.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import select
@@ -19,8 +20,11 @@ from edge.worker.command.cgroup_files import Limit
 from edge.worker.command.disk_weight import CURE, why_no_weight
 
 _V2 = "cgroup2"
-#: Cgroup into which the worker moves itself. A cgroup that enables controllers for its children must have no processes.
-_OWN = "edge-worker"
+#: Cgroup into which the worker moves itself and all others, because a cgroup that enables controllers for its children
+#: must have no processes. Processes that are started later, such as the next worker of an `edge up`, are born in it.
+_OWN = "edge-own"
+#: Number of tries to empty a cgroup, whose processes may start others meanwhile.
+_TRIES = 5
 _END_S = 5.0
 _MOUNT = re.compile(r"^\d+ \d+ \S+ (\S+) (\S+) \S+(?: \S+)* - (\S+) \S+ (\S+)$")
 
@@ -219,18 +223,22 @@ class Cgroups:
 
     @staticmethod
     def _enable(base: Path, limit: Limit) -> None:
-        try:
-            with suppress(OSError):  # not needed at the root of all cgroups, which may have processes
-                own = base / _OWN
-                own.mkdir(exist_ok=True)
-                for pid in (base / "cgroup.procs").read_text().split():
-                    with suppress(OSError):
-                        (own / "cgroup.procs").write_text(pid)
-            (base / "cgroup.subtree_control").write_text(f"+{limit.controller}")
-        except OSError as err:
-            raise NotEnforced(
-                f"{limit.key}: the controller {limit.controller!r} cannot be used below {base}: {err}"
-            ) from err
+        for left in reversed(range(_TRIES)):
+            try:
+                with suppress(OSError):  # not needed at the root of all cgroups, which may have processes
+                    own = base / _OWN
+                    own.mkdir(exist_ok=True)
+                    for pid in (base / "cgroup.procs").read_text().split():
+                        with suppress(OSError):
+                            (own / "cgroup.procs").write_text(pid)
+                (base / "cgroup.subtree_control").write_text(f"+{limit.controller}")
+            except OSError as err:
+                if err.errno == errno.EBUSY and left:
+                    continue
+                raise NotEnforced(
+                    f"{limit.key}: the controller {limit.controller!r} cannot be used below {base}: {err}"
+                ) from err
+            return
 
     @staticmethod
     def _set(limit: Limit, folder: Path | None, files: tuple[tuple[str, str], ...]) -> None:
@@ -255,8 +263,14 @@ class Cgroups:
             self._why = f"cgroups cannot be read: {err}"
             return
         under_systemd = systemd.exists()
+
+        def may_use(folder: Path) -> bool:
+            return os.access(folder, os.W_OK) and (not under_systemd or _delegated(folder))
+
         for controller, folder in places.items():
-            if os.access(folder, os.W_OK) and (not under_systemd or _delegated(folder)):
+            if folder.name == _OWN and may_use(folder.parent):
+                self._base[controller] = folder.parent
+            elif may_use(folder):
                 self._base[controller] = folder
         if _V2 not in places:
             self._why = "the kernel has no cgroup version 2 mounted"

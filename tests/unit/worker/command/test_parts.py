@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -150,14 +151,14 @@ def test_a_file_name_is_only_a_name(wanted_name: str | None, found: str) -> None
     assert _file_name("clip", wanted_name) == found
 
 
-def cgroups(tmp_path: Path, *, controllers: str, delegated: bool) -> Cgroups:
+def cgroups(tmp_path: Path, *, controllers: str, delegated: bool, within: str = "") -> Cgroups:
     base = tmp_path / "cg" / "unit"
-    base.mkdir(parents=True)
+    base.mkdir(parents=True, exist_ok=True)
     (base / "cgroup.controllers").write_text(controllers)
     (base / "cgroup.subtree_control").write_text(controllers)
     mounts, own = tmp_path / "mountinfo", tmp_path / "cgroup"
     mounts.write_text(f"30 20 0:26 / {tmp_path}/cg rw,nosuid shared:4 - cgroup2 cgroup2 rw\n")
-    own.write_text("0::/unit\n")
+    own.write_text(f"0::/unit{within}\n")
     systemd = tmp_path / "systemd"
     if not delegated:
         systemd.mkdir()
@@ -175,6 +176,56 @@ def test_a_limit_without_its_controller_is_refused_with_the_cure(tmp_path: Path)
 def test_a_limit_without_delegation_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotEnforced, match="Delegate=yes"):
         cgroups(tmp_path, controllers="cpu memory", delegated=False).make("x", LIMITED, needed=False)
+
+
+def test_a_worker_that_is_born_where_another_has_moved_makes_groups_beside_it(tmp_path: Path) -> None:
+    """The next worker of an `edge up` starts in the cgroup into which the first has moved all processes."""
+    (tmp_path / "cg/unit/edge-own").mkdir(parents=True)
+    left = tmp_path / "cg/unit/edge-main.left"
+    left.mkdir()
+    made = cgroups(tmp_path, controllers="cpu memory", delegated=True, within="/edge-own")
+    made.clear()
+    assert (left / "cgroup.kill").read_text() == "1"
+    group = made.make("x", {}, needed=True)
+    assert group is not None
+    assert group.folders == (tmp_path / "cg/unit/edge-main.x",)
+
+
+def test_a_cgroup_of_that_name_without_delegation_above_is_not_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.worker.command.cgroup._delegated", lambda folder: folder.name == "edge-own")
+    (tmp_path / "cg/unit/edge-own").mkdir(parents=True)
+    made = cgroups(tmp_path, controllers="", delegated=False, within="/edge-own")
+    group = made.make("x", {}, needed=True)
+    assert group is not None
+    assert group.folders == (tmp_path / "cg/unit/edge-own/edge-main.x",)
+
+
+def test_a_cgroup_that_gets_a_process_meanwhile_is_emptied_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel refuses controllers for children while a process is in the cgroup itself."""
+    made = cgroups(tmp_path, controllers="cpu memory", delegated=True)
+    base = tmp_path / "cg/unit"
+    (base / "cgroup.subtree_control").write_text("")
+    (base / "cgroup.procs").write_text("7\n")
+    group = base / "edge-main.x"
+    group.mkdir()
+    for name in ("memory.max", "cpu.max"):
+        (group / name).touch()
+    refusals = [OSError(errno.EBUSY, "busy"), OSError(errno.EBUSY, "busy")]
+    written, write_text = list[str](), Path.write_text
+
+    def refuse(path: Path, text: str) -> int:
+        if path.name == "cgroup.subtree_control" and refusals:
+            raise refusals.pop()
+        written.append(f"{path.name} {text}")
+        return write_text(path, text)
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    assert made.make("x", LIMITED, needed=False) is not None
+    assert written.count("cgroup.procs 7") == 4  # three tries for the first controller, one for the second
 
 
 def test_no_group_is_made_where_none_is_needed(tmp_path: Path) -> None:
