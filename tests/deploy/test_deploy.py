@@ -574,6 +574,32 @@ def test_the_governor_powers_the_board_off(controller: Controller, board: Machin
     assert "edge-worker@" not in board.sh("systemctl list-units --all --plain --no-legend 'edge-worker@*.service'")
 
 
+def test_a_burst_starts_a_worker_that_retires(controller: Controller, board: Machine, client: Client) -> None:
+    """systemd starts another worker while jobs wait. It ends by itself without a failure, and no body runs twice."""
+    path = controller.folder / "steps.py"
+    path.write_text(STEPS)
+    workers = [{"name": "main"}, {"name": "extra", "max": 1, "down_after_s": 10}]
+    kinds = [*own_task(controller), str(path)]
+    deploy(controller, "--tags", "edge", edge_config={"workers": workers}, edge_task_files=kinds)
+    made = [json.loads(client.edge("submit", "stepwise", "100", "--json"))["id"] for _ in range(6)]
+    board.until(lambda: board.active("edge-worker@extra-1"))
+    assert int(board.sh("systemctl show --property=MemoryCurrent --value edge-worker@extra-1")) > 0
+    done = [json.loads(client.edge("result", job_id, "--wait", "--timeout", "120", "--json")) for job_id in made]
+    assert {(each["state"], each["attempts"], each["value"]) for each in done} == {("succeeded", 1, 0)}
+    assert {each["worker"] for each in done} == {"main", "extra-1"}
+    board.until(lambda: board.run("systemctl", "is-active", "edge-worker@extra-1").stdout == "inactive\n")
+    shown = board.sh("systemctl show --property=Result,MemoryCurrent,NRestarts edge-worker@extra-1").splitlines()
+    assert {"Result=success", "MemoryCurrent=[not set]", "NRestarts=0"} == set(shown)
+    (scaled,) = json.loads(board.sh("edge --config /etc/edge/edge.yaml scale --json"))
+    assert (scaled["name"], scaled["wanted"], scaled["running"], scaled["why"]) == (
+        "extra",
+        0,
+        0,
+        "0 of 1: no job waits",
+    )
+    path.unlink()
+
+
 def test_it_sleeps_and_goes_on_with_the_job_it_held(controller: Controller, board: Machine, client: Client) -> None:
     """At low power the board powers off with a held job and its alarm set; after the boot the job continues."""
     path = controller.folder / "steps.py"
