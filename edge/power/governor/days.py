@@ -83,22 +83,28 @@ class Days:
         last, self._last = self._last, (now, state)
         if wall is None or not self.keep:
             return
-        date = time.strftime("%Y-%m-%d", time.localtime(wall))
+        date = _date(wall)
+        since = wall - (now - last[0]) if last is not None and now - last[0] <= _LONGEST_GAP_S else wall
         if self._day is None or self._day.date != date:
+            midnight = time.mktime(time.strptime(date, "%Y-%m-%d"))
+            if self._day is not None and last is not None and self._day.date == _date(since):
+                _add_time(self._day, last[1], since, midnight)
+            since = max(since, midnight)
             try:
                 self.flush()
             finally:  # if the card refuses the write, the old day is lost and the error is reported once
                 self._day, self._written = self._load(date), now
         day = self._day
-        if last is not None and now - last[0] <= _LONGEST_GAP_S:
-            day.seconds[last[1]] = round(day.seconds.get(last[1], 0.0) + now - last[0], 3)
+        if last is not None:
+            _add_time(day, last[1], since, wall)
         good = (PowerState.NORMAL, PowerState.SURPLUS)
         if last is not None and last[1] in good and state not in good:
             day.falls += 1
         readings = tuple(readings)
         for reading in readings:
             self._range(day, reading)
-        self._slot(day, wall, readings, last if last is not None and now - last[0] <= _LONGEST_GAP_S else None, now)
+        if (slot := _slot(day, series.slot_of(wall))) is not None:
+            slot.read(readings)
         self._show(day, now)
         if now - self._written >= _WRITE_EVERY_S:
             self._written = now
@@ -146,21 +152,6 @@ class Days:
         # With another date in it, each sample would be a change of the day, and a write to the card.
         return day if day.date == date else Day(date)
 
-    @staticmethod
-    def _slot(
-        day: Day, wall: float, readings: tuple[Reading, ...], last: tuple[float, PowerState] | None, now: float
-    ) -> None:
-        """Add a sample to its slot, and the time since the last sample to each slot that it covers."""
-        spans = [(series.slot_of(wall), 0.0)] if last is None else list(series.parts(wall - (now - last[0]), wall))
-        for at in {series.slot_of(wall), *(at for at, _ in spans)}:
-            if at not in day.slots and len(day.slots) < series.MOST_SLOTS:
-                day.slots[at] = PowerSlot()
-        for at, seconds in spans:
-            if last is not None and at in day.slots:
-                day.slots[at].add_time(last[1], seconds)
-        if (slot := day.slots.get(series.slot_of(wall))) is not None:
-            slot.read(readings)
-
     def _show(self, day: Day, now: float) -> None:
         if self._shown is None or now - self._shown_at < _SHOW_EVERY_S:
             return
@@ -183,6 +174,28 @@ class Days:
         else:
             extent.low, extent.high = min(extent.low, value), max(extent.high, value)
             extent.total, extent.count = round(extent.total + value, 3), extent.count + 1
+
+
+def _date(at: float) -> str:
+    """Return the local date of a time in seconds since 1970."""
+    return time.strftime("%Y-%m-%d", time.localtime(at))
+
+
+def _add_time(day: Day, state: PowerState, first: float, last: float) -> None:
+    """Add the time between two moments of this day to its total, and to each slot that it covers."""
+    if last <= first:
+        return
+    day.seconds[state] = round(day.seconds.get(state, 0.0) + last - first, 3)
+    for at, seconds in series.parts(first, last):
+        if (slot := _slot(day, at)) is not None:
+            slot.add_time(state, seconds)
+
+
+def _slot(day: Day, at: int) -> PowerSlot | None:
+    """Return the slot that begins at `at`. A new one is made, or None is returned if the day has too many."""
+    if at not in day.slots and len(day.slots) < series.MOST_SLOTS:
+        day.slots[at] = PowerSlot()
+    return day.slots.get(at)
 
 
 def _day_number(date: str) -> int:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from edge.model import PowerState
+from edge.power import series
 from edge.power.governor.days import Day, Days
 from tests.unit.power.readings import charge
 
@@ -29,6 +30,20 @@ class TestDays:
         assert (day.seconds, day.falls) == ({"normal": 20.0, "low": 10.0}, 1)
         assert (day.ranges["battery/charge"].low, day.ranges["battery/charge"].high) == (29, 50)
         assert day.ranges["battery/charge"].count == 5
+
+    def test_the_time_around_midnight_belongs_to_its_day(self, tmp_path: Path) -> None:
+        """The last quarter of an hour of the old day is whole, although the next sample came in the new one."""
+        midnight = time.mktime((2027, 1, 16, 0, 0, 0, 0, 0, -1))
+        days = Days(tmp_path)
+        for n in range(21):
+            at = n * 290.0
+            days.add(at, midnight - 3000.0 + at, PowerState.NORMAL, (charge(50),))
+        days.flush()
+        old, new = (msgspec.json.decode((tmp_path / f"2027-01-{day}.json").read_bytes(), type=Day) for day in (15, 16))
+        assert (old.seconds, new.seconds) == ({"normal": 3000.0}, {"normal": 2800.0})
+        assert old.slots[int(midnight) - 900].seconds == {"normal": 900.0}
+        slots = series.read(tmp_path, tmp_path / "none", first=midnight - 3600, last=midnight + 3600)
+        assert sum(slot.seconds["normal"] for slot in slots.values()) == 5800.0
 
     def test_an_unset_clock_belongs_to_no_day(self, tmp_path: Path) -> None:
         """A sample at 1970 makes no file."""
