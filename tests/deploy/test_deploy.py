@@ -624,7 +624,7 @@ def test_it_sleeps_and_goes_on_with_the_job_it_held(controller: Controller, boar
     assert ordered[0] == "+"
     assert 3540 <= int(ordered[1:]) <= 3600  # the time of the shutdown is a part of the sleep
     refused = client.edge("submit", "factorial", "5", "--when-awake", "--awake-within", "15s", check=False)
-    assert "waiting for it" in refused
+    assert "trying again for up to" in refused
     board.boot()
     board.until(lambda: healthy(board), 90)
     assert int(client.edge("result", job_id, "--wait", "--timeout", "120")) > 0  # the step at which it continued
