@@ -105,7 +105,7 @@ class Views:
             attempts=max(job.attempts, job.failures, body.attempt if body else 0),
             retries=job.retries,
             time_limit_s=job.time_limit_s,
-            deadline_at=_deadline_at(job),
+            deadline_at=_surplus_ends_at(job),
             resumes_at=resumes_at(job, body, self._power),
             max_temp_c=job.max_temp_c,
             priority=job.priority,
@@ -147,8 +147,8 @@ def _files(job: JobRow) -> dict[str, InputFile]:
         return {}
 
 
-def _deadline_at(job: JobRow) -> float | None:
+def _surplus_ends_at(job: JobRow) -> float | None:
     """Return when a job stops waiting for surplus power, as Unix time, or None if it has no such limit."""
     if job.deadline_s is None or job.power is not Power.SURPLUS or job.state.final:
         return None
-    return job.accepted_at + job.deadline_s
+    return deadline_at(job)
